@@ -1,0 +1,48 @@
+/* A growing byte buffer that always has a maximum.
+ *
+ * Storage is the caller's (`init`/`fini`); the bytes are owned by the buffer and come
+ * from its allocator at the first append. Not thread-safe. */
+#ifndef WSC_BUFFER_H
+#define WSC_BUFFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wsc/alloc.h"
+#include "wsc/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct wsc_buffer {
+    uint8_t *data; /* NULL until the first append */
+    size_t len;    /* bytes in use */
+    size_t cap;    /* bytes allocated; never above max */
+    size_t max;
+    const struct wsc_allocator *allocator; /* borrowed for the buffer's life */
+};
+
+/* Start empty. `max` is the most bytes it will ever hold. Allocates nothing. */
+void wsc_buffer_init(struct wsc_buffer *buffer, const struct wsc_allocator *allocator,
+                     size_t max);
+/* Free the bytes and start empty again; the buffer may be used further. */
+void wsc_buffer_fini(struct wsc_buffer *buffer);
+/* Make room for `extra` more bytes after `len`, growing by 1.5 x but never past `max`.
+ * WSC_ERR_TOO_BIG or WSC_ERR_NO_MEMORY leave the buffer as it was. */
+WSC_NODISCARD enum wsc_status wsc_buffer_reserve(struct wsc_buffer *buffer, size_t extra);
+/* Copy `len` bytes to the end; the same errors as wsc_buffer_reserve. */
+WSC_NODISCARD enum wsc_status wsc_buffer_append(struct wsc_buffer *buffer,
+                                                const void *data, size_t len);
+/* wsc_buffer_append of a NUL-terminated string, without the NUL. */
+WSC_NODISCARD enum wsc_status wsc_buffer_append_str(struct wsc_buffer *buffer,
+                                                    const char *text);
+/* Drop the first `n` bytes (n <= len), moving the rest down. */
+void wsc_buffer_consume(struct wsc_buffer *buffer, size_t n);
+/* len = 0; keeps the memory unless the capacity is above `keep_cap`. */
+void wsc_buffer_clear(struct wsc_buffer *buffer, size_t keep_cap);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

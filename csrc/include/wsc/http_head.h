@@ -1,0 +1,113 @@
+/* A bounded, resumable reader of one HTTP/1.1 message head: start line and header lines
+ * (RFC 9112 §2-§5, in the strict form that leaves no room for request smuggling).
+ *
+ * Feed it bytes in any pieces. It copies them up to the empty line, never reads a byte
+ * twice from the caller, and takes linear time. Refused: bare CR or LF as a line end,
+ * NUL and other control bytes, folded lines, space before the colon, an empty or
+ * non-token name, a start line of another form. Not thread-safe. */
+#ifndef WSC_HTTP_HEAD_H
+#define WSC_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wsc/alloc.h"
+#include "wsc/buffer.h"
+#include "wsc/extension.h"
+#include "wsc/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct wsc_http_limits {
+    size_t start_line;  /* bytes without CR LF; above: 414 for a request */
+    size_t header_line; /* bytes of one line without CR LF; above: 431 */
+    size_t block;       /* bytes of all, start line included; above: 431 */
+    size_t count;       /* header lines; above: 431 */
+};
+/* 8 KiB, 8 KiB, 32 KiB, 128. */
+void wsc_http_limits_init(struct wsc_http_limits *limits);
+
+enum wsc_http_kind {
+    WSC_HTTP_REQUEST,
+    WSC_HTTP_RESPONSE,
+};
+
+/* Why a head was refused. */
+enum wsc_http_error {
+    WSC_HTTP_OK,
+    WSC_HTTP_START_LINE_TOO_LONG, /* 414 */
+    WSC_HTTP_HEADER_TOO_LARGE,    /* 431: a line, the block, or the count */
+    WSC_HTTP_START_LINE,          /* 400: malformed request or status line */
+    WSC_HTTP_HEADER_NAME,         /* 400 */
+    WSC_HTTP_HEADER_VALUE,        /* 400 */
+    WSC_HTTP_LINE_END,            /* 400: bare CR or LF, or a folded line */
+    WSC_HTTP_NOT_HTTP,            /* 400: first bytes are not HTTP (TLS, for example) */
+};
+
+struct wsc_http_header {
+    struct wsc_str name;  /* as sent; compare without case */
+    struct wsc_str value; /* optional white space around it removed; obs-text (bytes
+                             0x80-0xff) passes */
+};
+
+struct wsc_http_head {
+    /* The head's results: valid after wsc_http_head_feed returned WSC_OK, borrowed until
+     * fini. */
+    enum wsc_http_kind kind;
+    struct wsc_str method; /* request */
+    struct wsc_str target; /* request: as sent, visible ASCII only */
+    uint8_t major, minor;  /* HTTP version, one digit each */
+    uint16_t status;       /* response: 100-599 */
+    struct wsc_str reason; /* response: may be empty */
+    struct wsc_http_header *headers;
+    size_t header_count;
+    enum wsc_http_error error; /* after WSC_ERR_HANDSHAKE */
+    size_t error_position;     /* byte of the head where it was noticed */
+
+    /* Private. */
+    struct wsc_http_limits limits;
+    struct wsc_buffer raw;
+    size_t line_start;
+    size_t scanned;
+    size_t header_cap;
+    uint8_t step;
+};
+
+/* `limits` is copied; `allocator` borrowed for the head's life. Allocates nothing. */
+void wsc_http_head_init(struct wsc_http_head *head, enum wsc_http_kind kind,
+                        const struct wsc_http_limits *limits,
+                        const struct wsc_allocator *allocator);
+void wsc_http_head_fini(struct wsc_http_head *head);
+/* Read on. *out_used bytes of `data` belong to the head (all of them, unless WSC_OK).
+ * WSC_OK: complete; what follows in `data` is not HTTP head any more.
+ * WSC_NEED_DATA. WSC_ERR_HANDSHAKE: `head->error` says why; sticky.
+ * WSC_ERR_NO_MEMORY: sticky as well. */
+WSC_NODISCARD enum wsc_status wsc_http_head_feed(struct wsc_http_head *head,
+                                                 const uint8_t *data, size_t len,
+                                                 size_t *out_used);
+
+/* The first header of this name after `previous` (NULL: from the start), or NULL.
+ * ASCII case is ignored. */
+const struct wsc_http_header *wsc_http_head_find(const struct wsc_http_head *head,
+                                                 const char *name,
+                                                 const struct wsc_http_header *previous);
+
+/* Walk a comma-separated list (RFC 9110 §5.6.1) of tokens: start with *position 0.
+ * WSC_OK with the next token; WSC_NEED_DATA at the end; WSC_ERR_HANDSHAKE when an
+ * element is not a token. Empty elements are passed over. */
+WSC_NODISCARD enum wsc_status wsc_http_token_next(struct wsc_str list, size_t *position,
+                                                  struct wsc_str *out_token);
+
+/* Character classes, for those who write heads. */
+bool wsc_http_is_token(struct wsc_str text);       /* RFC 9110 §5.6.2, not empty */
+bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab; no space
+                                                      or tab at either end */
+bool wsc_str_equal_nocase(struct wsc_str a, const char *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
