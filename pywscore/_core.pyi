@@ -1,0 +1,312 @@
+"""The C extension: sans-IO protocol objects and the asyncio connection's hot path."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from contextvars import Context
+from types import TracebackType
+from typing import Any, ClassVar, Self, final
+
+from .enums import State
+from .exceptions import ConnectionClosed
+from .extensions import PerMessageDeflate
+from .http import Headers, Request, Response
+
+type _Bytes = bytes | bytearray | memoryview
+type _HeadersLike = Headers | Iterable[tuple[str, str]] | dict[str, str]
+
+simd: str
+"""The name of the SIMD version in use: ``scalar``, ``sse2``, ``avx2``, ..."""
+
+def apply_mask(data: _Bytes, masking_key: _Bytes, /) -> bytes: ...
+def is_valid_utf8(data: _Bytes, /) -> bool: ...
+def accept_key(key: str, /) -> str: ...
+
+# Events ---------------------------------------------------------------------------
+
+@final
+class TextMessage:
+    __match_args__: ClassVar[tuple[str, ...]] = ("data",)
+    def __new__(cls, data: str, *, fin: bool = True, compressed: bool = False) -> Self: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def fin(self) -> bool: ...
+    @property
+    def compressed(self) -> bool: ...
+
+@final
+class BinaryMessage:
+    __match_args__: ClassVar[tuple[str, ...]] = ("data",)
+    def __new__(
+        cls, data: bytes, *, fin: bool = True, compressed: bool = False
+    ) -> Self: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def fin(self) -> bool: ...
+    @property
+    def compressed(self) -> bool: ...
+
+@final
+class Ping:
+    __match_args__: ClassVar[tuple[str, ...]] = ("data",)
+    def __new__(cls, data: bytes) -> Self: ...
+    @property
+    def data(self) -> bytes: ...
+
+@final
+class Pong:
+    __match_args__: ClassVar[tuple[str, ...]] = ("data",)
+    def __new__(cls, data: bytes) -> Self: ...
+    @property
+    def data(self) -> bytes: ...
+
+@final
+class Close:
+    """The content of a close frame (RFC 6455 §5.5.1); 1005 stands for an empty one."""
+
+    __match_args__: ClassVar[tuple[str, ...]] = ("code", "reason")
+    def __new__(cls, code: int, reason: str = "") -> Self: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+type Event = (
+    Request | Response | TextMessage | BinaryMessage | Ping | Pong | Close
+)
+
+# Sans-IO --------------------------------------------------------------------------
+
+class Protocol:
+    """One end of a WebSocket connection, without I/O. Not instantiable itself."""
+
+    def receive_data(self, data: _Bytes, /) -> None: ...
+    def receive_eof(self) -> None: ...
+    def next_event(self) -> Event | None: ...
+    def events(self) -> Iterator[Event]: ...
+    def send_text(
+        self, data: str | _Bytes, /, *, fin: bool = True, compress: bool | None = None
+    ) -> None: ...
+    def send_binary(
+        self, data: _Bytes, /, *, fin: bool = True, compress: bool | None = None
+    ) -> None: ...
+    def send_continuation(self, data: str | _Bytes, /, *, fin: bool = True) -> None: ...
+    def send_ping(self, data: _Bytes = b"", /) -> None: ...
+    def send_pong(self, data: _Bytes = b"", /) -> None: ...
+    def send_close(self, code: int | None = None, reason: str = "") -> None: ...
+    def fail(self, code: int, reason: str = "") -> None: ...
+    def data_to_send(self) -> bytes: ...
+    def buffers_to_send(self) -> list[bytes]: ...
+    @property
+    def is_server(self) -> bool: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def close_code(self) -> int | None: ...
+    @property
+    def close_reason(self) -> str | None: ...
+    @property
+    def close_received(self) -> Close | None: ...
+    @property
+    def close_sent(self) -> Close | None: ...
+    @property
+    def close_received_then_sent(self) -> bool | None: ...
+    @property
+    def close_exception(self) -> ConnectionClosed: ...
+    @property
+    def close_expected(self) -> bool:
+        """Nothing more is to be received: the carrier should end the TCP connection
+        (a server at once, a client after waiting for the server)."""
+    @property
+    def handshake_exception(self) -> Exception | None: ...
+    @property
+    def error(self) -> Exception | None:
+        """What failed the connection from this end (ProtocolError, PayloadTooBig,
+        UnicodeDecodeError ...), or None."""
+    @property
+    def subprotocol(self) -> str | None: ...
+    @property
+    def compression(self) -> PerMessageDeflate | None:
+        """The agreed permessage-deflate parameters, None before or without it."""
+    @property
+    def max_size(self) -> int | None: ...
+
+class ServerProtocol(Protocol):
+    def __init__(
+        self,
+        *,
+        max_size: int | None = 1048576,
+        compression: PerMessageDeflate | None = None,
+        max_line: int = 8192,
+        max_header_line: int = 8192,
+        max_head: int = 32768,
+        max_headers: int = 128,
+    ) -> None: ...
+    def accept(
+        self, *, subprotocol: str | None = None, headers: _HeadersLike = ()
+    ) -> None:
+        """Queue the 101 (RFC 6455 §4.2.2) for the request that next_event() gave."""
+    def build_response(
+        self, *, subprotocol: str | None = None, headers: _HeadersLike = ()
+    ) -> Response:
+        """The 101 that accept() would queue, to be changed and given to respond()."""
+    def respond(self, response: Response, /) -> None:
+        """Queue any response; status 101 opens the connection, another ends it."""
+    def reject(
+        self, status: int, body: str | bytes = "", *, headers: _HeadersLike = ()
+    ) -> None: ...
+    @property
+    def offered_subprotocols(self) -> list[str]: ...
+    @property
+    def origin(self) -> str | None: ...
+
+class ClientProtocol(Protocol):
+    def __init__(
+        self,
+        *,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        subprotocols: Sequence[str] = (),
+        max_size: int | None = 1048576,
+        compression: PerMessageDeflate | None = None,
+        max_line: int = 8192,
+        max_header_line: int = 8192,
+        max_head: int = 32768,
+        max_headers: int = 128,
+    ) -> None:
+        """Queue the request (RFC 6455 §4.1): `headers` (Host first, extra ones after)
+        plus Upgrade, Connection, Sec-WebSocket-Key, -Version, -Extensions, -Protocol."""
+    @property
+    def request(self) -> Request: ...
+
+# asyncio --------------------------------------------------------------------------
+
+@final
+class ReceiveBuffer:
+    """The memory that all connections of one event loop receive into."""
+
+    def __new__(cls, size: int = 262144) -> Self: ...
+
+@final
+class Waiter:
+    """What a task waits on: asyncio's future protocol, woken in place."""
+
+    _asyncio_future_blocking: bool
+    def get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def add_done_callback(
+        self, callback: Any, /, *, context: Context | None = None
+    ) -> None: ...
+    def remove_done_callback(self, callback: Any, /) -> int: ...
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    def result(self) -> None: ...
+    def exception(self) -> BaseException | None: ...
+
+class Connection:
+    """The hot path of an asyncio connection: a BufferedProtocol, the receive queue, and
+    the awaitables of recv() and send(). pywscore.asyncio.Connection derives from it.
+
+    Hooks (methods named ``_on_...``) are called between calls into the core, never in
+    the middle of one; they may do anything. An exception in one fails the connection
+    with 1011 and is given to the loop's exception handler.
+    """
+
+    def __init__(
+        self,
+        protocol: ServerProtocol | ClientProtocol,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        receive_buffer: ReceiveBuffer,
+        max_queue: tuple[int, int] | None,
+        write_limit: tuple[int, int],
+    ) -> None:
+        """`max_queue` is (high, low) in messages, None for no limit."""
+
+    protocol: ServerProtocol | ClientProtocol
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    """None until connection_made."""
+
+    # asyncio.BufferedProtocol, called by the transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def get_buffer(self, sizehint: int) -> memoryview: ...
+    def buffer_updated(self, nbytes: int) -> None: ...
+    def eof_received(self) -> bool | None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+    # receiving
+    def recv(self, decode: bool | None = None) -> Coroutine[Any, Any, Any]: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, Any]: ...
+    def _recv_fragment(self) -> Coroutine[Any, Any, TextMessage | BinaryMessage]:
+        """The next fragment of a message (fin tells the last), as recv() would wait for
+        a whole one: messages are given out in pieces, as they come, until the current
+        one has ended. What recv_streaming() is made of."""
+    # sending
+    def send(
+        self, message: Any, text: bool | None = None, compress: bool | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """str and bytes-like messages are handled in C; for others (iterables) and
+        while a fragmented message is being sent, awaits self._send_slow(...)."""
+    def send_nowait(
+        self,
+        message: str | _Bytes,
+        *,
+        text: bool | None = None,
+        compress: bool | None = None,
+    ) -> bool: ...
+    def drain(self) -> Coroutine[Any, Any, None]:
+        """Wait until output is below the low-water mark (at once if never above high)."""
+    def flush(self) -> None:
+        """Hand what the protocol has queued to the transport (at the end of the batch,
+        when called inside one)."""
+    @property
+    def write_paused(self) -> bool: ...
+    @property
+    def messages_queued(self) -> int: ...
+    _fragmented_send: Any
+    """Set by _send_slow to a Future while a fragmented message is being sent; then
+    send() goes through _send_slow too. None otherwise."""
+
+    # hooks for the subclass
+    def _on_request(self, request: Request) -> None: ...
+    def _on_response(self, response: Response) -> None: ...
+    def _on_handshake_failed(self, exc: Exception) -> None: ...
+    def _on_ping(self, data: bytes) -> None:
+        """Called only if a subclass defines it (the pong is queued already)."""
+    def _on_pong(self, data: bytes) -> None: ...
+    def _on_closing(self) -> None:
+        """The state left OPEN: a close frame was sent or received, or we failed."""
+    def _on_lost(self, exc: Exception | None) -> None:
+        """TCP is gone; waiting recv() and send() have been woken with
+        protocol.close_exception."""
+    async def _send_slow(
+        self, message: Any, text: bool | None, compress: bool | None
+    ) -> None: ...
+
+# Compression on its own -------------------------------------------------------------
+
+@final
+class Deflater:
+    def __new__(
+        cls,
+        *,
+        window_bits: int = 15,
+        level: int = -1,
+        mem_level: int = 8,
+        no_context_takeover: bool = False,
+    ) -> Self: ...
+    def compress(self, data: _Bytes, /, *, fin: bool = True) -> bytes: ...
+
+@final
+class Inflater:
+    def __new__(
+        cls, *, window_bits: int = 15, no_context_takeover: bool = False
+    ) -> Self: ...
+    def decompress(
+        self, data: _Bytes, /, *, fin: bool = True, max_size: int | None = None
+    ) -> bytes: ...
