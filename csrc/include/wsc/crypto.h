@@ -13,6 +13,12 @@
 extern "C" {
 #endif
 
+/* WSC_OK if the OpenSSL that is loaded is 3.0 or later, WSC_ERR_INVALID_STATE if not. A
+ * build against 3.x can meet an older library at run time; ask once at start-up. */
+WSC_NODISCARD enum wsc_status wsc_crypto_check_openssl(void);
+/* For example "OpenSSL 3.0.19 27 Jan 2026". Static storage. */
+const char *wsc_crypto_openssl_version(void);
+
 #define WSC_KEY_SIZE 24    /* base64 of 16 bytes */
 #define WSC_ACCEPT_SIZE 28 /* base64 of a SHA-1 digest */
 
@@ -23,7 +29,8 @@ void wsc_base64_encode(char *out, const uint8_t *data, size_t len);
 /* Is `text` the canonical base64 of exactly 16 bytes (RFC 6455 §4.2.1 item 5)? */
 bool wsc_key_is_valid(const char *text, size_t len);
 
-/* Sec-WebSocket-Accept for a Sec-WebSocket-Key of WSC_KEY_SIZE characters; no NULs. */
+/* Sec-WebSocket-Accept for a Sec-WebSocket-Key of WSC_KEY_SIZE characters; no NULs.
+ * WSC_ERR_INVALID_STATE: OpenSSL gives no SHA-1 (switched off by its configuration). */
 WSC_NODISCARD enum wsc_status wsc_accept_key(const char key[WSC_KEY_SIZE],
                                              char out_accept[WSC_ACCEPT_SIZE]);
 

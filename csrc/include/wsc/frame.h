@@ -33,9 +33,9 @@ static inline bool wsc_opcode_is_control(uint8_t opcode)
     return (opcode & 0x8U) != 0;
 }
 
-#define WSC_FRAME_HEADER_MAX 14       /* 2 + 8 of length + 4 of masking key */
-#define WSC_CONTROL_PAYLOAD_MAX 125   /* §5.5 */
-#define WSC_PAYLOAD_LEN_MAX (UINT64_MAX >> 1) /* most significant bit MUST be 0 */
+#define WSC_FRAME_HEADER_MAX    14  /* 2 + 8 of length + 4 of masking key */
+#define WSC_CONTROL_PAYLOAD_MAX 125 /* §5.5 */
+#define WSC_PAYLOAD_LEN_MAX     (UINT64_MAX >> 1) /* most significant bit MUST be 0 */
 
 struct wsc_frame_header {
     bool fin;
@@ -43,7 +43,7 @@ struct wsc_frame_header {
     bool rsv2;
     bool rsv3;
     bool masked;
-    uint8_t opcode; /* 4 bits, reserved values included */
+    uint8_t opcode;         /* 4 bits, reserved values included */
     uint8_t masking_key[4]; /* all zero when not masked */
     uint64_t payload_len;
 };
@@ -55,9 +55,9 @@ struct wsc_frame_header {
  * 125 bytes or fragmented, a reserved opcode, a length not in its minimal form, or one
  * with the most significant bit set. RSV bits, masking by role and the place in a
  * message depend on the connection: the parser checks them. */
-WSC_NODISCARD enum wsc_status wsc_frame_header_decode(const uint8_t *data, size_t len,
-                                                      struct wsc_frame_header *out_header,
-                                                      size_t *out_size);
+WSC_NODISCARD enum wsc_status
+wsc_frame_header_decode(const uint8_t *data, size_t len,
+                        struct wsc_frame_header *out_header, size_t *out_size);
 
 /* How many bytes the header of such a frame takes: 2 to WSC_FRAME_HEADER_MAX. */
 size_t wsc_frame_header_size(uint64_t payload_len, bool masked);

@@ -24,8 +24,8 @@ enum wsc_handshake_error {
     WSC_HANDSHAKE_OK,
     WSC_HANDSHAKE_HEAD,         /* the head itself; see wsc_http_head.error */
     WSC_HANDSHAKE_METHOD,       /* server: not GET (405) */
-    WSC_HANDSHAKE_HTTP_VERSION, /* server: below HTTP/1.1, or not HTTP/1 (505) */
-    WSC_HANDSHAKE_HOST,         /* server: not exactly one Host (400) */
+    WSC_HANDSHAKE_HTTP_VERSION, /* below HTTP/1.1, or not HTTP/1 (505 from a server) */
+    WSC_HANDSHAKE_HOST,         /* server: not exactly one Host, or malformed (400) */
     WSC_HANDSHAKE_BODY,         /* server: Content-Length other than 0, or
                                    Transfer-Encoding (400) */
     WSC_HANDSHAKE_UPGRADE,      /* no `websocket` in Upgrade (426 from a server) */
@@ -42,9 +42,11 @@ enum wsc_handshake_error {
 
 struct wsc_handshake_failure {
     enum wsc_handshake_error error;
-    uint16_t status;     /* what a server answers: 400, 405, 414, 426, 431, 505 */
+    uint16_t status;     /* what a server answers: 400, 405, 414, 426, 431, 505; 0 from
+                            wsc_handshake_check_response */
     const char *header;  /* name of the header at fault, static; NULL if none */
-    struct wsc_str value; /* its value, into the head; data NULL when absent */
+    struct wsc_str value; /* its value, or the part of it at fault: into the head, or
+                             into the `scratch` given; data NULL when absent */
     bool duplicate;      /* the header came more than once */
     const char *reason;  /* one English sentence, static, for the refusal's body */
 };
@@ -68,9 +70,12 @@ wsc_handshake_check_request(const struct wsc_http_head *head,
 void wsc_handshake_head_failure(const struct wsc_http_head *head,
                                 struct wsc_handshake_failure *out_failure);
 
+/* More offered subprotocols than this are refused (400): each is compared with each. */
+#define WSC_HANDSHAKE_PROTOCOLS_MAX 128
 /* Walk all offered subprotocols in order of preference, over all
  * Sec-WebSocket-Protocol lines. Start with *position 0. WSC_OK with the next one,
- * WSC_NEED_DATA at the end. */
+ * WSC_NEED_DATA at the end; WSC_ERR_HANDSHAKE on a bad grammar, which a checked request
+ * does not have. */
 WSC_NODISCARD enum wsc_status wsc_handshake_protocol_next(const struct wsc_http_head *head,
                                                           size_t *position,
                                                           struct wsc_str *out_protocol);
@@ -78,7 +83,8 @@ WSC_NODISCARD enum wsc_status wsc_handshake_protocol_next(const struct wsc_http_
  * request without Origin (RFC 6455 §10.2). */
 bool wsc_handshake_origin_is_allowed(const struct wsc_handshake_request *request,
                                      const struct wsc_str *origins, size_t count);
-/* All values of the header of that name, joined by ", ", appended to `out`. */
+/* All values of the header of that name, joined by ", ", appended to `out`; on an error of
+ * the buffer, nothing. */
 WSC_NODISCARD enum wsc_status wsc_handshake_join(const struct wsc_http_head *head,
                                                  const char *name, struct wsc_buffer *out);
 
@@ -122,7 +128,8 @@ struct wsc_handshake_answer {
 };
 /* Client: check a complete response head, RFC 6455 §4.1 (the list "the client MUST
  * validate the server's response as follows"). WSC_OK with *out_answer, or
- * WSC_ERR_HANDSHAKE with *out_failure. `scratch` is used to join header lines. */
+ * WSC_ERR_HANDSHAKE with *out_failure. `scratch` is emptied, then used to join header
+ * lines; *out_failure may point into it. Errors of the buffer and of wsc_accept_key. */
 WSC_NODISCARD enum wsc_status
 wsc_handshake_check_response(const struct wsc_http_head *head,
                              const struct wsc_handshake_offer *offer,

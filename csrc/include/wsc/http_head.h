@@ -69,11 +69,12 @@ struct wsc_http_head {
 
     /* Private. */
     struct wsc_http_limits limits;
-    struct wsc_buffer raw;
-    size_t line_start;
-    size_t scanned;
-    size_t header_cap;
+    struct wsc_buffer raw; /* the head's bytes, each checked before it is copied */
+    size_t line_len;       /* of the line being read, without CR LF */
+    size_t lines;          /* header lines begun */
     uint8_t step;
+    uint8_t matched;     /* bytes of a fixed text, or digits, read in this step */
+    bool out_of_memory;  /* sticky */
 };
 
 /* `limits` is copied; `allocator` borrowed for the head's life. Allocates nothing. */
@@ -82,7 +83,8 @@ void wsc_http_head_init(struct wsc_http_head *head, enum wsc_http_kind kind,
                         const struct wsc_allocator *allocator);
 void wsc_http_head_fini(struct wsc_http_head *head);
 /* Read on. *out_used bytes of `data` belong to the head (all of them, unless WSC_OK).
- * WSC_OK: complete; what follows in `data` is not HTTP head any more.
+ * WSC_OK: complete; what follows in `data` is not HTTP head any more. Feeding on uses
+ * nothing and returns WSC_OK again.
  * WSC_NEED_DATA. WSC_ERR_HANDSHAKE: `head->error` says why; sticky.
  * WSC_ERR_NO_MEMORY: sticky as well. */
 WSC_NODISCARD enum wsc_status wsc_http_head_feed(struct wsc_http_head *head,
@@ -95,16 +97,22 @@ const struct wsc_http_header *wsc_http_head_find(const struct wsc_http_head *hea
                                                  const char *name,
                                                  const struct wsc_http_header *previous);
 
-/* Walk a comma-separated list (RFC 9110 §5.6.1) of tokens: start with *position 0.
- * WSC_OK with the next token; WSC_NEED_DATA at the end; WSC_ERR_HANDSHAKE when an
- * element is not a token. Empty elements are passed over. */
+/* Walk a comma-separated list (RFC 9110 §5.6.1): start with *position 0. False at the
+ * end. White space around an element is removed, empty elements are passed over. Commas
+ * inside quoted strings are not understood: for lists of tokens and the like only. */
+bool wsc_http_list_next(struct wsc_str list, size_t *position,
+                        struct wsc_str *out_element);
+/* The same for a list of tokens: WSC_OK with the next token; WSC_NEED_DATA at the end;
+ * WSC_ERR_HANDSHAKE when an element is not a token. */
 WSC_NODISCARD enum wsc_status wsc_http_token_next(struct wsc_str list, size_t *position,
                                                   struct wsc_str *out_token);
 
 /* Character classes, for those who write heads. */
 bool wsc_http_is_token(struct wsc_str text);       /* RFC 9110 §5.6.2, not empty */
 bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab; no space
-                                                      or tab at either end */
+                                                      or tab at either end; may be
+                                                      empty */
+bool wsc_http_is_target(struct wsc_str text); /* visible ASCII without '#', not empty */
 bool wsc_str_equal_nocase(struct wsc_str a, const char *b);
 
 #ifdef __cplusplus

@@ -1,0 +1,344 @@
+#include "wsc/assembler.h"
+
+#include <string.h>
+
+#include "wsc/mask.h"
+
+/* The first allocation for a frame that has not come whole. */
+#define FIRST_CAP 4096
+/* Compressed input is unmasked through this much stack. */
+#define SCRATCH_SIZE 4096
+/* The usual gain of deflate on text, for the first allocation. */
+#define INFLATE_GUESS     4
+#define INFLATE_FIRST_CAP 256
+
+void wsc_assembler_init(struct wsc_assembler *assembler,
+                        const struct wsc_payload_memory *memory, size_t max_size,
+                        struct wsc_deflate *deflate)
+{
+    memset(assembler, 0, sizeof(*assembler));
+    assembler->memory = memory;
+    assembler->max_size = max_size;
+    assembler->deflate = deflate;
+}
+
+static void start_message(struct wsc_assembler *assembler)
+{
+    assembler->total = 0;
+    assembler->wire_len = 0;
+    assembler->empty_frames = 0;
+    assembler->compressed = false;
+}
+
+void wsc_assembler_fini(struct wsc_assembler *assembler)
+{
+    if (assembler->data != NULL) {
+        assembler->memory->free(assembler->memory->ctx, assembler->kind,
+                                assembler->data);
+    }
+    assembler->data = NULL;
+    assembler->len = 0;
+    assembler->cap = 0;
+    start_message(assembler);
+}
+
+static enum wsc_status
+fail(struct wsc_assembler *assembler, enum wsc_status status, const char *reason)
+{
+    assembler->reason = reason;
+    wsc_assembler_fini(assembler);
+    return status;
+}
+
+static enum wsc_status resize(struct wsc_assembler *assembler, size_t cap)
+{
+    const struct wsc_payload_memory *memory = assembler->memory;
+    uint8_t *data =
+        assembler->data == NULL
+            ? memory->alloc(memory->ctx, assembler->kind, cap)
+            : memory->resize(memory->ctx, assembler->kind, assembler->data, cap);
+    if (data == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    assembler->data = data;
+    assembler->cap = cap;
+    return WSC_OK;
+}
+
+/* Make room for `extra` more bytes. `end` is where the payload will end as far as it
+ * has been announced: memory is taken for bytes that have come, times 1.5 at most, so
+ * that a large announcement alone costs nothing. */
+static enum wsc_status
+reserve(struct wsc_assembler *assembler, size_t extra, size_t end)
+{
+    size_t need = assembler->len + extra;
+    if (need <= assembler->cap) {
+        return WSC_OK;
+    }
+    size_t cap = need + need / 2;
+    if (cap < FIRST_CAP) {
+        cap = FIRST_CAP;
+    }
+    return resize(assembler, cap < end ? cap : end);
+}
+
+/* --- limits, known from the header --- */
+
+static enum wsc_status
+begin_frame(struct wsc_assembler *assembler, const struct wsc_frame_header *header)
+{
+    if (header->opcode != WSC_OPCODE_CONTINUATION) {
+        start_message(assembler);
+        assembler->kind =
+            header->opcode == WSC_OPCODE_TEXT ? WSC_PAYLOAD_TEXT : WSC_PAYLOAD_BINARY;
+        assembler->compressed = header->rsv1;
+        assembler->ascii = true;
+        wsc_utf8_init(&assembler->utf8);
+    }
+    if (header->payload_len > 0) {
+        assembler->empty_frames = 0;
+    }
+    else if (header->opcode == WSC_OPCODE_CONTINUATION && !header->fin &&
+             ++assembler->empty_frames > WSC_EMPTY_FRAMES_MAX) {
+        return fail(assembler, WSC_ERR_POLICY, "too many empty fragments");
+    }
+    uint64_t max = assembler->max_size;
+    uint64_t used = assembler->total;
+    if (assembler->compressed) {
+        /* Deflate never needs more than this for max_size bytes (stored or fixed
+         * blocks), so what is beyond is work without output. */
+        max += max / 8 + 1024;
+        used = assembler->wire_len;
+    }
+    if (header->payload_len > max - used) {
+        return fail(assembler, WSC_ERR_TOO_BIG, "message too big");
+    }
+    assembler->wire_len += header->payload_len;
+    return WSC_OK;
+}
+
+/* --- payload --- */
+
+/* `len` bytes were written at the end. RFC 6455 §8.1: text that is not UTF-8 fails the
+ * connection, here at the first bad byte. */
+static enum wsc_status
+accept_bytes(struct wsc_assembler *assembler, size_t len, bool ascii)
+{
+    const uint8_t *data = assembler->data + assembler->len;
+    assembler->len += len;
+    assembler->total += len;
+    if (assembler->kind != WSC_PAYLOAD_TEXT || (ascii && assembler->ascii)) {
+        return WSC_OK;
+    }
+    assembler->ascii = false;
+    if (wsc_utf8_feed(&assembler->utf8, data, len, NULL) != WSC_OK) {
+        return fail(assembler, WSC_ERR_UTF8, "invalid UTF-8 in a text message");
+    }
+    return WSC_OK;
+}
+
+static enum wsc_status add_plain(struct wsc_assembler *assembler,
+                                 const struct wsc_frame_header *header,
+                                 const struct wsc_slice *slice)
+{
+    if (slice->len == 0) {
+        return WSC_OK;
+    }
+    size_t missing = (size_t)(header->payload_len - slice->offset);
+    enum wsc_status status =
+        reserve(assembler, slice->len,
+                header->fin ? assembler->len + missing : assembler->max_size);
+    if (status != WSC_OK) {
+        return fail(assembler, status, "out of memory");
+    }
+    bool ascii = true;
+    uint8_t *out = assembler->data + assembler->len;
+    size_t offset = (size_t)(slice->offset % 4);
+    if (assembler->kind == WSC_PAYLOAD_TEXT) {
+        ascii = wsc_mask_copy_ascii(out, slice->data, slice->len, header->masking_key,
+                                    offset);
+    }
+    else {
+        wsc_mask_copy(out, slice->data, slice->len, header->masking_key, offset);
+    }
+    return accept_bytes(assembler, slice->len, ascii);
+}
+
+static enum wsc_status accept_inflated(struct wsc_assembler *assembler, size_t len)
+{
+    if (len > assembler->max_size - assembler->total) {
+        return fail(assembler, WSC_ERR_TOO_BIG, "message too big");
+    }
+    bool ascii = assembler->kind != WSC_PAYLOAD_TEXT ||
+                 wsc_utf8_is_ascii(assembler->data + assembler->len, len);
+    return len == 0 ? WSC_OK : accept_bytes(assembler, len, ascii);
+}
+
+/* Room for inflated bytes: never more than one byte above the limit, which is how a
+ * message that passes it is told from one that just fits. */
+static enum wsc_status
+reserve_inflated(struct wsc_assembler *assembler, size_t wire_len)
+{
+    if (assembler->cap > assembler->len) {
+        return WSC_OK;
+    }
+    size_t most = assembler->len + (assembler->max_size - assembler->total) + 1;
+    size_t cap = assembler->cap + assembler->cap / 2;
+    size_t guess = wire_len > most / INFLATE_GUESS ? most : wire_len * INFLATE_GUESS;
+    if (cap < assembler->len + guess) {
+        cap = assembler->len + guess;
+    }
+    if (cap < INFLATE_FIRST_CAP) {
+        cap = INFLATE_FIRST_CAP;
+    }
+    return resize(assembler, cap < most ? cap : most);
+}
+
+static enum wsc_status
+inflate_error(struct wsc_assembler *assembler, enum wsc_status status)
+{
+    return fail(assembler, status,
+                status == WSC_ERR_NO_MEMORY ? "out of memory"
+                                            : "invalid compressed data");
+}
+
+/* Inflate `len` unmasked bytes; with `data` NULL, end the message. */
+static enum wsc_status
+inflate(struct wsc_assembler *assembler, const uint8_t *data, size_t len)
+{
+    enum wsc_status status;
+    do {
+        status = reserve_inflated(assembler, len);
+        if (status != WSC_OK) {
+            return fail(assembler, status, "out of memory");
+        }
+        uint8_t *out = assembler->data + assembler->len;
+        size_t room = assembler->cap - assembler->len;
+        size_t used = 0;
+        size_t written = 0;
+        status = data != NULL ? wsc_deflate_decompress(assembler->deflate, data, len,
+                                                       &used, out, room, &written)
+                              : wsc_deflate_decompress_end(assembler->deflate, out,
+                                                           room, &written);
+        if (status < 0) {
+            return inflate_error(assembler, status);
+        }
+        if (data != NULL) {
+            data += used;
+            len -= used;
+        }
+        enum wsc_status accepted = accept_inflated(assembler, written);
+        if (accepted != WSC_OK) {
+            return accepted;
+        }
+    } while (status == WSC_NEED_SPACE);
+    return WSC_OK;
+}
+
+static enum wsc_status add_compressed(struct wsc_assembler *assembler,
+                                      const struct wsc_frame_header *header,
+                                      const struct wsc_slice *slice)
+{
+    uint8_t scratch[SCRATCH_SIZE];
+    for (size_t done = 0; done < slice->len;) {
+        size_t n =
+            slice->len - done < sizeof(scratch) ? slice->len - done : sizeof(scratch);
+        wsc_mask_copy(scratch, slice->data + done, n, header->masking_key,
+                      (size_t)((slice->offset + done) % 4));
+        enum wsc_status status = inflate(assembler, scratch, n);
+        if (status != WSC_OK) {
+            return status;
+        }
+        done += n;
+    }
+    return slice->ends && header->fin ? inflate(assembler, NULL, 0) : WSC_OK;
+}
+
+/* --- results --- */
+
+/* How many bytes at the end of a streamed text fragment belong to a code point that the
+ * next fragment completes (0 to 3). */
+static size_t incomplete_tail(const struct wsc_assembler *assembler)
+{
+    struct wsc_utf8 utf8 = assembler->utf8;
+    if (assembler->kind != WSC_PAYLOAD_TEXT || assembler->ascii ||
+        wsc_utf8_finish(&utf8) == WSC_OK) {
+        return 0;
+    }
+    size_t tail = 1;
+    while (tail < assembler->len &&
+           (assembler->data[assembler->len - tail] & 0xC0U) == 0x80U) {
+        tail++;
+    }
+    return tail;
+}
+
+/* Hand out what has been joined, but for the last `tail` bytes. */
+static enum wsc_status give_out(struct wsc_assembler *assembler, bool fin, size_t tail,
+                                struct wsc_message *out_message)
+{
+    const struct wsc_payload_memory *memory = assembler->memory;
+    uint8_t kept[4] = {0};
+    size_t len = assembler->len - tail;
+    if (tail > 0) {
+        memcpy(kept, assembler->data + len, tail);
+    }
+    if (len == 0 && assembler->data != NULL) {
+        memory->free(memory->ctx, assembler->kind, assembler->data);
+        assembler->data = NULL;
+    }
+    else if (len < assembler->cap) {
+        enum wsc_status status = resize(assembler, len);
+        if (status != WSC_OK) {
+            return fail(assembler, status, "out of memory");
+        }
+    }
+    out_message->kind = assembler->kind;
+    out_message->data = assembler->data;
+    out_message->len = len;
+    out_message->ascii = assembler->ascii;
+    out_message->fin = fin;
+    out_message->compressed = assembler->compressed;
+    assembler->data = NULL;
+    assembler->len = 0;
+    assembler->cap = 0;
+    if (tail > 0) {
+        enum wsc_status status = resize(assembler, FIRST_CAP);
+        if (status != WSC_OK) {
+            if (out_message->data != NULL) {
+                memory->free(memory->ctx, out_message->kind, out_message->data);
+            }
+            return fail(assembler, status, "out of memory");
+        }
+        memcpy(assembler->data, kept, tail);
+        assembler->len = tail;
+    }
+    return WSC_OK;
+}
+
+enum wsc_status wsc_assembler_add(struct wsc_assembler *assembler,
+                                  const struct wsc_frame_header *header,
+                                  const struct wsc_slice *slice,
+                                  struct wsc_message *out_message)
+{
+    enum wsc_status status = WSC_OK;
+    if (slice->begins) {
+        status = begin_frame(assembler, header);
+    }
+    if (status == WSC_OK) {
+        status = assembler->compressed ? add_compressed(assembler, header, slice)
+                                       : add_plain(assembler, header, slice);
+    }
+    if (status != WSC_OK) {
+        return status;
+    }
+    if (!slice->ends || (!header->fin && !assembler->streaming)) {
+        return WSC_NEED_DATA;
+    }
+    if (header->fin && assembler->kind == WSC_PAYLOAD_TEXT && !assembler->ascii &&
+        wsc_utf8_finish(&assembler->utf8) != WSC_OK) {
+        return fail(assembler, WSC_ERR_UTF8, "text message ends inside a code point");
+    }
+    return give_out(assembler, header->fin,
+                    header->fin ? 0 : incomplete_tail(assembler), out_message);
+}

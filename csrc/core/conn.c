@@ -1,0 +1,285 @@
+#include "conn_private.h"
+
+#include <string.h>
+
+#include "wsc/mask.h"
+
+/* --- life --- */
+
+enum wsc_status
+wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config)
+{
+    memset(conn, 0, sizeof(*conn));
+    if (config->max_size > WSC_MESSAGE_SIZE_MAX ||
+        (config->deflate != NULL &&
+         wsc_deflate_settings_check(config->deflate) != WSC_OK)) {
+        return WSC_ERR_INVALID_ARGUMENT;
+    }
+    conn->config = config;
+    wsc_parser_init(&conn->parser, config->role, false);
+    wsc_assembler_init(&conn->assembler, config->payload_memory, config->max_size,
+                       NULL);
+    wsc_outgoing_init(&conn->outgoing, config->allocator);
+    wsc_key_pool_init(&conn->keys);
+    return wsc_conn_opening_new(conn);
+}
+
+void wsc_conn_fini(struct wsc_conn *conn)
+{
+    wsc_conn_stop_reading(conn);
+    wsc_conn_opening_free(conn);
+    wsc_deflate_free(conn->deflate);
+    conn->deflate = NULL;
+    wsc_outgoing_fini(&conn->outgoing);
+    conn->state = WSC_CONN_CLOSED;
+}
+
+void wsc_conn_stop_reading(struct wsc_conn *conn)
+{
+    conn->input = NULL;
+    conn->input_len = 0;
+    wsc_assembler_fini(&conn->assembler);
+}
+
+/* --- failing and closing --- */
+
+enum wsc_status
+wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error, const char *reason)
+{
+    uint16_t code = wsc_close_code_for(error);
+    conn->error = error;
+    conn->error_reason = reason;
+    /* Without memory for the close frame, the carrier still ends the connection. */
+    if (wsc_conn_fail(conn, code, reason, strlen(reason)) != WSC_OK) {
+        conn->state =
+            conn->state == WSC_CONN_CLOSED ? WSC_CONN_CLOSED : WSC_CONN_CLOSING;
+        conn->end_expected = true;
+    }
+    return error;
+}
+
+enum wsc_status wsc_conn_fail(struct wsc_conn *conn, uint32_t code, const char *reason,
+                              size_t reason_len)
+{
+    struct wsc_close close;
+    enum wsc_status status = wsc_close_init(&close, code, reason, reason_len);
+    if (status != WSC_OK) {
+        return status;
+    }
+    wsc_conn_stop_reading(conn);
+    if (conn->state == WSC_CONN_OPEN) {
+        status = wsc_conn_queue_close(conn, &close);
+    }
+    if (conn->state != WSC_CONN_CLOSED) {
+        conn->state = WSC_CONN_CLOSING;
+    }
+    conn->end_expected = true;
+    return status;
+}
+
+enum wsc_status wsc_conn_send_close(struct wsc_conn *conn, uint32_t code,
+                                    const char *reason, size_t reason_len)
+{
+    struct wsc_close close;
+    enum wsc_status status = wsc_close_init(&close, code, reason, reason_len);
+    if (status != WSC_OK) {
+        return status;
+    }
+    if (conn->state == WSC_CONN_CONNECTING) {
+        return WSC_ERR_INVALID_STATE;
+    }
+    if (conn->state == WSC_CONN_OPEN) {
+        status = wsc_conn_queue_close(conn, &close);
+        if (status == WSC_OK) {
+            conn->state = WSC_CONN_CLOSING;
+        }
+    }
+    return status;
+}
+
+void wsc_conn_feed_eof(struct wsc_conn *conn)
+{
+    if (conn->state == WSC_CONN_CONNECTING) {
+        wsc_conn_open_eof(conn);
+    }
+    wsc_conn_stop_reading(conn);
+    conn->state = WSC_CONN_CLOSED;
+    conn->end_expected = true;
+    conn->pong_pending = false;
+}
+
+void wsc_conn_release_idle(struct wsc_conn *conn)
+{
+    if (conn->deflate != NULL) {
+        wsc_deflate_release_idle(conn->deflate);
+    }
+}
+
+bool wsc_conn_deflate_params(const struct wsc_conn *conn,
+                             struct wsc_deflate_params *out_params)
+{
+    if (conn->deflate == NULL) {
+        return false;
+    }
+    *out_params = conn->deflate_params;
+    return true;
+}
+
+/* --- receiving --- */
+
+enum wsc_status wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t len)
+{
+    if (conn->input_len > 0) {
+        return WSC_ERR_INVALID_STATE;
+    }
+    /* RFC 6455 §5.5.1, §7.1.7: after a close frame or a failure, what comes is ignored
+     */
+    if (!conn->end_expected && conn->error == WSC_OK) {
+        conn->input = data;
+        conn->input_len = len;
+    }
+    return WSC_OK;
+}
+
+size_t wsc_conn_input_left(const struct wsc_conn *conn)
+{
+    return conn->input_len;
+}
+
+void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming)
+{
+    conn->assembler.streaming = streaming;
+}
+
+static enum wsc_status receive_close(struct wsc_conn *conn)
+{
+    enum wsc_status status =
+        wsc_close_decode(conn->control, conn->control_len, &conn->received);
+    if (status != WSC_OK) {
+        return wsc_conn_set_error(conn, status,
+                                  status == WSC_ERR_UTF8
+                                      ? "invalid UTF-8 in a close reason"
+                                      : "invalid close frame");
+    }
+    conn->close_received = true;
+    conn->close_received_first = !conn->close_sent;
+    if (!conn->close_sent) {
+        /* RFC 6455 §5.5.1: the answer typically echoes the status code. Without memory
+         * for it there is none, and TCP ends all the same. */
+        struct wsc_close answer = conn->received;
+        answer.reason_len = 0;
+        status = wsc_conn_queue_close(conn, &answer);
+    }
+    wsc_conn_stop_reading(conn);
+    conn->state = WSC_CONN_CLOSING;
+    conn->end_expected = true;
+    return WSC_OK;
+}
+
+static enum wsc_status
+receive_control(struct wsc_conn *conn, struct wsc_event *out_event)
+{
+    out_event->data = conn->control;
+    out_event->len = conn->control_len;
+    switch (conn->parser.header.opcode) {
+    case WSC_OPCODE_PING: {
+        out_event->type = WSC_EVENT_PING;
+        enum wsc_status status =
+            wsc_conn_queue_pong(conn, conn->control, conn->control_len);
+        return status == WSC_OK ? WSC_OK
+                                : wsc_conn_set_error(conn, status, "out of memory");
+    }
+    case WSC_OPCODE_PONG:
+        out_event->type = WSC_EVENT_PONG;
+        return WSC_OK;
+    case WSC_OPCODE_CLOSE:
+        out_event->type = WSC_EVENT_CLOSE;
+        return receive_close(conn);
+    default:
+        /* The parser lets no other control opcode through. */
+        return wsc_conn_set_error(conn, WSC_ERR_PROTOCOL, "reserved opcode");
+    }
+}
+
+static enum wsc_status add_control(struct wsc_conn *conn, const struct wsc_slice *slice,
+                                   struct wsc_event *out_event)
+{
+    if (slice->begins) {
+        conn->control_len = 0;
+    }
+    wsc_mask_copy(conn->control + conn->control_len, slice->data, slice->len,
+                  conn->parser.header.masking_key, (size_t)slice->offset);
+    conn->control_len = (uint8_t)(conn->control_len + slice->len);
+    return slice->ends ? receive_control(conn, out_event) : WSC_NEED_DATA;
+}
+
+static enum wsc_status
+next_frame_event(struct wsc_conn *conn, struct wsc_event *out_event)
+{
+    struct wsc_slice slice;
+    for (;;) {
+        enum wsc_status status =
+            wsc_parser_next(&conn->parser, &conn->input, &conn->input_len, &slice);
+        if (status == WSC_NEED_DATA) {
+            return status;
+        }
+        if (status != WSC_OK) {
+            return wsc_conn_set_error(conn, status, conn->parser.reason);
+        }
+        if (wsc_opcode_is_control(conn->parser.header.opcode)) {
+            status = add_control(conn, &slice, out_event);
+        }
+        else {
+            out_event->type = WSC_EVENT_MESSAGE;
+            status = wsc_assembler_add(&conn->assembler, &conn->parser.header, &slice,
+                                       &out_event->message);
+            if (status < 0) {
+                return wsc_conn_set_error(conn, status, conn->assembler.reason);
+            }
+        }
+        if (status != WSC_NEED_DATA) {
+            return status;
+        }
+    }
+}
+
+enum wsc_status wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event)
+{
+    if (conn->error != WSC_OK) {
+        return conn->error;
+    }
+    if (conn->state == WSC_CONN_CONNECTING) {
+        return wsc_conn_open_next(conn, out_event);
+    }
+    if (conn->opening != NULL && conn->state == WSC_CONN_OPEN) {
+        wsc_conn_opening_free(conn);
+    }
+    if (conn->end_expected) {
+        return WSC_NEED_DATA;
+    }
+    return next_frame_event(conn, out_event);
+}
+
+/* --- output --- */
+
+const struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn)
+{
+    if (conn->pong_pending && conn->outgoing.size == 0) {
+        conn->pong_pending = false;
+        if (wsc_conn_queue_control(conn, WSC_OPCODE_PONG, conn->pong, conn->pong_len) !=
+            WSC_OK) {
+            conn->pong_pending = true; /* again, when there is memory */
+        }
+    }
+    return &conn->outgoing;
+}
+
+bool wsc_conn_wants_send(const struct wsc_conn *conn)
+{
+    return conn->outgoing.size > 0 || conn->pong_pending;
+}
+
+void wsc_conn_sent(struct wsc_conn *conn, size_t len)
+{
+    wsc_outgoing_consume(&conn->outgoing, len);
+}

@@ -1,0 +1,55 @@
+/* What the parts of the connection share: conn.c (receiving, closing), conn_open.c (the
+ * opening handshake), conn_send.c (sending). */
+#ifndef WSC_CONN_PRIVATE_H
+#define WSC_CONN_PRIVATE_H
+
+#include "wsc/conn.h"
+
+/* Everything that only the opening handshake needs. */
+struct wsc_conn_opening {
+    struct wsc_http_head head;
+    struct wsc_buffer scratch; /* joined header lines; the extension answer; the body */
+    bool head_complete;
+    bool answer_expected; /* server: the request is out, accept or respond is next */
+    bool failed;
+    struct wsc_handshake_failure failure;
+
+    /* server */
+    struct wsc_handshake_request request;
+    char accept[WSC_ACCEPT_SIZE];
+    bool deflate_agreed;
+    struct wsc_deflate_params deflate_params;
+
+    /* client */
+    char key[WSC_KEY_SIZE];
+    bool request_sent;
+    struct wsc_handshake_answer answer;
+    struct wsc_str *protocols; /* offered; one block with their text behind them */
+    size_t protocol_count;
+    uint64_t body_left; /* of a refusal's body, still to be read */
+};
+
+enum wsc_status wsc_conn_opening_new(struct wsc_conn *conn);
+void wsc_conn_opening_free(struct wsc_conn *conn);
+/* next_event while CONNECTING. */
+enum wsc_status wsc_conn_open_next(struct wsc_conn *conn, struct wsc_event *out_event);
+/* The peer ended TCP while CONNECTING. */
+void wsc_conn_open_eof(struct wsc_conn *conn);
+
+/* Stop reading for good: forget the input and what only receiving needs. */
+void wsc_conn_stop_reading(struct wsc_conn *conn);
+/* A sticky error of the peer (or memory): fail the connection with its close code. */
+enum wsc_status wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error,
+                                   const char *reason);
+/* Both ends agreed on permessage-deflate. */
+enum wsc_status wsc_conn_use_deflate(struct wsc_conn *conn,
+                                     const struct wsc_deflate_params *params);
+/* Queue a control frame. */
+enum wsc_status wsc_conn_queue_control(struct wsc_conn *conn, enum wsc_opcode opcode,
+                                       const uint8_t *data, size_t len);
+/* Queue our close frame, once. */
+enum wsc_status wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close);
+/* Answer a ping: at once while little output waits, else remember the newest only. */
+enum wsc_status wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
+
+#endif

@@ -1,0 +1,220 @@
+/* The connection: one end of RFC 6455 as a state machine, without I/O.
+ *
+ * Bytes in (feed), events out (next_event), commands in (send_*), bytes to send out
+ * (outgoing). Storage is the caller's. Not thread-safe; never calls upward but for the
+ * allocator, the payload memory and the release of references.
+ *
+ * Errors of the peer fail the connection (§7.1.7): the close frame with the right code
+ * is queued, everything that follows is discarded, and wsc_conn_next_event returns the
+ * same error from then on. */
+#ifndef WSC_CONN_H
+#define WSC_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wsc/assembler.h"
+#include "wsc/close.h"
+#include "wsc/handshake.h"
+#include "wsc/outgoing.h"
+#include "wsc/parser.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum wsc_conn_state {
+    WSC_CONN_CONNECTING, /* opening handshake not complete */
+    WSC_CONN_OPEN,
+    WSC_CONN_CLOSING, /* a close frame was sent or received, or the handshake refused */
+    WSC_CONN_CLOSED,  /* the TCP connection is gone */
+};
+
+enum wsc_event_type {
+    WSC_EVENT_REQUEST,  /* server: answer with accept or respond; head in wsc_conn_head
+                         */
+    WSC_EVENT_RESPONSE, /* client: the connection is open */
+    WSC_EVENT_MESSAGE,  /* `message`: its payload is the caller's now */
+    WSC_EVENT_PING,     /* `data`; the pong is queued already */
+    WSC_EVENT_PONG,     /* `data` */
+    WSC_EVENT_CLOSE,    /* wsc_conn_close_received; the answer is queued already */
+};
+
+struct wsc_event {
+    enum wsc_event_type type;
+    struct wsc_message message; /* MESSAGE */
+    const uint8_t *data;        /* PING, PONG: borrowed until the next call */
+    size_t len;
+};
+
+struct wsc_conn_config {
+    enum wsc_role role;
+    const struct wsc_allocator *allocator;           /* borrowed for life */
+    const struct wsc_payload_memory *payload_memory; /* borrowed for life */
+    size_t max_size; /* bytes of one message; at most WSC_MESSAGE_SIZE_MAX */
+    struct wsc_http_limits http_limits;
+    const struct wsc_deflate_settings *deflate; /* borrowed for life; NULL: none */
+    struct wsc_deflate_pool *deflate_pool;      /* borrowed for life; may be NULL */
+};
+
+/* Everything that only the opening handshake needs; freed when it is over. */
+struct wsc_conn_opening;
+
+struct wsc_conn {
+    /* Results, to be read by the owner. */
+    enum wsc_conn_state state;
+    enum wsc_status error;    /* sticky; WSC_OK while there is none */
+    const char *error_reason; /* one sentence, static; NULL while there is none */
+    bool close_received;      /* `received` is valid */
+    bool close_sent;          /* `sent` is valid */
+    bool close_received_first;
+    bool end_expected; /* nothing more is to be read: end the TCP connection once the
+                          output is sent; a client first waits for the server to do so
+                          (§7.1.1) unless the connection was failed */
+    struct wsc_close received;
+    struct wsc_close sent;
+
+    /* Private. */
+    const struct wsc_conn_config *config;
+    struct wsc_conn_opening *opening;
+    struct wsc_deflate *deflate;
+    struct wsc_deflate_params deflate_params;
+    const uint8_t *input;
+    size_t input_len;
+    struct wsc_parser parser;
+    struct wsc_assembler assembler;
+    struct wsc_outgoing outgoing;
+    struct wsc_key_pool keys;
+    bool sending_message; /* between the first and the last fragment */
+    bool sending_compressed;
+    bool pong_pending;
+    uint8_t control_len;
+    uint8_t pong_len;
+    uint8_t control[WSC_CONTROL_PAYLOAD_MAX];
+    uint8_t pong[WSC_CONTROL_PAYLOAD_MAX];
+};
+
+/* `config` is borrowed for the connection's life (share it between connections).
+ * WSC_ERR_NO_MEMORY; WSC_ERR_INVALID_ARGUMENT: settings or max_size out of range. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config);
+void wsc_conn_fini(struct wsc_conn *conn);
+
+/* --- receiving --- */
+
+/* Give input; borrowed until wsc_conn_next_event returned WSC_NEED_DATA or an error.
+ * WSC_ERR_INVALID_STATE: the last input is not used up yet. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t len);
+/* The peer ended its side of the TCP connection, or it broke: state CLOSED after what
+ * is still unread. Frees buffers and contexts that only receiving needs. */
+void wsc_conn_feed_eof(struct wsc_conn *conn);
+/* WSC_OK with *out_event; WSC_NEED_DATA: feed, or (server) answer the request first;
+ * negative: the connection's sticky error. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event);
+/* Input that was fed and not used yet. */
+size_t wsc_conn_input_left(const struct wsc_conn *conn);
+/* Give out fragments as they come (true) or whole messages (false, the default). */
+void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming);
+
+/* --- the opening handshake --- */
+
+/* The head of the request (server) or response (client). Valid from its event, or the
+ * handshake's error, until accept or respond, or the next call of next_event; NULL
+ * otherwise. */
+const struct wsc_http_head *wsc_conn_head(const struct wsc_conn *conn);
+/* What was wrong with it; NULL if nothing. Valid as long as the head. */
+const struct wsc_handshake_failure *wsc_conn_failure(const struct wsc_conn *conn);
+/* What a correct request asks for. */
+const struct wsc_handshake_request *wsc_conn_request(const struct wsc_conn *conn);
+
+/* Server: the extension answer and Sec-WebSocket-Accept that a 101 needs, as headers to
+ * be written first: Upgrade, Connection, Sec-WebSocket-Accept, and if agreed
+ * Sec-WebSocket-Extensions; then Sec-WebSocket-Protocol if `protocol` is present. At
+ * most WSC_ACCEPT_HEADERS; they point into the connection's opening state. */
+#define WSC_ACCEPT_HEADERS 5
+WSC_NODISCARD enum wsc_status
+wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
+                        struct wsc_handshake_header out_headers[WSC_ACCEPT_HEADERS],
+                        size_t *out_count);
+/* Server: queue a response to the request. Status 101 opens the connection with what
+ * wsc_conn_accept_headers agreed (call it before, with its headers among `headers`, or
+ * without the extensions header for none); any other status ends it.
+ * WSC_ERR_INVALID_STATE: no request waits for an answer. WSC_ERR_INVALID_ARGUMENT: not
+ * writable (see wsc_handshake_write_response); nothing is queued then. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_respond(struct wsc_conn *conn, uint16_t status, struct wsc_str reason,
+                 const struct wsc_handshake_header *headers, size_t count,
+                 const uint8_t *body, size_t body_len);
+
+/* Client: queue the request: `headers` in their order (Host among them), then Upgrade,
+ * Connection, Sec-WebSocket-Key, Sec-WebSocket-Version, -Extensions and -Protocol. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str target,
+                      const struct wsc_handshake_header *headers, size_t count,
+                      const struct wsc_str *protocols, size_t protocol_count);
+/* Client: what the server agreed to; valid as long as the head. */
+const struct wsc_handshake_answer *wsc_conn_answer(const struct wsc_conn *conn);
+/* Client: the first bytes of the body of a response other than 101. */
+struct wsc_str wsc_conn_response_body(const struct wsc_conn *conn);
+
+/* The parameters of permessage-deflate; false when it was not agreed. */
+bool wsc_conn_deflate_params(const struct wsc_conn *conn,
+                             struct wsc_deflate_params *out_params);
+
+/* --- sending --- */
+
+enum wsc_compress {
+    WSC_COMPRESS_AUTO, /* above the threshold, if agreed */
+    WSC_COMPRESS_NEVER,
+    WSC_COMPRESS_ALWAYS, /* if agreed, whatever the size */
+};
+
+/* Send a message, or with fin false its first fragment. `opcode` is TEXT or BINARY (or
+ * CONTINUATION for the next fragments; `compress` is ignored then). The data is copied,
+ * masked or compressed before this returns, except with `reference` (may be NULL): then
+ * data and len are the reference's, and where they can be sent as they are (by a
+ * server, uncompressed) they are, with *out_referenced true and the reference
+ * transferred. Text is not checked here: the caller passes UTF-8.
+ * WSC_ERR_INVALID_STATE: not OPEN, or fragments out of order. WSC_ERR_NO_MEMORY,
+ * WSC_ERR_RANDOM: nothing was queued; in the middle of a compressed message the
+ * connection is failed with 1011. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data,
+              size_t len, bool fin, enum wsc_compress compress,
+              const struct wsc_reference *reference, bool *out_referenced);
+/* At most 125 bytes, else WSC_ERR_INVALID_ARGUMENT. Allowed in OPEN; a ping or pong in
+ * CLOSING before our close frame was sent does not exist (§5.5.1). */
+WSC_NODISCARD enum wsc_status
+wsc_conn_send_ping(struct wsc_conn *conn, const uint8_t *data, size_t len);
+WSC_NODISCARD enum wsc_status
+wsc_conn_send_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
+/* Start the closing handshake (§7.1.2). Code WSC_CLOSE_NO_STATUS_RCVD: an empty frame.
+ * In CLOSING and CLOSED does nothing and is WSC_OK. */
+WSC_NODISCARD enum wsc_status wsc_conn_send_close(struct wsc_conn *conn, uint32_t code,
+                                                  const char *reason,
+                                                  size_t reason_len);
+/* Fail the connection (§7.1.7): a close frame, if one may still be sent, and nothing is
+ * read any more. Not an error of the peer: `error` stays as it is. */
+WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn, uint32_t code,
+                                            const char *reason, size_t reason_len);
+
+/* --- output --- */
+
+/* The output that waits, a pending pong included. Look with wsc_outgoing_peek, then
+ * call wsc_conn_sent. */
+const struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
+/* Without encoding a pending pong: is there anything to send? */
+bool wsc_conn_wants_send(const struct wsc_conn *conn);
+void wsc_conn_sent(struct wsc_conn *conn, size_t len);
+
+/* Nothing has been heard for a while: give back compression memory (between messages).
+ */
+void wsc_conn_release_idle(struct wsc_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,40 @@
+/* Where the payload of incoming messages is written: the embedder's memory.
+ *
+ * A message is unmasked (or inflated) from the receive buffer straight into the object
+ * that will be handed to the application, so that no byte is copied twice. These three
+ * functions make that object. They are called by the assembler, never for size 0, and
+ * must not call back into the connection. */
+#ifndef WSC_PAYLOAD_H
+#define WSC_PAYLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wsc/alloc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum wsc_payload_kind {
+    WSC_PAYLOAD_TEXT, /* the embedder may guess that it is ASCII */
+    WSC_PAYLOAD_BINARY,
+};
+
+struct wsc_payload_memory {
+    void *ctx;
+    uint8_t *(*alloc)(void *ctx, enum wsc_payload_kind kind, size_t size);
+    /* As realloc: on NULL, `payload` stays valid. Grows or shrinks. */
+    uint8_t *(*resize)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload,
+                       size_t size);
+    void (*free)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload);
+};
+
+/* Plain memory from an allocator (borrowed while *memory is in use). */
+void wsc_payload_memory_init(struct wsc_payload_memory *memory,
+                             const struct wsc_allocator *allocator);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
