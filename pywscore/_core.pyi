@@ -1,10 +1,9 @@
 """The C extension: sans-IO protocol objects and the asyncio connection's hot path."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context
-from types import TracebackType
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Literal, Self, final, overload
 
 from .enums import State
 from .exceptions import ConnectionClosed
@@ -133,6 +132,14 @@ class Protocol:
     def max_size(self) -> int | None: ...
 
 class ServerProtocol(Protocol):
+    """The server's end.
+
+    A head that can't be read is refused at once (handshake_exception). Any other gives
+    a Request event, also one that doesn't ask for WebSocket as RFC 6455 §4.2.1 wants
+    it: health checks and pages are answered with respond(). For such a request
+    handshake_exception is set, and accept(), build_response() and a 101 raise it.
+    """
+
     def __init__(
         self,
         *,
@@ -239,9 +246,14 @@ class Connection:
     def resume_writing(self) -> None: ...
 
     # receiving
-    def recv(self, decode: bool | None = None) -> Coroutine[Any, Any, Any]: ...
+    @overload
+    def recv(self, decode: Literal[True]) -> Coroutine[Any, Any, str]: ...
+    @overload
+    def recv(self, decode: Literal[False]) -> Coroutine[Any, Any, bytes]: ...
+    @overload
+    def recv(self, decode: bool | None = None) -> Coroutine[Any, Any, str | bytes]: ...
     def __aiter__(self) -> Self: ...
-    def __anext__(self) -> Coroutine[Any, Any, Any]: ...
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes]: ...
     def _recv_fragment(self) -> Coroutine[Any, Any, TextMessage | BinaryMessage]:
         """The next fragment of a message (fin tells the last), as recv() would wait for
         a whole one: messages are given out in pieces, as they come, until the current
@@ -267,7 +279,13 @@ class Connection:
     @property
     def write_paused(self) -> bool: ...
     @property
+    def read_paused(self) -> bool:
+        """Reading stopped because the receive queue is above its high-water mark."""
+    @property
     def messages_queued(self) -> int: ...
+    @property
+    def messages_received(self) -> int:
+        """Complete messages received so far; what idle_timeout looks at."""
     _fragmented_send: Any
     """Set by _send_slow to a Future while a fragmented message is being sent; then
     send() goes through _send_slow too. None otherwise."""
@@ -280,7 +298,9 @@ class Connection:
         """Called only if a subclass defines it (the pong is queued already)."""
     def _on_pong(self, data: bytes) -> None: ...
     def _on_closing(self) -> None:
-        """The state left OPEN: a close frame was sent or received, or we failed."""
+        """The state left OPEN: a close frame was sent or received, or we failed. Called
+        once more when protocol.close_expected turns true later than that. Output is
+        flushed by then."""
     def _on_lost(self, exc: Exception | None) -> None:
         """TCP is gone; waiting recv() and send() have been woken with
         protocol.close_exception."""

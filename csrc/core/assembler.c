@@ -57,10 +57,10 @@ static enum wsc_status resize(struct wsc_assembler *assembler, size_t cap)
         assembler->data == NULL
             ? memory->alloc(memory->ctx, assembler->kind, cap)
             : memory->resize(memory->ctx, assembler->kind, assembler->data, cap);
+    assembler->data = data;
     if (data == NULL) {
         return WSC_ERR_NO_MEMORY;
     }
-    assembler->data = data;
     assembler->cap = cap;
     return WSC_OK;
 }

@@ -146,6 +146,11 @@ size_t wsc_conn_input_left(const struct wsc_conn *conn)
     return conn->input_len;
 }
 
+void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data)
+{
+    conn->input = data;
+}
+
 void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming)
 {
     conn->assembler.streaming = streaming;

@@ -183,15 +183,26 @@ open_next_server(struct wsc_conn *conn, struct wsc_event *out_event)
                 "The Sec-WebSocket-Extensions header is malformed.";
         }
     }
-    if (status == WSC_ERR_HANDSHAKE) {
+    if (status == WSC_ERR_HANDSHAKE && !conn->config->any_request) {
         return refuse(conn);
     }
-    if (status != WSC_OK) {
+    if (status != WSC_OK && status != WSC_ERR_HANDSHAKE) {
         return wsc_conn_set_error(conn, status, "out of memory");
     }
+    opening->failed = status != WSC_OK;
     opening->answer_expected = true;
     out_event->type = WSC_EVENT_REQUEST;
     return WSC_OK;
+}
+
+enum wsc_status wsc_conn_refuse(struct wsc_conn *conn)
+{
+    if (wsc_conn_request(conn) == NULL || !conn->opening->failed) {
+        return WSC_ERR_INVALID_STATE;
+    }
+    conn->opening->answer_expected = false;
+    enum wsc_status status = refuse(conn);
+    return status == WSC_ERR_HANDSHAKE ? WSC_OK : status;
 }
 
 static bool is_offered(const struct wsc_http_head *head, struct wsc_str protocol)
@@ -216,6 +227,9 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
     if (conn->state != WSC_CONN_CONNECTING || opening == NULL ||
         !opening->answer_expected) {
         return WSC_ERR_INVALID_STATE;
+    }
+    if (opening->failed) {
+        return WSC_ERR_HANDSHAKE;
     }
     /* RFC 6455 §4.2.2 item 5: one of those that the client sent, or none */
     if (protocol.data != NULL && !is_offered(&opening->head, protocol)) {
@@ -264,6 +278,9 @@ enum wsc_status wsc_conn_respond(struct wsc_conn *conn, uint16_t status_code,
         return WSC_ERR_INVALID_STATE;
     }
     bool opens = status_code == STATUS_SWITCHING_PROTOCOLS;
+    if (opens && opening->failed) {
+        return WSC_ERR_HANDSHAKE;
+    }
     enum wsc_status status = wsc_handshake_write_response(
         &conn->outgoing.bytes, status_code, reason, headers, count, body, body_len);
     if (status == WSC_OK && opens && opening->deflate_agreed &&

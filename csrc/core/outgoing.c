@@ -122,7 +122,9 @@ enum wsc_status wsc_outgoing_append_reference(struct wsc_outgoing *outgoing,
     if (!has_segments(outgoing)) {
         push_segment(outgoing, outgoing->size, NULL);
     }
-    memcpy(out, header, header_len);
+    if (header_len > 0) {
+        memcpy(out, header, header_len);
+    }
     wsc_outgoing_commit(outgoing, header_len);
     push_segment(outgoing, reference->len, reference);
     push_segment(outgoing, 0, NULL);

@@ -22,7 +22,11 @@ static uint8_t *
 plain_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t size)
 {
     (void)kind;
-    return wsc_realloc(allocator_of(ctx), payload, size);
+    uint8_t *moved = wsc_realloc(allocator_of(ctx), payload, size);
+    if (moved == NULL) {
+        wsc_free(allocator_of(ctx), payload);
+    }
+    return moved;
 }
 
 static void plain_free(void *ctx, enum wsc_payload_kind kind, uint8_t *payload)

@@ -54,6 +54,8 @@ struct wsc_conn_config {
     const struct wsc_payload_memory *payload_memory; /* borrowed for life */
     size_t max_size; /* bytes of one message; at most WSC_MESSAGE_SIZE_MAX */
     struct wsc_http_limits http_limits;
+    bool any_request; /* server: hand out requests that do not ask for WebSocket as
+                         RFC 6455 §4.2.1 wants it, instead of refusing them at once */
     const struct wsc_deflate_settings *deflate; /* borrowed for life; NULL: none */
     struct wsc_deflate_pool *deflate_pool;      /* borrowed for life; may be NULL */
 };
@@ -116,6 +118,8 @@ WSC_NODISCARD enum wsc_status
 wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event);
 /* Input that was fed and not used yet. */
 size_t wsc_conn_input_left(const struct wsc_conn *conn);
+/* The unused input has been copied to `data`: read on from there. */
+void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data);
 /* Give out fragments as they come (true) or whole messages (false, the default). */
 void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming);
 
@@ -130,6 +134,9 @@ const struct wsc_handshake_failure *wsc_conn_failure(const struct wsc_conn *conn
 /* What a correct request asks for. */
 const struct wsc_handshake_request *wsc_conn_request(const struct wsc_conn *conn);
 
+/* Server, with `any_request`: send the refusal that wsc_conn_failure calls for.
+ * WSC_ERR_INVALID_STATE: no such request waits for an answer. */
+WSC_NODISCARD enum wsc_status wsc_conn_refuse(struct wsc_conn *conn);
 /* Server: the extension answer and Sec-WebSocket-Accept that a 101 needs, as headers to
  * be written first: Upgrade, Connection, Sec-WebSocket-Accept, and if agreed
  * Sec-WebSocket-Extensions; then Sec-WebSocket-Protocol if `protocol` is present. At
@@ -142,8 +149,8 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
 /* Server: queue a response to the request. Status 101 opens the connection with what
  * wsc_conn_accept_headers agreed (call it before, with its headers among `headers`, or
  * without the extensions header for none); any other status ends it.
- * WSC_ERR_INVALID_STATE: no request waits for an answer. WSC_ERR_INVALID_ARGUMENT: not
- * writable (see wsc_handshake_write_response); nothing is queued then. */
+ * WSC_ERR_INVALID_STATE: no request waits for an answer. WSC_ERR_HANDSHAKE: 101 to a
+ * request that cannot be accepted. WSC_ERR_INVALID_ARGUMENT: not writable (see wsc_handshake_write_response); nothing is queued then. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_respond(struct wsc_conn *conn, uint16_t status, struct wsc_str reason,
                  const struct wsc_handshake_header *headers, size_t count,

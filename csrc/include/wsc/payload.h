@@ -24,7 +24,7 @@ enum wsc_payload_kind {
 struct wsc_payload_memory {
     void *ctx;
     uint8_t *(*alloc)(void *ctx, enum wsc_payload_kind kind, size_t size);
-    /* As realloc: on NULL, `payload` stays valid. Grows or shrinks. */
+    /* Grow or shrink, moving if need be. Unlike realloc, on NULL `payload` is freed. */
     uint8_t *(*resize)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload,
                        size_t size);
     void (*free)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload);

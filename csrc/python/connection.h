@@ -1,0 +1,107 @@
+/* The asyncio connection: what its files share. connection.c is the type and the calls
+ * that the transport makes, connection_receive.c the way of bytes in, connection_send.c
+ * the way out, operation.c what recv() and send() return. */
+#ifndef PYWSC_CONNECTION_H
+#define PYWSC_CONNECTION_H
+
+#include "protocol.h"
+#include "waiter.h"
+
+/* A message, or while streaming a fragment of one. */
+struct pywsc_item {
+    PyObject *data; /* exact str or bytes */
+    bool fin;
+    bool compressed;
+};
+
+struct pywsc_connection {
+    PyObject_HEAD
+    struct pywsc_protocol *protocol;
+    PyObject *loop;
+    PyObject *transport; /* None before connection_made */
+    PyObject *receive_buffer;
+    PyObject *fragmented_send; /* see _core.pyi */
+
+    /* the receive queue, a ring */
+    struct pywsc_item *queue;
+    size_t queue_cap;
+    size_t queue_first;
+    size_t queue_count;
+    size_t queue_high;
+    size_t queue_low;
+
+    size_t write_high;
+    struct pywsc_waiter *receive_waiter; /* of the one who waits for a message */
+    PyObject *receiver;                  /* borrowed: the operation that is receiving */
+    PyObject *joining;                   /* list of fragments that recv() puts together */
+    PyObject *send_waiters;              /* list, or NULL */
+    unsigned long long messages_received;
+    unsigned long thread;
+    unsigned budget; /* messages to be taken before the loop gets its turn */
+    unsigned batch;  /* > 0: output leaves at the end of the batch */
+    bool read_paused;
+    bool write_paused;
+    bool lost;             /* TCP is gone */
+    bool has_on_ping;
+    bool in_fragments;     /* a fragment was given out, the last one not yet */
+    bool closing_reported; /* to _on_closing: left OPEN */
+    bool end_reported;     /* to _on_closing: close_expected */
+    bool failure_reported; /* to _on_handshake_failed */
+};
+
+/* RuntimeError and -1 outside of the loop's thread. */
+int pywsc_connection_check_thread(struct pywsc_connection *self);
+/* Call a hook with one argument; takes `arg` (NULL: an exception is set). An exception in
+ * it fails the connection with 1011. -1 with an exception that has to leave. */
+int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
+                          PyObject *arg);
+
+/* --- connection_receive.c --- */
+
+/* Turn input into queued messages and hooks, until the queue is full. */
+int pywsc_connection_pump(struct pywsc_connection *self);
+/* Bytes have come into the receive buffer. */
+int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data, size_t len);
+/* TCP is gone: what is left of the input becomes messages, then the state is CLOSED. */
+int pywsc_connection_drain(struct pywsc_connection *self);
+/* Wake the one who waits for a message, if there is one. */
+int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place);
+/* The next message for recv(): 1 with *out, 0 if there is none yet, -1. */
+int pywsc_connection_take(struct pywsc_connection *self, PyObject **out);
+/* The next fragment, as an event. The same returns. */
+int pywsc_connection_take_fragment(struct pywsc_connection *self, PyObject **out);
+void pywsc_connection_clear_queue(struct pywsc_connection *self);
+
+/* --- connection_send.c --- */
+
+/* Queue a message. 0; 1: it needs the slow way; -1. */
+int pywsc_connection_send(struct pywsc_connection *self, PyObject *message, PyObject *text,
+                          PyObject *compress);
+/* Hand queued output to the transport, unless in a batch, and report a closing state. */
+int pywsc_connection_flush(struct pywsc_connection *self);
+/* Room for more again, or none ever again: wake those who wait in send(). */
+int pywsc_connection_wake_senders(struct pywsc_connection *self);
+PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
+                                       Py_ssize_t nargs, PyObject *kwnames);
+
+/* May a waiting task be resumed right here? Not while another task is running. */
+bool pywsc_connection_may_resume(struct pywsc_connection *self);
+
+/* --- operation.c --- */
+
+enum pywsc_operation_kind {
+    PYWSC_RECV,
+    PYWSC_NEXT,     /* of `async for` */
+    PYWSC_FRAGMENT, /* of recv_streaming() */
+    PYWSC_SEND,
+    PYWSC_DRAIN,
+};
+
+/* What recv(), send() ... return: a coroutine. `first` is the message or decode=; the
+ * three are kept, NULL means absent. */
+PyObject *pywsc_operation_new(struct pywsc_connection *connection,
+                              enum pywsc_operation_kind kind, PyObject *first,
+                              PyObject *text, PyObject *compress);
+int pywsc_operation_init(PyObject *module, struct pywsc_state *state);
+
+#endif

@@ -1,0 +1,180 @@
+#include "connection.h"
+
+#include <string.h>
+
+static struct pywsc_state *state_of(struct pywsc_connection *self)
+{
+    return pywsc_type_state(Py_TYPE(self));
+}
+
+/* --- to the transport --- */
+
+static int write_bytes(struct pywsc_connection *self, PyObject *bytes)
+{
+    if (bytes == NULL) {
+        return -1;
+    }
+    PyObject *result = PyObject_CallMethodOneArg(
+        self->transport, state_of(self)->names[PYWSC_NAME_WRITE], bytes);
+    Py_DECREF(bytes);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int write_buffers(struct pywsc_connection *self)
+{
+    PyObject *buffers = pywsc_protocol_take_buffers(self->protocol);
+    int result = buffers == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; result == 0 && i < PyList_GET_SIZE(buffers); i++) {
+        result = write_bytes(self, Py_NewRef(PyList_GET_ITEM(buffers, i)));
+    }
+    Py_XDECREF(buffers);
+    return result;
+}
+
+static int write_output(struct pywsc_connection *self)
+{
+    struct wsc_conn *conn = &self->protocol->conn;
+    while (wsc_conn_wants_send(conn) && !self->write_paused && !self->lost) {
+        struct wsc_outgoing_piece pieces[2];
+        const struct wsc_outgoing *outgoing = wsc_conn_outgoing(conn);
+        size_t count = wsc_outgoing_peek(outgoing, pieces, 2);
+        int result = count == 1 && pieces[0].ctx == NULL
+                         ? write_bytes(self, pywsc_protocol_take_output(self->protocol))
+                         : write_buffers(self);
+        if (result < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Tell the subclass that the connection is closing, and once more that TCP is to end. */
+static int report_closing(struct pywsc_connection *self)
+{
+    const struct wsc_conn *conn = &self->protocol->conn;
+    bool closing = conn->state >= WSC_CONN_CLOSING && !self->closing_reported;
+    bool end = conn->end_expected && !self->end_reported;
+    if (self->lost || (!closing && !end)) {
+        return 0;
+    }
+    self->closing_reported = true;
+    self->end_reported = conn->end_expected;
+    return pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSING, NULL);
+}
+
+int pywsc_connection_flush(struct pywsc_connection *self)
+{
+    if (self->batch > 0 || self->transport == Py_None) {
+        return 0;
+    }
+    if (write_output(self) < 0) {
+        return -1;
+    }
+    return report_closing(self);
+}
+
+/* --- messages --- */
+
+/* Is this something that C sends? */
+static bool is_plain(PyObject *message)
+{
+    return PyUnicode_Check(message) || PyBytes_Check(message) ||
+           PyByteArray_Check(message) || PyMemoryView_Check(message);
+}
+
+/* 0, or -1 with ConnectionClosed or another exception set. */
+static int send_plain(struct pywsc_connection *self, PyObject *message, PyObject *text,
+                      PyObject *compress_object)
+{
+    enum wsc_compress compress;
+    struct pywsc_bytes bytes;
+    if (pywsc_compress_argument(compress_object, &compress) < 0 ||
+        pywsc_bytes_get(message, true, &bytes) < 0) {
+        return -1;
+    }
+    int is_text =
+        text == NULL || text == Py_None ? (int)bytes.is_text : PyObject_IsTrue(text);
+    if (is_text < 0 || (is_text && pywsc_protocol_check_text(&bytes) < 0)) {
+        pywsc_bytes_release(&bytes);
+        return -1;
+    }
+    enum wsc_status status = pywsc_protocol_send(
+        self->protocol, is_text ? WSC_OPCODE_TEXT : WSC_OPCODE_BINARY, &bytes, true,
+        compress);
+    pywsc_bytes_release(&bytes);
+    if (status != WSC_OK) {
+        (void)pywsc_raise(state_of(self), status);
+        return -1;
+    }
+    /* A batch that goes on and on should not pile up output. */
+    if (self->batch > 0 && self->protocol->conn.outgoing.size >= self->write_high &&
+        !self->write_paused) {
+        return write_output(self);
+    }
+    return pywsc_connection_flush(self);
+}
+
+int pywsc_connection_send(struct pywsc_connection *self, PyObject *message, PyObject *text,
+                          PyObject *compress)
+{
+    if (self->protocol->conn.state != WSC_CONN_OPEN || self->fragmented_send != Py_None ||
+        !is_plain(message)) {
+        return 1;
+    }
+    return send_plain(self, message, text, compress);
+}
+
+PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
+                                       Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"text", "compress"};
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    PyObject *keywords[2];
+    if (nargs != 1) {
+        return PyErr_Format(PyExc_TypeError,
+                            "send_nowait() takes exactly one positional argument "
+                            "(%zd given)",
+                            nargs);
+    }
+    if (pywsc_connection_check_thread(self) < 0 ||
+        pywsc_keywords("send_nowait", args + nargs, kwnames, names, 2, keywords) < 0) {
+        return NULL;
+    }
+    struct pywsc_state *state = state_of(self);
+    if (self->protocol->conn.state != WSC_CONN_OPEN) {
+        PyObject *exception = pywsc_close_exception(state, &self->protocol->conn);
+        if (exception != NULL) {
+            PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+            Py_DECREF(exception);
+        }
+        return NULL;
+    }
+    if (self->fragmented_send != Py_None) {
+        PyErr_SetString(state->objects[PYWSC_CONCURRENCY_ERROR],
+                        "a fragmented message is being sent");
+        return NULL;
+    }
+    if (send_plain(self, args[0], keywords[0], keywords[1]) < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(!self->write_paused &&
+                           self->protocol->conn.outgoing.size < self->write_high);
+}
+
+int pywsc_connection_wake_senders(struct pywsc_connection *self)
+{
+    PyObject *waiters = self->send_waiters;
+    int result = 0;
+    self->send_waiters = NULL;
+    for (Py_ssize_t i = 0; waiters != NULL && i < PyList_GET_SIZE(waiters); i++) {
+        struct pywsc_waiter *waiter = (struct pywsc_waiter *)PyList_GET_ITEM(waiters, i);
+        bool in_place = pywsc_connection_may_resume(self);
+        if (pywsc_waiter_wake(state_of(self), waiter, in_place) < 0) {
+            result = -1;
+            break;
+        }
+    }
+    Py_XDECREF(waiters);
+    return result;
+}

@@ -1,0 +1,203 @@
+#include "pywsc.h"
+
+#include <string.h>
+
+/* --- from the core to Python --- */
+
+PyObject *pywsc_header_text(struct wsc_str text)
+{
+    return PyUnicode_DecodeASCII(text.data, (Py_ssize_t)text.len, "surrogateescape");
+}
+
+static PyObject *pair(struct wsc_str name, struct wsc_str value)
+{
+    PyObject *name_text = pywsc_header_text(name);
+    PyObject *value_text = pywsc_header_text(value);
+    PyObject *result = NULL;
+    if (name_text != NULL && value_text != NULL) {
+        result = PyTuple_Pack(2, name_text, value_text);
+    }
+    Py_XDECREF(name_text);
+    Py_XDECREF(value_text);
+    return result;
+}
+
+PyObject *pywsc_headers_new(struct pywsc_state *state,
+                            const struct wsc_handshake_header *headers, size_t count)
+{
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *item = pair(headers[i].name, headers[i].value);
+        if (item == NULL) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+    }
+    if (list == NULL) {
+        return NULL;
+    }
+    return PyObject_CallFunction(state->objects[PYWSC_HEADERS], "N", list);
+}
+
+static PyObject *head_headers(struct pywsc_state *state, const struct wsc_http_head *head)
+{
+    PyObject *list = PyList_New((Py_ssize_t)head->header_count);
+    for (size_t i = 0; list != NULL && i < head->header_count; i++) {
+        PyObject *item = pair(head->headers[i].name, head->headers[i].value);
+        if (item == NULL) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+    }
+    if (list == NULL) {
+        return NULL;
+    }
+    return PyObject_CallFunction(state->objects[PYWSC_HEADERS], "N", list);
+}
+
+PyObject *pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
+{
+    PyObject *headers = head_headers(state, head);
+    PyObject *target = headers != NULL ? pywsc_header_text(head->target) : NULL;
+    if (target == NULL) {
+        Py_XDECREF(headers);
+        return NULL;
+    }
+    return PyObject_CallFunction(state->objects[PYWSC_REQUEST], "NN", target, headers);
+}
+
+PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn)
+{
+    return pywsc_head_request(state, wsc_conn_head(conn));
+}
+
+PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn)
+{
+    const struct wsc_http_head *head = wsc_conn_head(conn);
+    struct wsc_str body = wsc_conn_response_body(conn);
+    PyObject *headers = head_headers(state, head);
+    PyObject *reason = headers != NULL ? pywsc_header_text(head->reason) : NULL;
+    if (reason == NULL) {
+        Py_XDECREF(headers);
+        return NULL;
+    }
+    return PyObject_CallFunction(
+        state->objects[PYWSC_RESPONSE], "iNNy#", (int)head->status, reason, headers,
+        body.data != NULL && head->status != 101 ? body.data : "",
+        head->status != 101 ? (Py_ssize_t)body.len : (Py_ssize_t)0);
+}
+
+/* --- from Python to the core --- */
+
+int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held, struct wsc_str *out)
+{
+    if (!PyUnicode_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what,
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    PyObject *bytes = PyUnicode_AsASCIIString(object);
+    if (bytes == NULL) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "%s is not ASCII: %A", what, object);
+        return -1;
+    }
+    out->data = PyBytes_AS_STRING(bytes);
+    out->len = (size_t)PyBytes_GET_SIZE(bytes);
+    int result = PyList_Append(held, bytes);
+    Py_DECREF(bytes);
+    return result;
+}
+
+/* A sequence of pairs: Headers.raw_items(), mapping.items(), or the iterable itself. */
+static PyObject *header_pairs(PyObject *object)
+{
+    static const char *const methods[] = {"raw_items", "items"};
+    if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
+        return PySequence_List(object);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        PyObject *method = PyObject_GetAttrString(object, methods[i]);
+        if (method != NULL) {
+            PyObject *items = PyObject_CallNoArgs(method);
+            Py_DECREF(method);
+            if (items == NULL) {
+                return NULL;
+            }
+            PyObject *list = PySequence_List(items);
+            Py_DECREF(items);
+            return list;
+        }
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            return NULL;
+        }
+        PyErr_Clear();
+    }
+    return PySequence_List(object);
+}
+
+static int convert_pair(PyObject *item, PyObject *held, struct wsc_handshake_header *out)
+{
+    PyObject *both = PySequence_Tuple(item);
+    int result = -1;
+    if (both == NULL) {
+        return -1;
+    }
+    if (PyTuple_GET_SIZE(both) != 2) {
+        PyErr_SetString(PyExc_ValueError, "headers must be pairs of name and value");
+    }
+    else if (pywsc_ascii_get(PyTuple_GET_ITEM(both, 0), "header name", held, &out->name) ==
+             0) {
+        result =
+            pywsc_ascii_get(PyTuple_GET_ITEM(both, 1), "header value", held, &out->value);
+    }
+    Py_DECREF(both);
+    if (result == 0 && !wsc_http_is_token(out->name)) {
+        PyErr_Format(PyExc_ValueError, "invalid header name: %A", item);
+        return -1;
+    }
+    if (result == 0 && out->value.len > 0 && !wsc_http_is_field_value(out->value)) {
+        PyErr_Format(PyExc_ValueError, "invalid header value: %A", item);
+        return -1;
+    }
+    return result;
+}
+
+int pywsc_headers_get(PyObject *object, struct pywsc_headers *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->held = PyList_New(0);
+    PyObject *pairs = out->held != NULL ? header_pairs(object) : NULL;
+    if (pairs == NULL) {
+        pywsc_headers_release(out);
+        return -1;
+    }
+    size_t count = (size_t)PyList_GET_SIZE(pairs);
+    out->items = PyMem_New(struct wsc_handshake_header, count + WSC_ACCEPT_HEADERS);
+    if (out->items == NULL) {
+        PyErr_NoMemory();
+        Py_DECREF(pairs);
+        pywsc_headers_release(out);
+        return -1;
+    }
+    for (; out->count < count; out->count++) {
+        PyObject *item = PyList_GET_ITEM(pairs, (Py_ssize_t)out->count);
+        if (convert_pair(item, out->held, &out->items[out->count]) < 0) {
+            Py_DECREF(pairs);
+            pywsc_headers_release(out);
+            return -1;
+        }
+    }
+    Py_DECREF(pairs);
+    return 0;
+}
+
+void pywsc_headers_release(struct pywsc_headers *headers)
+{
+    PyMem_Free(headers->items);
+    headers->items = NULL;
+    headers->count = 0;
+    Py_CLEAR(headers->held);
+}

@@ -1,0 +1,114 @@
+#include "pywsc.h"
+
+/* --- the core's allocator --- */
+
+static void *mem_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return PyMem_Malloc(size);
+}
+
+static void *mem_realloc(void *ctx, void *ptr, size_t size)
+{
+    (void)ctx;
+    return PyMem_Realloc(ptr, size);
+}
+
+static void mem_free(void *ctx, void *ptr)
+{
+    (void)ctx;
+    PyMem_Free(ptr);
+}
+
+const struct wsc_allocator pywsc_allocator = {
+    .ctx = NULL,
+    .alloc = mem_alloc,
+    .realloc = mem_realloc,
+    .free = mem_free,
+};
+
+/* --- payloads as objects ---
+ *
+ * The core writes a message straight into the memory of the object that it will be: a
+ * bytes object, or a str that is guessed to be ASCII. Between object and payload lies a
+ * constant distance. */
+
+#define TEXT_OFFSET sizeof(PyASCIIObject)
+#define BINARY_OFFSET offsetof(PyBytesObject, ob_sval)
+
+static PyObject *object_of(enum wsc_payload_kind kind, uint8_t *payload)
+{
+    void *start = payload - (kind == WSC_PAYLOAD_TEXT ? TEXT_OFFSET : BINARY_OFFSET);
+    return (PyObject *)start;
+}
+
+static uint8_t *payload_of(enum wsc_payload_kind kind, PyObject *object)
+{
+    if (object == NULL) {
+        PyErr_Clear(); /* MemoryError: reported through the core */
+        return NULL;
+    }
+    return kind == WSC_PAYLOAD_TEXT ? (uint8_t *)PyUnicode_DATA(object)
+                                    : (uint8_t *)PyBytes_AS_STRING(object);
+}
+
+static uint8_t *payload_alloc(void *ctx, enum wsc_payload_kind kind, size_t size)
+{
+    (void)ctx;
+    return payload_of(kind, kind == WSC_PAYLOAD_TEXT
+                                ? PyUnicode_New((Py_ssize_t)size, 0x7F)
+                                : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size));
+}
+
+static uint8_t *payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload,
+                               size_t size)
+{
+    PyObject *object = object_of(kind, payload);
+    (void)ctx;
+    if (kind == WSC_PAYLOAD_BINARY) {
+        (void)_PyBytes_Resize(&object, (Py_ssize_t)size); /* on error frees and sets NULL */
+    }
+    else if (PyUnicode_Resize(&object, (Py_ssize_t)size) < 0) {
+        Py_CLEAR(object);
+    }
+    return payload_of(kind, object);
+}
+
+static void payload_free(void *ctx, enum wsc_payload_kind kind, uint8_t *payload)
+{
+    (void)ctx;
+    Py_DECREF(object_of(kind, payload));
+}
+
+const struct wsc_payload_memory pywsc_payload_memory = {
+    .ctx = NULL,
+    .alloc = payload_alloc,
+    .resize = payload_resize,
+    .free = payload_free,
+};
+
+void pywsc_message_discard(struct wsc_message *message)
+{
+    if (message->data != NULL) {
+        payload_free(NULL, message->kind, message->data);
+        message->data = NULL;
+    }
+}
+
+PyObject *pywsc_message_take(struct wsc_message *message)
+{
+    if (message->data == NULL) {
+        return message->kind == WSC_PAYLOAD_TEXT ? PyUnicode_New(0, 0)
+                                                 : PyBytes_FromStringAndSize(NULL, 0);
+    }
+    PyObject *object = object_of(message->kind, message->data);
+    if (message->kind == WSC_PAYLOAD_TEXT && !message->ascii) {
+        /* The guess was wrong: decode what has been validated already. */
+        PyObject *text = PyUnicode_DecodeUTF8((const char *)message->data,
+                                              (Py_ssize_t)message->len, NULL);
+        pywsc_message_discard(message);
+        return text;
+    }
+    message->data = NULL;
+    return object;
+}

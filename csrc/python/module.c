@@ -1,0 +1,205 @@
+#include "pywsc.h"
+
+#include "wsc/crypto.h"
+#include "wsc/deflate.h"
+#include "wsc/simd.h"
+
+static const struct {
+    const char *module;
+    const char *name;
+} objects[PYWSC_OBJECTS] = {
+    [PYWSC_CONNECTION_CLOSED_OK] = {"pywscore.exceptions", "ConnectionClosedOK"},
+    [PYWSC_CONNECTION_CLOSED_ERROR] = {"pywscore.exceptions", "ConnectionClosedError"},
+    [PYWSC_PROTOCOL_ERROR] = {"pywscore.exceptions", "ProtocolError"},
+    [PYWSC_PAYLOAD_TOO_BIG] = {"pywscore.exceptions", "PayloadTooBig"},
+    [PYWSC_INVALID_STATE] = {"pywscore.exceptions", "InvalidState"},
+    [PYWSC_CONCURRENCY_ERROR] = {"pywscore.exceptions", "ConcurrencyError"},
+    [PYWSC_INVALID_HANDSHAKE] = {"pywscore.exceptions", "InvalidHandshake"},
+    [PYWSC_INVALID_MESSAGE] = {"pywscore.exceptions", "InvalidMessage"},
+    [PYWSC_INVALID_STATUS] = {"pywscore.exceptions", "InvalidStatus"},
+    [PYWSC_INVALID_HEADER] = {"pywscore.exceptions", "InvalidHeader"},
+    [PYWSC_INVALID_UPGRADE] = {"pywscore.exceptions", "InvalidUpgrade"},
+    [PYWSC_NEGOTIATION_ERROR] = {"pywscore.exceptions", "NegotiationError"},
+    [PYWSC_DUPLICATE_PARAMETER] = {"pywscore.exceptions", "DuplicateParameter"},
+    [PYWSC_INVALID_PARAMETER_NAME] = {"pywscore.exceptions", "InvalidParameterName"},
+    [PYWSC_INVALID_PARAMETER_VALUE] = {"pywscore.exceptions", "InvalidParameterValue"},
+    [PYWSC_STATE] = {"pywscore.enums", "State"},
+    [PYWSC_HEADERS] = {"pywscore.http", "Headers"},
+    [PYWSC_REQUEST] = {"pywscore.http", "Request"},
+    [PYWSC_RESPONSE] = {"pywscore.http", "Response"},
+    [PYWSC_PER_MESSAGE_DEFLATE] = {"pywscore.extensions", "PerMessageDeflate"},
+    [PYWSC_CURRENT_TASK] = {"asyncio", "current_task"},
+    [PYWSC_CANCELLED_ERROR] = {"asyncio", "CancelledError"},
+    [PYWSC_INVALID_STATE_ERROR] = {"asyncio", "InvalidStateError"},
+};
+
+static const char *const names[PYWSC_NAMES] = {
+    [PYWSC_NAME_WRITE] = "write",
+    [PYWSC_NAME_CLOSE] = "close",
+    [PYWSC_NAME_CALL_SOON] = "call_soon",
+    [PYWSC_NAME_CONTEXT] = "context",
+    [PYWSC_NAME_PAUSE_READING] = "pause_reading",
+    [PYWSC_NAME_RESUME_READING] = "resume_reading",
+    [PYWSC_NAME_CALL_EXCEPTION_HANDLER] = "call_exception_handler",
+    [PYWSC_NAME_ON_REQUEST] = "_on_request",
+    [PYWSC_NAME_ON_RESPONSE] = "_on_response",
+    [PYWSC_NAME_ON_HANDSHAKE_FAILED] = "_on_handshake_failed",
+    [PYWSC_NAME_ON_PING] = "_on_ping",
+    [PYWSC_NAME_ON_PONG] = "_on_pong",
+    [PYWSC_NAME_ON_CLOSING] = "_on_closing",
+    [PYWSC_NAME_ON_LOST] = "_on_lost",
+    [PYWSC_NAME_SEND_SLOW] = "_send_slow",
+    [PYWSC_NAME_WAKE] = "_wake",
+};
+
+struct pywsc_state *pywsc_type_state(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &pywsc_module);
+    assert(module != NULL);
+    return pywsc_module_state(module);
+}
+
+PyTypeObject *pywsc_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
+    if (type == NULL) {
+        return NULL;
+    }
+    if (PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+        Py_DECREF(type);
+        return NULL;
+    }
+    return (PyTypeObject *)type;
+}
+
+static int import_objects(struct pywsc_state *state)
+{
+    for (size_t i = 0; i < PYWSC_OBJECTS; i++) {
+        PyObject *module = PyImport_ImportModule(objects[i].module);
+        if (module == NULL) {
+            return -1;
+        }
+        state->objects[i] = PyObject_GetAttrString(module, objects[i].name);
+        Py_DECREF(module);
+        if (state->objects[i] == NULL) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < PYWSC_NAMES; i++) {
+        state->names[i] = PyUnicode_InternFromString(names[i]);
+        if (state->names[i] == NULL) {
+            return -1;
+        }
+    }
+    for (int i = WSC_CONN_CONNECTING; i <= WSC_CONN_CLOSED; i++) {
+        state->states[i] = PyObject_CallFunction(state->objects[PYWSC_STATE], "i", i);
+        if (state->states[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* THREATS INF-9, TLS-8: libraries too old to be trusted with hostile input. */
+static int check_libraries(void)
+{
+    if (wsc_deflate_check_zlib() != WSC_OK) {
+        PyErr_Format(PyExc_ImportError, "pywscore needs zlib 1.2.13 or later, found %s",
+                     wsc_deflate_zlib_version());
+        return -1;
+    }
+    if (wsc_crypto_check_openssl() != WSC_OK) {
+        PyErr_SetString(PyExc_ImportError, "pywscore needs OpenSSL 3.0 or later");
+        return -1;
+    }
+    return 0;
+}
+
+static int module_exec(PyObject *module)
+{
+    struct pywsc_state *state = pywsc_module_state(module);
+    if (check_libraries() < 0 || import_objects(state) < 0 ||
+        pywsc_functions_init(module, state) < 0 || pywsc_events_init(module, state) < 0 ||
+        pywsc_protocol_init(module, state) < 0 || pywsc_waiter_init(module, state) < 0 ||
+        pywsc_connection_init(module, state) < 0 ||
+        pywsc_compression_init(module, state) < 0) {
+        return -1;
+    }
+    return PyModule_AddStringConstant(module, "simd", wsc_simd_name());
+}
+
+/* The types of the state, in one place for traverse and clear. */
+#define STATE_TYPES(apply)                                                              \
+    apply(text_message) apply(binary_message) apply(ping) apply(pong) apply(close)      \
+        apply(protocol) apply(server_protocol) apply(client_protocol) apply(events)     \
+            apply(receive_buffer) apply(waiter) apply(connection) apply(operation)      \
+                apply(deflater) apply(inflater)
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct pywsc_state *state = pywsc_module_state(module);
+#define VISIT(type) Py_VISIT(state->type);
+    STATE_TYPES(VISIT)
+#undef VISIT
+    for (size_t i = 0; i < PYWSC_OBJECTS; i++) {
+        Py_VISIT(state->objects[i]);
+    }
+    for (size_t i = 0; i <= WSC_CONN_CLOSED; i++) {
+        Py_VISIT(state->states[i]);
+    }
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    struct pywsc_state *state = pywsc_module_state(module);
+#define CLEAR(type) Py_CLEAR(state->type);
+    STATE_TYPES(CLEAR)
+#undef CLEAR
+    for (size_t i = 0; i < PYWSC_OBJECTS; i++) {
+        Py_CLEAR(state->objects[i]);
+    }
+    for (size_t i = 0; i < PYWSC_NAMES; i++) {
+        Py_CLEAR(state->names[i]);
+    }
+    for (size_t i = 0; i <= WSC_CONN_CLOSED; i++) {
+        Py_CLEAR(state->states[i]);
+    }
+    return 0;
+}
+
+static void module_free(void *module)
+{
+    (void)module_clear((PyObject *)module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+PyDoc_STRVAR(module_doc,
+             "The C extension of pywscore: sans-IO protocol objects (RFC 6455, RFC 7692) "
+             "and the hot path of the asyncio connection.");
+
+struct PyModuleDef pywsc_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "pywscore._core",
+    .m_doc = module_doc,
+    .m_size = sizeof(struct pywsc_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&pywsc_module);
+}

@@ -1,0 +1,367 @@
+#include "waiter.h"
+
+enum {
+    PENDING,
+    DONE,
+    CANCELLED,
+};
+
+/* --- the loop --- */
+
+int pywsc_call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
+                    PyObject *arg, PyObject *context)
+{
+    PyObject *handle;
+    if (arg == NULL) {
+        handle = PyObject_CallMethodOneArg(loop, state->names[PYWSC_NAME_CALL_SOON],
+                                           callback);
+    }
+    else {
+        PyObject *args[] = {loop, callback, arg, context};
+        PyObject *names = PyTuple_Pack(1, state->names[PYWSC_NAME_CONTEXT]);
+        if (names == NULL) {
+            return -1;
+        }
+        handle = PyObject_VectorcallMethod(state->names[PYWSC_NAME_CALL_SOON], args, 3,
+                                           names);
+        Py_DECREF(names);
+    }
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
+int pywsc_report_exception(struct pywsc_state *state, PyObject *loop, const char *message)
+{
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        (void)PyException_SetTraceback(value, traceback);
+    }
+    PyObject *context =
+        Py_BuildValue("{s:s,s:O}", "message", message, "exception", value);
+    PyObject *result = NULL;
+    if (context != NULL) {
+        result = PyObject_CallMethodOneArg(
+            loop, state->names[PYWSC_NAME_CALL_EXCEPTION_HANDLER], context);
+    }
+    if (result == NULL) {
+        PyErr_WriteUnraisable(loop);
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(context);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return 0;
+}
+
+/* --- callbacks --- */
+
+struct pywsc_waiter *pywsc_waiter_new(struct pywsc_state *state, PyObject *loop)
+{
+    struct pywsc_waiter *self = PyObject_GC_New(struct pywsc_waiter, state->waiter);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->loop = Py_NewRef(loop);
+    self->callback = NULL;
+    self->context = NULL;
+    self->more = NULL;
+    self->cancel_message = NULL;
+    self->blocking = 1;
+    self->state = PENDING;
+    PyObject_GC_Track(self);
+    return self;
+}
+
+bool pywsc_waiter_is_pending(const struct pywsc_waiter *self)
+{
+    return self->state == PENDING;
+}
+
+/* The callback in its context, as Handle._run does it. 1: this context is entered
+ * already, so it has to wait for its turn. */
+static int call_in_context(PyObject *callback, PyObject *context, PyObject *arg)
+{
+    if (PyContext_Enter(context) < 0) {
+        PyErr_Clear();
+        return 1;
+    }
+    PyObject *result = PyObject_CallOneArg(callback, arg);
+    Py_XDECREF(result);
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    (void)PyContext_Exit(context);
+    PyErr_Restore(type, value, traceback);
+    return result == NULL ? -1 : 0;
+}
+
+static int run_callback(struct pywsc_state *state, struct pywsc_waiter *self,
+                        PyObject *callback, PyObject *context, bool in_place)
+{
+    if (in_place) {
+        int result = call_in_context(callback, context, (PyObject *)self);
+        if (result <= 0) {
+            return result;
+        }
+    }
+    return pywsc_call_soon(state, self->loop, callback, (PyObject *)self, context);
+}
+
+static int run_callbacks(struct pywsc_state *state, struct pywsc_waiter *self, bool in_place)
+{
+    PyObject *callback = self->callback;
+    PyObject *context = self->context;
+    PyObject *more = self->more;
+    int result = 0;
+    self->callback = NULL;
+    self->context = NULL;
+    self->more = NULL;
+    if (callback != NULL) {
+        result = run_callback(state, self, callback, context, in_place);
+        Py_DECREF(callback);
+        Py_DECREF(context);
+    }
+    for (Py_ssize_t i = 0; result == 0 && more != NULL && i < PyList_GET_SIZE(more); i++) {
+        PyObject *pair = PyList_GET_ITEM(more, i);
+        result = run_callback(state, self, PyTuple_GET_ITEM(pair, 0),
+                              PyTuple_GET_ITEM(pair, 1), in_place);
+    }
+    Py_XDECREF(more);
+    return result;
+}
+
+int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self, bool in_place)
+{
+    if (self->state != PENDING) {
+        return 0;
+    }
+    PyObject *loop = Py_NewRef(self->loop);
+    Py_INCREF(self);
+    self->state = DONE;
+    int result = run_callbacks(state, self, in_place);
+    if (result < 0) {
+        result = pywsc_report_exception(state, loop, "exception while resuming a task");
+    }
+    Py_DECREF(self);
+    Py_DECREF(loop);
+    return result;
+}
+
+/* --- asyncio's future protocol --- */
+
+static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
+                                          Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"context"};
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    PyObject *context;
+    if (nargs != 1) {
+        PyErr_SetString(PyExc_TypeError, "add_done_callback() takes one callback");
+        return NULL;
+    }
+    if (pywsc_keywords("add_done_callback", args + nargs, kwnames, names, 1, &context) < 0) {
+        return NULL;
+    }
+    context = context != NULL && context != Py_None ? Py_NewRef(context)
+                                                    : PyContext_CopyCurrent();
+    if (context == NULL) {
+        return NULL;
+    }
+    int result = 0;
+    if (self->state != PENDING) {
+        result = pywsc_call_soon(pywsc_type_state(Py_TYPE(op)), self->loop, args[0], op,
+                                 context);
+    }
+    else if (self->callback == NULL) {
+        self->callback = Py_NewRef(args[0]);
+        self->context = Py_NewRef(context);
+    }
+    else {
+        PyObject *pair = PyTuple_Pack(2, args[0], context);
+        if (self->more == NULL) {
+            self->more = PyList_New(0);
+        }
+        result = pair == NULL || self->more == NULL ? -1 : PyList_Append(self->more, pair);
+        Py_XDECREF(pair);
+    }
+    Py_DECREF(context);
+    if (result < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *waiter_remove_done_callback(PyObject *op, PyObject *callback)
+{
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    long removed = 0;
+    if (self->callback != NULL) {
+        int equal = PyObject_RichCompareBool(self->callback, callback, Py_EQ);
+        if (equal < 0) {
+            return NULL;
+        }
+        if (equal) {
+            Py_CLEAR(self->callback);
+            Py_CLEAR(self->context);
+            removed++;
+        }
+    }
+    for (Py_ssize_t i = 0; self->more != NULL && i < PyList_GET_SIZE(self->more);) {
+        PyObject *pair = Py_NewRef(PyList_GET_ITEM(self->more, i));
+        int equal = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
+        Py_DECREF(pair);
+        if (equal < 0) {
+            return NULL;
+        }
+        if (!equal) {
+            i++;
+            continue;
+        }
+        if (self->more == NULL || PyList_SetSlice(self->more, i, i + 1, NULL) < 0) {
+            return NULL;
+        }
+        removed++;
+    }
+    return PyLong_FromLong(removed);
+}
+
+static PyObject *waiter_cancel(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"msg", NULL};
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    PyObject *message = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O", keywords, &message)) {
+        return NULL;
+    }
+    if (self->state != PENDING) {
+        Py_RETURN_FALSE;
+    }
+    self->state = CANCELLED;
+    Py_XSETREF(self->cancel_message, Py_NewRef(message));
+    if (run_callbacks(pywsc_type_state(Py_TYPE(op)), self, false) < 0) {
+        return NULL;
+    }
+    Py_RETURN_TRUE;
+}
+
+static PyObject *waiter_result(PyObject *op, PyObject *unused)
+{
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    (void)unused;
+    if (self->state == DONE) {
+        Py_RETURN_NONE;
+    }
+    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    if (self->state == PENDING) {
+        PyErr_SetString(state->objects[PYWSC_INVALID_STATE_ERROR], "Result is not set.");
+    }
+    else if (self->cancel_message == NULL || self->cancel_message == Py_None) {
+        PyErr_SetNone(state->objects[PYWSC_CANCELLED_ERROR]);
+    }
+    else {
+        PyErr_SetObject(state->objects[PYWSC_CANCELLED_ERROR], self->cancel_message);
+    }
+    return NULL;
+}
+
+static PyObject *waiter_done(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((struct pywsc_waiter *)op)->state != PENDING);
+}
+
+static PyObject *waiter_cancelled(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((struct pywsc_waiter *)op)->state == CANCELLED);
+}
+
+static PyObject *waiter_get_loop(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(((struct pywsc_waiter *)op)->loop);
+}
+
+static int waiter_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->loop);
+    Py_VISIT(self->callback);
+    Py_VISIT(self->context);
+    Py_VISIT(self->more);
+    Py_VISIT(self->cancel_message);
+    return 0;
+}
+
+static int waiter_clear(PyObject *op)
+{
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    Py_CLEAR(self->callback);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->more);
+    Py_CLEAR(self->cancel_message);
+    return 0;
+}
+
+static void waiter_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    (void)waiter_clear(op);
+    Py_CLEAR(((struct pywsc_waiter *)op)->loop);
+    PyObject_GC_Del(op);
+    Py_DECREF(type);
+}
+
+static PyMethodDef waiter_methods[] = {
+    {"add_done_callback", (PyCFunction)(void (*)(void))waiter_add_done_callback,
+     METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"remove_done_callback", waiter_remove_done_callback, METH_O, NULL},
+    {"cancel", (PyCFunction)(void (*)(void))waiter_cancel, METH_VARARGS | METH_KEYWORDS,
+     NULL},
+    {"result", waiter_result, METH_NOARGS, NULL},
+    {"exception", waiter_result, METH_NOARGS, NULL},
+    {"done", waiter_done, METH_NOARGS, NULL},
+    {"cancelled", waiter_cancelled, METH_NOARGS, NULL},
+    {"get_loop", waiter_get_loop, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static PyMemberDef waiter_members[] = {
+    {"_asyncio_future_blocking", T_BOOL, offsetof(struct pywsc_waiter, blocking), 0, NULL},
+    {NULL},
+};
+
+static PyType_Slot waiter_slots[] = {
+    {Py_tp_doc, PyDoc_STR("What a task waits on: asyncio's future protocol.")},
+    {Py_tp_dealloc, waiter_dealloc},
+    {Py_tp_traverse, waiter_traverse},
+    {Py_tp_clear, waiter_clear},
+    {Py_tp_methods, waiter_methods},
+    {Py_tp_members, waiter_members},
+    {0, NULL},
+};
+
+static PyType_Spec waiter_spec = {
+    .name = "pywscore._core.Waiter",
+    .basicsize = sizeof(struct pywsc_waiter),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = waiter_slots,
+};
+
+int pywsc_waiter_init(PyObject *module, struct pywsc_state *state)
+{
+    state->waiter = pywsc_add_type(module, &waiter_spec, NULL);
+    return state->waiter == NULL ? -1 : 0;
+}

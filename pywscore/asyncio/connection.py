@@ -1,0 +1,387 @@
+"""One end of a WebSocket connection on an asyncio transport."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import logging
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+from .. import _core
+from ..enums import CloseCode, State
+from ..http import Request, Response
+from .broadcast import broadcast
+from .deadlines import Deadlines
+from .fragments import send_fragments
+from .log import printable
+from .options import Options, receive_buffer
+from .pings import Pings
+
+__all__ = ["Connection", "broadcast"]
+
+Data = str | bytes
+DataLike = str | bytes | bytearray | memoryview
+
+
+class Connection(_core.Connection, asyncio.BufferedProtocol):
+    """A WebSocket connection, of a server or a client.
+
+    ``async for message in ws`` gives messages until the connection ends: it stops when
+    both ends closed with 1000, 1001 or no code, and raises ConnectionClosedError
+    otherwise. ``async with ws`` closes the connection at the end.
+
+    Attributes of your own may be set on it.
+
+    Args:
+        protocol: the sans-IO object.
+        options: what it has in common with other connections.
+    """
+
+    request: Request | None = None
+    """The opening handshake's request."""
+    response: Response | None = None
+    """The opening handshake's response."""
+    latency: float = 0.0
+    """Round-trip time in seconds, by the last ping that was answered; 0.0 before."""
+    broadcasts_skipped: int = 0
+    """Messages that broadcast() left out because this peer reads too slowly."""
+
+    _id: uuid.UUID | None = None
+    _pings: Pings | None = None
+    _lost: bool = False
+    _lost_waiter: asyncio.Future[None] | None = None
+    _ended: bool = False
+
+    def __init__(
+        self,
+        protocol: _core.ServerProtocol | _core.ClientProtocol,
+        *,
+        options: Options,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            protocol,
+            loop=loop,
+            receive_buffer=receive_buffer(loop),
+            max_queue=options.max_queue,
+            write_limit=options.write_limit,
+        )
+        self.options = options
+        self._deadlines = Deadlines(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.state.name} "
+            f"{'server' if self.protocol.is_server else 'client'} at {id(self):#x}>"
+        )
+
+    # What it is
+
+    @property
+    def id(self) -> uuid.UUID:
+        """A random identifier, made when first asked for."""
+        if self._id is None:
+            self._id = uuid.UUID(int=random.getrandbits(128), version=4)
+        return self._id
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[Any]:
+        """The server's or client's logger; records get this object as ``websocket``."""
+        return logging.LoggerAdapter(self.options.log.logger, {"websocket": self})
+
+    @property
+    def local_address(self) -> Any:
+        """This end's address, as ``socket.getsockname`` gives it."""
+        return self.transport.get_extra_info("sockname")
+
+    @property
+    def remote_address(self) -> Any:
+        """The peer's address, as ``socket.getpeername`` gives it."""
+        return self.transport.get_extra_info("peername")
+
+    @property
+    def state(self) -> State:
+        """CONNECTING, OPEN, CLOSING or CLOSED."""
+        return self.protocol.state
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that both ends agreed on, or None (RFC 6455 §1.9)."""
+        return self.protocol.subprotocol
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code received, 1005 for none in the frame, 1006 for no frame;
+        None while the connection isn't closed (RFC 6455 §7.1.5)."""
+        return self.protocol.close_code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The close reason received; None while the connection isn't closed."""
+        return self.protocol.close_reason
+
+    # Receiving
+
+    @overload
+    def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
+    @overload
+    def recv_streaming(self, decode: Literal[False]) -> AsyncIterator[bytes]: ...
+    @overload
+    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]: ...
+
+    async def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]:
+        """Iterate over the fragments of the next message, as they come.
+
+        The iterator has to be used up: a message can't be received before the one
+        before it. Cancelling before the first fragment loses nothing.
+
+        Args:
+            decode: True for ``str`` also from binary messages, False for ``bytes``
+                also from text messages.
+
+        Raises:
+            ConnectionClosed: when the connection is closed.
+            ConcurrencyError: if another task receives at the same time.
+        """
+        decoder: codecs.IncrementalDecoder | None = None
+        while True:
+            fragment = await self._recv_fragment()
+            data: Data = fragment.data
+            if decode is False and isinstance(data, str):
+                data = data.encode()
+            elif decode is True and isinstance(data, bytes):
+                if decoder is None:
+                    decoder = codecs.getincrementaldecoder("utf-8")()
+                try:
+                    data = decoder.decode(data, fragment.fin)
+                except UnicodeDecodeError as exc:
+                    self._fail(CloseCode.INVALID_DATA, exc.reason)
+                    await self.wait_closed()
+                    raise self.protocol.close_exception from exc
+            yield data
+            if fragment.fin:
+                return
+
+    # Sending
+
+    async def _send_slow(
+        self, message: Any, text: bool | None, compress: bool | None
+    ) -> None:
+        await send_fragments(self, message, text, compress)
+
+    async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
+        """Send a ping (RFC 6455 §5.5.2).
+
+        Args:
+            data: up to 125 bytes that the pong repeats; four random ones by default.
+
+        Returns:
+            A future for the pong that gives the round-trip time in seconds::
+
+                pong = await ws.ping()
+                latency = await pong
+
+        Raises:
+            ConnectionClosed: when the connection is closed; from the future too.
+            ConcurrencyError: if a ping with the same data waits for its pong.
+            ProtocolError: if data is longer than 125 bytes.
+        """
+        payload = None if data is None else _payload(data)
+        await self._wait_open()
+        if self._pings is None:
+            self._pings = Pings()
+        payload = self._pings.choose(payload)
+        self.protocol.send_ping(payload)
+        pong: asyncio.Future[float] = self.loop.create_future()
+        self._pings.sent(payload, pong, self.loop.time())
+        self.flush()
+        if self.write_paused:
+            await self.drain()
+        return pong
+
+    async def pong(self, data: DataLike = b"") -> None:
+        """Send a pong that nobody asked for, a heartbeat (RFC 6455 §5.5.3).
+
+        Args:
+            data: up to 125 bytes.
+
+        Raises:
+            ConnectionClosed: when the connection is closed.
+            ProtocolError: if data is longer than 125 bytes.
+        """
+        payload = _payload(data)
+        await self._wait_open()
+        self.protocol.send_pong(payload)
+        self.flush()
+        if self.write_paused:
+            await self.drain()
+
+    # Closing
+
+    async def close(
+        self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = ""
+    ) -> None:
+        """Do the closing handshake and wait until TCP is closed (RFC 6455 §7.1.2).
+
+        Does nothing but wait if the connection is closing already. What doesn't end
+        within ``close_timeout`` is cut.
+
+        Args:
+            code: 1000-1014 as far as they may be sent, or 3000-4999.
+            reason: up to 123 bytes of UTF-8.
+
+        Raises:
+            ProtocolError: if code or reason can't be sent.
+        """
+        self._start_close(code, reason)
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until TCP is closed. May be cancelled and called at any time."""
+        if self._lost:
+            return
+        if self._lost_waiter is None:
+            self._lost_waiter = self.loop.create_future()
+        await asyncio.shield(self._lost_waiter)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            await self.close()
+        else:
+            await self.close(CloseCode.INTERNAL_ERROR)
+
+    def _start_close(self, code: int, reason: str = "") -> None:
+        if self.state is State.OPEN:
+            if self._fragmented_send is not None:
+                # A close frame inside of a message is fine, but a message that stops
+                # in the middle isn't a normal closure.
+                code, reason = (
+                    CloseCode.INTERNAL_ERROR,
+                    "close during fragmented message",
+                )
+            self.protocol.send_close(code, reason)
+            self.flush()
+            self._on_closing()
+        elif self.state is State.CONNECTING:
+            self._abort("closed during the opening handshake")
+
+    def _fail(self, code: int, reason: str) -> None:
+        if self.state is State.OPEN:
+            self.protocol.fail(code, reason)
+            self.flush()
+            self._on_closing()
+
+    def _abort(self, why: str) -> None:
+        if not self._lost and self.transport is not None:
+            self._log(logging.DEBUG, "connection cut: %s", why)
+            self.transport.abort()
+
+    def _end(self) -> None:
+        """End TCP in our direction and drop what still comes until the peer does too.
+
+        Closing at once could send a reset that overtakes our last bytes (DED-5).
+        """
+        if self._ended or self._lost:
+            return
+        self._ended = True
+        self._deadlines.closing(self.options.close_timeout)
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()
+        except (OSError, RuntimeError):
+            self.transport.abort()
+
+    async def _wait_open(self) -> None:
+        if self.state is not State.OPEN:
+            await self.wait_closed()
+            raise self.protocol.close_exception
+
+    # Hooks of _core.Connection
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._deadlines.write_paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._deadlines.write_resumed()
+
+    def _on_closing(self) -> None:
+        protocol = self.protocol
+        self._deadlines.closing(self.options.close_timeout)
+        if not protocol.close_expected:
+            return
+        if protocol.close_received is None or protocol.error is not None:
+            self._log_error(protocol.error)
+            self._end()
+        elif protocol.is_server and not self._ended:
+            # RFC 6455 §7.1.1: the server closes TCP first, and at once.
+            self._ended = True
+            self.transport.close()
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._deadlines.lost()
+        if self._pings is not None:
+            self._pings.drop(self.protocol.close_exception)
+        if self._lost_waiter is not None and not self._lost_waiter.done():
+            self._lost_waiter.set_result(None)
+
+    def _on_open_timeout(self) -> None:
+        self._abort("timed out during opening handshake")
+
+    def _on_pong(self, data: bytes) -> None:
+        if self._pings is not None:
+            latency, alive = self._pings.answered(data, self.loop.time())
+            if latency is not None:
+                self.latency = latency
+            if alive:
+                self._deadlines.pong_received()
+
+    def _send_keepalive_ping(self) -> None:
+        if self._pings is None:
+            self._pings = Pings()
+        payload = self._pings.choose(None)
+        self.protocol.send_ping(payload)
+        self._pings.keepalive_sent(payload, self.loop.time())
+        self.flush()
+
+    # Logging
+
+    def _log(
+        self,
+        level: int,
+        message: str,
+        *args: object,
+        exc_info: BaseException | None = None,
+    ) -> None:
+        log = self.options.log
+        if log.logger.isEnabledFor(level):
+            log.log(level, message, *args, exc_info=exc_info)
+
+    def _log_error(self, error: BaseException | None) -> None:
+        if error is not None:
+            name = type(error).__name__
+            self._log(logging.INFO, "connection failed: %s: %s", name, printable(error))
+
+
+def _payload(data: DataLike) -> bytes:
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError("data must be str or bytes-like")

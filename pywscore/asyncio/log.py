@@ -1,0 +1,67 @@
+"""Logging that a hostile peer can't flood, nor use to write to a terminal."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+LINES_PER_SECOND = 10
+MAX_TEXT = 200
+
+LoggerLike = logging.Logger | logging.LoggerAdapter[Any]
+
+
+def printable(text: object) -> str:
+    """``str(text)`` in visible ASCII, escaped as in a literal and cut to 200."""
+    raw = str(text)[: MAX_TEXT + 1]
+    escaped = raw.encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= MAX_TEXT else escaped[: MAX_TEXT - 3] + "..."
+
+
+class LimitedLogger:
+    """At most ten lines a second; how many more there were is said afterwards.
+
+    A logger that raises is not the connection's problem: its exceptions are dropped.
+    """
+
+    __slots__ = ("_lines", "_second", "_suppressed", "logger")
+
+    def __init__(self, logger: LoggerLike) -> None:
+        self.logger = logger
+        self._second = 0
+        self._lines = 0
+        self._suppressed = 0
+
+    def log(
+        self,
+        level: int,
+        message: str,
+        *args: object,
+        exc_info: BaseException | None = None,
+    ) -> None:
+        """Log one line, and with ``exc_info`` a traceback, unless there were too many.
+
+        Text that came from a peer goes through ``printable()`` first.
+        """
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+            self.flush()
+        self._lines += 1
+        if self._lines > LINES_PER_SECOND:
+            self._suppressed += 1
+            return
+        self._emit(level, message, *args, exc_info=exc_info)
+
+    def flush(self) -> None:
+        """Say how many lines were left out, if any."""
+        if self._suppressed:
+            count, self._suppressed = self._suppressed, 0
+            self._emit(logging.INFO, "%d more lines were left out", count)
+
+    def _emit(self, level: int, message: str, *args: object, **kwargs: Any) -> None:
+        try:
+            self.logger.log(level, message, *args, **kwargs)
+        except Exception:
+            pass

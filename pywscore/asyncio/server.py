@@ -1,0 +1,379 @@
+"""The asyncio WebSocket server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from .. import _core
+from ..enums import CloseCode, State
+from ..exceptions import ConnectionClosed
+from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
+from ..http import SERVER
+from .auth import basic_auth
+from .broadcast import broadcast
+from .handshake import (
+    Handshake,
+    Origins,
+    ProcessRequest,
+    ProcessResponse,
+    SelectSubprotocol,
+    check_origins,
+    check_subprotocols,
+    shutting_down,
+    too_many,
+)
+from .log import LimitedLogger, LoggerLike, printable
+from .options import (
+    MAX_QUEUE,
+    WRITE_LIMIT,
+    Options,
+    check_carrier,
+    message_limit,
+    water_marks,
+)
+from .server_connection import ServerConnection
+
+__all__ = [
+    "Server",
+    "ServerConnection",
+    "basic_auth",
+    "broadcast",
+    "serve",
+    "unix_serve",
+]
+
+
+class Server:
+    """What ``serve()`` gives: like ``asyncio.Server``, with connections.
+
+    Args:
+        create_server: starts to listen.
+        handler: coroutine function for one connection.
+        handshake: how to answer requests.
+        log: where to log.
+        max_connections: limit of connections, half-open ones included; None for none.
+    """
+
+    def __init__(
+        self,
+        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server]],
+        handler: Callable[[ServerConnection], Awaitable[Any]],
+        *,
+        handshake: Handshake,
+        log: LimitedLogger,
+        max_connections: int | None = None,
+    ) -> None:
+        self.handler = handler
+        self.logger = log.logger
+        self._create_server = create_server
+        self._handshake = handshake
+        self._log = log
+        self._max_connections = max_connections
+        self._all: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._close_task: asyncio.Task[None] | None = None
+        self._changed: asyncio.Event = asyncio.Event()
+        self._closed: asyncio.Event = asyncio.Event()
+        self.server: asyncio.Server
+        handshake.is_closing = lambda: self._closing
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """The connections that are open, as a new set."""
+        return {ws for ws in self._all if ws.protocol.state is State.OPEN}
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets."""
+        return tuple(self.server.sockets)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the server runs on."""
+        return self.server.get_loop()
+
+    def is_serving(self) -> bool:
+        """Whether new connections are accepted."""
+        return not self._closing and self.server.is_serving()
+
+    async def start_serving(self) -> None:
+        """Start to accept connections, after ``serve(..., start_serving=False)``."""
+        await self.server.start_serving()
+
+    async def serve_forever(self) -> None:
+        """Serve until ``close()`` is called or this is cancelled; that closes, too."""
+        try:
+            if not self._closing and not self.is_serving():
+                await self.start_serving()
+            await self.wait_closed()
+        except asyncio.CancelledError:
+            self.close()
+            await self.wait_closed()
+            raise
+
+    def close(
+        self,
+        close_connections: bool = True,
+        code: int = CloseCode.GOING_AWAY,
+        reason: str = "",
+    ) -> None:
+        """Stop listening, and end the connections; ``wait_closed()`` waits for it.
+
+        Requests that aren't answered yet get 503.
+
+        Args:
+            close_connections: close them now; False waits until they end by
+                themselves.
+            code: close code for open connections.
+            reason: close reason.
+        """
+        if self._close_task is None:
+            self._closing = True
+            self.server.close()
+            if close_connections:
+                for ws in list(self._all):
+                    if ws.state is State.OPEN:
+                        ws._start_close(code, reason)
+            for ws in list(self._all):
+                if ws.request is None and not ws._ended:
+                    ws._refuse_unasked(shutting_down())
+            self._close_task = self.get_loop().create_task(self._finish())
+
+    async def _finish(self) -> None:
+        self._log.log(logging.INFO, "server closing")
+        while self._all or self._tasks:
+            self._changed.clear()
+            await self._changed.wait()
+        await self.server.wait_closed()
+        self._closed.set()
+        self._log.flush()
+        self._log.log(logging.INFO, "server closed")
+
+    async def wait_closed(self) -> None:
+        """Wait until all connections are gone and all handlers have returned."""
+        await self._closed.wait()
+
+    # Connections
+
+    def _arrived(self, ws: ServerConnection) -> None:
+        limit = self._max_connections
+        full = limit is not None and len(self._all) >= limit
+        self._all.add(ws)
+        if self._closing:
+            ws._refuse_unasked(shutting_down())
+        elif full:
+            self._log.log(logging.INFO, "connection refused: too many connections")
+            ws._refuse_unasked(too_many())
+
+    def _left(self, ws: ServerConnection) -> None:
+        self._all.discard(ws)
+        self._changed.set()
+
+    def _start_handler(self, ws: ServerConnection) -> asyncio.Task[None]:
+        task = ws.loop.create_task(self._handle(ws))
+        self._tasks.add(task)
+        task.add_done_callback(self._handler_done)
+        return task
+
+    def _handler_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()
+        if not task.cancelled() and task.exception() is not None:
+            self._log.log(
+                logging.ERROR, "connection handler failed", exc_info=task.exception()
+            )
+
+    async def _handle(self, ws: ServerConnection) -> None:
+        if not await ws._open(self._handshake):
+            return
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            await self.handler(ws)
+            code = CloseCode.NORMAL_CLOSURE
+        except Exception as exc:
+            if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
+                ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
+            else:
+                ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
+        finally:
+            await ws.close(code)
+
+    # await serve(...), async with serve(...)
+
+    async def _start(self) -> Self:
+        if not hasattr(self, "server"):
+            self.server = await self._create_server()
+            if self.server.is_serving():
+                for sock in self.server.sockets:
+                    name = sock.getsockname()
+                    self._log.log(logging.INFO, "server listening on %s", name)
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+
+def serve(
+    handler: Callable[[ServerConnection], Awaitable[Any]],
+    host: str | Sequence[str] | None = None,
+    port: int | None = None,
+    *,
+    origins: Origins | None = None,
+    extensions: Sequence[PerMessageDeflate] | None = None,
+    subprotocols: Sequence[str] | None = None,
+    select_subprotocol: SelectSubprotocol | None = None,
+    compression: Literal["deflate"] | PerMessageDeflate | None = "deflate",
+    process_request: ProcessRequest | None = None,
+    process_response: ProcessResponse | None = None,
+    server_header: str | None = SERVER,
+    open_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    close_timeout: float | None = 10,
+    idle_timeout: float | None = None,
+    max_size: int | tuple[int | None, int | None] | None = 1 << 20,
+    max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
+    write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
+    max_connections: int | None = None,
+    logger: LoggerLike | None = None,
+    carrier: Literal["auto", "engine", "transport"] = "auto",
+    create_connection: Callable[..., ServerConnection] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Serve WebSocket connections on a TCP port::
+
+        async with serve(handler, "127.0.0.1", 8765) as server:
+            await server.serve_forever()
+
+    ``await serve(...)`` gives the server too, which is then to be closed by hand. For
+    each connection there is a task that runs ``handler(ws)``. When it returns, the
+    connection is closed with 1000; when it raises, with 1011 and a line in the log.
+
+    Args:
+        handler: coroutine function that gets a ServerConnection.
+        host: address or addresses to listen on; None for all.
+        port: port to listen on; 0 for any free one.
+        origins: allowed values of the Origin header, to keep other web sites' pages
+            out: strings for an exact match, compiled patterns for a full match, None
+            for requests without it; others get 403. Without a list all are allowed
+            (RFC 6455 §10.2).
+        extensions: a list with a PerMessageDeflate, instead of ``compression``.
+        subprotocols: what the server speaks, the preferred one first. A client that
+            offers none of them gets 400.
+        select_subprotocol: gets the connection and the list that the client offered,
+            returns one of them or None, or raises NegotiationError.
+        compression: ``"deflate"`` for permessage-deflate with small windows,
+            PerMessageDeflate for other settings, None to do without.
+        process_request: function or coroutine function that gets the connection and
+            the Request; a Response that it returns is sent instead of accepting.
+        process_response: the same with connection, Request and Response, before the
+            response is sent.
+        server_header: value of the Server header, None for none.
+        open_timeout: seconds for the opening handshake, TLS included; None for no
+            limit. For this and all that follow.
+        ping_interval: seconds between keepalive pings, None to send none.
+        ping_timeout: seconds to wait for a pong before closing with 1011.
+        close_timeout: seconds to wait for the peer's part of the closing handshake.
+        idle_timeout: seconds without a complete message before closing with 1001.
+        max_size: bytes in a received message, decompressed; beyond, 1009. None for no
+            limit.
+        max_queue: messages received and not yet taken before reading stops, or
+            ``(high, low)`` water marks.
+        write_limit: bytes waiting to be sent before ``send()`` waits, or ``(high,
+            low)`` water marks.
+        max_connections: connections at the same time, half-open ones included; beyond,
+            503.
+        logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
+        carrier: who does the I/O: ``"transport"`` is asyncio's transports; ``"auto"``
+            is the best that there is for the arguments.
+        create_connection: called as ``ServerConnection(protocol, server,
+            options=...)``.
+        kwargs: passed on to ``loop.create_server()``: ``ssl``, ``sock``,
+            ``reuse_port``, ``start_serving`` and so on.
+
+    Raises:
+        OSError: on starting, if the address can't be listened on.
+        TypeError, ValueError: if an argument can't be used.
+    """
+    check_carrier(carrier)
+    deflate = choose(compression, extensions, SERVER_DEFAULT)
+    limit = message_limit(max_size)
+    marks = water_marks("write_limit", write_limit)
+    assert marks is not None
+    if max_connections is not None and max_connections < 1:
+        raise ValueError("max_connections must be positive")
+    if kwargs.get("ssl") is not None:
+        kwargs.setdefault("ssl_handshake_timeout", open_timeout)
+        kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
+    log = LimitedLogger(logger or logging.getLogger("pywscore.server"))
+    options = Options(
+        open_timeout=open_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        idle_timeout=idle_timeout,
+        max_queue=water_marks("max_queue", max_queue),
+        write_limit=marks,
+        log=log,
+    )
+    handshake = Handshake(
+        origins=None if origins is None else check_origins(origins),
+        subprotocols=check_subprotocols(subprotocols),
+        select_subprotocol=select_subprotocol,
+        process_request=process_request,
+        process_response=process_response,
+        server_header=server_header,
+    )
+    factory = create_connection or ServerConnection
+
+    def new_connection() -> ServerConnection:
+        protocol = _core.ServerProtocol(max_size=limit, compression=deflate)
+        return factory(protocol, server, options=options)
+
+    async def create_server() -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if kwargs.pop("unix", False):
+            return await loop.create_unix_server(new_connection, **kwargs)
+        return await loop.create_server(new_connection, host, port, **kwargs)
+
+    server = Server(
+        create_server,
+        handler,
+        handshake=handshake,
+        log=log,
+        max_connections=max_connections,
+    )
+    return server
+
+
+def unix_serve(
+    handler: Callable[[ServerConnection], Awaitable[Any]],
+    path: str | os.PathLike[str] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Serve on a Unix socket, behind a reverse proxy for instance.
+
+    Args:
+        handler: as for ``serve()``.
+        path: where the socket is made; None with ``sock=``.
+        kwargs: as for ``serve()``, without host and port.
+    """
+    return serve(handler, unix=True, path=path, **kwargs)

@@ -1,0 +1,104 @@
+"""A server's end of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+from typing import TYPE_CHECKING
+
+from .. import _core
+from ..enums import State
+from ..http import Request, Response, plain_response
+from .connection import Connection
+from .handshake import Handshake, serialize
+from .log import printable
+from .options import Options
+
+if TYPE_CHECKING:
+    from .server import Server
+
+__all__ = ["ServerConnection"]
+
+# How long a peer that gets no connection may take to read why.
+_REFUSAL_TIMEOUT = 1.0
+
+
+class ServerConnection(Connection):
+    """A connection that a server accepted.
+
+    Args:
+        protocol: the sans-IO object.
+        server: the server.
+        options: what all its connections have in common.
+    """
+
+    protocol: _core.ServerProtocol
+    username: str
+    """Set by ``basic_auth()``."""
+
+    _task: asyncio.Task[None] | None = None
+
+    def __init__(
+        self, protocol: _core.ServerProtocol, server: Server, *, options: Options
+    ) -> None:
+        super().__init__(protocol, options=options)
+        self.server = server
+        # With TLS this is before its handshake: one deadline for all (HSK-8).
+        self._accepted_at = self.loop.time()
+
+    def respond(self, status: http.HTTPStatus | int, text: str) -> Response:
+        """A plain text response, to be returned by ``process_request``.
+
+        It may be changed before it is returned.
+        """
+        return plain_response(status, text)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.server._arrived(self)
+        if not self._ended and self.options.open_timeout is not None:
+            self._deadlines.opening(self._accepted_at + self.options.open_timeout)
+
+    def _refuse_unasked(self, response: Response) -> None:
+        self.transport.write(serialize(response))
+        self._deadlines.closing(_REFUSAL_TIMEOUT)
+        self._end()
+
+    def _on_request(self, request: Request) -> None:
+        self.request = request
+        if not self._ended:
+            # The task is made here, so that half-open connections have none.
+            self._task = self.server._start_handler(self)
+
+    def _on_handshake_failed(self, exc: Exception) -> None:
+        self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
+        self._end()
+
+    def _on_open_timeout(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        super()._on_open_timeout()
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        super()._on_lost(exc)
+        self.server._left(self)
+
+    async def _open(self, handshake: Handshake) -> bool:
+        assert self.request is not None
+        response = await handshake.answer(self, self.request)
+        self.response = response
+        if self.state is not State.CONNECTING or self._ended:
+            return False
+        try:
+            self.protocol.respond(response)
+        except ValueError as exc:
+            self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
+            self.response = plain_response(500, "")
+            self.protocol.respond(self.response)
+        self.flush()
+        if self.response.status_code != 101:
+            self._end()
+            return False
+        self._deadlines.opened()
+        return True
