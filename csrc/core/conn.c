@@ -169,11 +169,9 @@ static enum wsc_status receive_close(struct wsc_conn *conn)
     conn->close_received = true;
     conn->close_received_first = !conn->close_sent;
     if (!conn->close_sent) {
-        /* RFC 6455 §5.5.1: the answer typically echoes the status code. Without memory
-         * for it there is none, and TCP ends all the same. */
-        struct wsc_close answer = conn->received;
-        answer.reason_len = 0;
-        status = wsc_conn_queue_close(conn, &answer);
+        /* RFC 6455 §5.5.1: the answer echoes the status code, and the reason with it.
+         * Without memory for it there is none, and TCP ends all the same. */
+        status = wsc_conn_queue_close(conn, &conn->received);
     }
     wsc_conn_stop_reading(conn);
     conn->state = WSC_CONN_CLOSING;

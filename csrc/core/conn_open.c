@@ -90,7 +90,8 @@ const struct wsc_handshake_answer *wsc_conn_answer(const struct wsc_conn *conn)
 struct wsc_str wsc_conn_response_body(const struct wsc_conn *conn)
 {
     struct wsc_str body = {NULL, 0};
-    if (conn->opening != NULL && conn->config->role == WSC_ROLE_CLIENT) {
+    if (conn->opening != NULL && conn->opening->failed &&
+        conn->opening->failure.error == WSC_HANDSHAKE_STATUS) {
         body.data = (const char *)conn->opening->scratch.data;
         body.len = conn->opening->scratch.len;
     }
@@ -395,8 +396,8 @@ enum wsc_status wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str targ
                                       size_t protocol_count)
 {
     struct wsc_conn_opening *opening = conn->opening;
-    if (conn->config->role != WSC_ROLE_CLIENT || opening == NULL ||
-        opening->request_sent) {
+    if (conn->config->role != WSC_ROLE_CLIENT || conn->state != WSC_CONN_CONNECTING ||
+        opening == NULL || opening->request_sent) {
         return WSC_ERR_INVALID_STATE;
     }
     struct wsc_buffer offer;
@@ -514,7 +515,8 @@ enum wsc_status wsc_conn_open_next(struct wsc_conn *conn, struct wsc_event *out_
 {
     struct wsc_conn_opening *opening = conn->opening;
     bool server = conn->config->role == WSC_ROLE_SERVER;
-    if (opening->answer_expected) {
+    /* A client has no key to check an answer against before it has asked. */
+    if (opening->answer_expected || (!server && !opening->request_sent)) {
         return WSC_NEED_DATA;
     }
     if (opening->head_complete) {

@@ -90,8 +90,10 @@ int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name, P
         return 0;
     }
     static const char reason[] = "internal error";
-    (void)wsc_conn_fail(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, reason,
-                        sizeof(reason) - 1);
+    if (wsc_conn_fail(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, reason,
+                      sizeof(reason) - 1) != WSC_OK) {
+        self->protocol->conn.end_expected = true; /* even without a close frame */
+    }
     return pywsc_report_exception(state, self->loop, "exception in a connection's hook");
 }
 

@@ -494,8 +494,7 @@ static PyType_Slot server_slots[] = {
 static PyType_Spec server_spec = {
     .name = "pywscore._core.ServerProtocol",
     .basicsize = sizeof(struct pywsc_protocol),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = server_slots,
 };
 
@@ -591,14 +590,18 @@ static int client_init(PyObject *op, PyObject *args, PyObject *kwargs)
                                "max_head", "max_headers",     NULL};
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     struct options options;
-    PyObject *target;
-    PyObject *headers;
+    PyObject *target = NULL;
+    PyObject *headers = NULL;
     PyObject *protocols = NULL;
     memset(&options, 0, sizeof(options));
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$OO|OOOOOOO:ClientProtocol", keywords, &target, &headers,
+            args, kwargs, "|$OOOOOOOOO:ClientProtocol", keywords, &target, &headers,
             &protocols, &options.max_size, &options.compression, &options.max_line,
             &options.max_header_line, &options.max_head, &options.max_headers)) {
+        return -1;
+    }
+    if (target == NULL || headers == NULL) {
+        PyErr_SetString(PyExc_TypeError, "ClientProtocol() needs target and headers");
         return -1;
     }
     PyObject *none = PyTuple_New(0);
@@ -633,8 +636,7 @@ static PyType_Slot client_slots[] = {
 static PyType_Spec client_spec = {
     .name = "pywscore._core.ClientProtocol",
     .basicsize = sizeof(struct pywsc_protocol),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = client_slots,
 };
 

@@ -55,6 +55,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     _lost: bool = False
     _lost_waiter: asyncio.Future[None] | None = None
     _ended: bool = False
+    _end_wanted: bool = False
 
     def __init__(
         self,
@@ -288,18 +289,24 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             self._log(logging.DEBUG, "connection cut: %s", why)
             self.transport.abort()
 
-    def _end(self) -> None:
-        """End TCP in our direction and drop what still comes until the peer does too.
+    def _end(self, linger: bool = True) -> None:
+        """End TCP once our output is sent.
 
-        Closing at once could send a reset that overtakes our last bytes (DED-5).
+        With ``linger``, only in our direction, and what still comes is dropped until
+        the peer does the same: closing at once could send a reset that overtakes our
+        last bytes (DED-5).
         """
         if self._ended or self._lost:
             return
-        self._ended = True
         self._deadlines.closing(self.options.close_timeout)
+        if self.write_paused:
+            self._end_wanted = True  # resume_writing() comes back to this
+            return
+        self._ended = True
         try:
-            if self.transport.can_write_eof():
+            if linger and self.transport.can_write_eof():
                 self.transport.write_eof()
+                self.transport.resume_reading()
             else:
                 self.transport.close()
         except (OSError, RuntimeError):
@@ -310,7 +317,13 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             await self.wait_closed()
             raise self.protocol.close_exception
 
-    # Hooks of _core.Connection
+    # What the transport and the core call
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        high, low = self.options.write_limit
+        transport.set_write_buffer_limits(high, low)
+        super().connection_made(transport)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -318,20 +331,23 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._deadlines.write_resumed()
+        if not self.write_paused:
+            self._deadlines.write_resumed()
+            if self._end_wanted:
+                self._on_closing()
 
     def _on_closing(self) -> None:
         protocol = self.protocol
         self._deadlines.closing(self.options.close_timeout)
-        if not protocol.close_expected:
+        if not protocol.close_expected or self._ended:
             return
-        if protocol.close_received is None or protocol.error is not None:
+        if protocol.error is not None and not self._end_wanted:
             self._log_error(protocol.error)
+        if protocol.close_received is None or protocol.error is not None:
             self._end()
-        elif protocol.is_server and not self._ended:
+        elif protocol.is_server:
             # RFC 6455 §7.1.1: the server closes TCP first, and at once.
-            self._ended = True
-            self.transport.close()
+            self._end(linger=False)
 
     def _on_lost(self, exc: Exception | None) -> None:
         self._lost = True

@@ -109,8 +109,8 @@ void wsc_conn_fini(struct wsc_conn *conn);
  * WSC_ERR_INVALID_STATE: the last input is not used up yet. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t len);
-/* The peer ended its side of the TCP connection, or it broke: state CLOSED after what
- * is still unread. Frees buffers and contexts that only receiving needs. */
+/* The peer ended its side of the TCP connection, or it broke: state CLOSED. Input that is
+ * left is dropped: take its events first. Frees what only receiving needs. */
 void wsc_conn_feed_eof(struct wsc_conn *conn);
 /* WSC_OK with *out_event; WSC_NEED_DATA: feed, or (server) answer the request first;
  * negative: the connection's sticky error. */
