@@ -46,12 +46,10 @@ static enum wsc_status queue_frame(struct wsc_conn *conn, enum wsc_opcode opcode
         return status;
     }
     (void)wsc_frame_header_encode(&header, out);
-    if (header.masked) {
-        wsc_mask_copy(out + header_size, data, len, header.masking_key, 0);
-    }
-    else if (len > 0) {
-        memcpy(out + header_size, data, len);
-    }
+    /* Without a mask the key is zero. Not memcpy even then: on some processors it is several
+     * times slower when the two places are a few bytes apart modulo 4 KiB, as two
+     * allocations of the same size are. */
+    wsc_mask_copy(out + header_size, data, len, header.masking_key, 0);
     wsc_outgoing_commit(&conn->outgoing, header_size + len);
     return WSC_OK;
 }

@@ -1,7 +1,6 @@
-#include "protocol.h"
 #include "protocol_methods.h"
 
-#include <string.h>
+#include "wsc/mask.h"
 
 /* Input, events and output of the sans-IO objects; the rest of their methods is in
  * protocol_send.c and protocol_open.c. */
@@ -313,13 +312,15 @@ PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
     if (result == NULL) {
         return NULL;
     }
-    char *out = PyBytes_AS_STRING(result);
+    static const uint8_t no_mask[4];
+    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
     while (outgoing->size > 0) {
         struct wsc_outgoing_piece pieces[PIECES];
         size_t taken = 0;
         size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
         for (size_t i = 0; i < count; i++) {
-            memcpy(out + taken, pieces[i].data, pieces[i].len);
+            /* Instead of memcpy, for the reason given in core/conn_send.c. */
+            wsc_mask_copy(out + taken, pieces[i].data, pieces[i].len, no_mask, 0);
             taken += pieces[i].len;
         }
         out += taken;
