@@ -48,9 +48,9 @@ wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_da
         wsc_buffer_consume(bytes, outgoing->bytes_start);
         outgoing->bytes_start = 0;
     }
-    enum wsc_status status = wsc_buffer_reserve(&outgoing->bytes, len);
+    enum wsc_status status = wsc_buffer_reserve(bytes, len);
     if (status == WSC_OK) {
-        *out_data = outgoing->bytes.data + outgoing->bytes.len;
+        *out_data = bytes->data != NULL ? bytes->data + bytes->len : NULL;
     }
     return status;
 }

@@ -304,10 +304,26 @@ static PyType_Spec events_spec = {
 /* --- output --- */
 
 #define PIECES 16
+#define LARGE_OUTPUT ((size_t)128 << 10) /* glibc's own first mark */
+
+/* glibc gives the top of the heap back to the kernel when what is free there passes twice
+ * the largest block that was ever mapped on its own and freed. A message and its output
+ * come to just that, so each round trip of large messages would cost hundreds of page
+ * faults. Freeing a mapped block of twice the size, once, moves the mark. */
+static void expect_output(struct pywsc_state *state, size_t size)
+{
+    if (size > state->largest_output) {
+        state->largest_output = size;
+        PyMem_RawFree(PyMem_RawMalloc(2 * size));
+    }
+}
 
 PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
 {
     const struct wsc_outgoing *outgoing = wsc_conn_outgoing(&self->conn);
+    if (outgoing->size >= LARGE_OUTPUT) {
+        expect_output(pywsc_type_state(Py_TYPE(self)), outgoing->size);
+    }
     PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)outgoing->size);
     if (result == NULL) {
         return NULL;

@@ -86,6 +86,7 @@ struct pywsc_state {
     PyObject *objects[PYWSC_OBJECTS];
     PyObject *names[PYWSC_NAMES];
     PyObject *states[WSC_CONN_CLOSED + 1]; /* members of pywscore.State */
+    size_t largest_output; /* see protocol.c */
 };
 
 extern struct PyModuleDef pywsc_module;
