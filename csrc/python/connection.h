@@ -60,6 +60,8 @@ int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
 
 /* Turn input into queued messages and hooks, until the queue is full. */
 int pywsc_connection_pump(struct pywsc_connection *self);
+/* The connection is closing: read on although the queue may be full. */
+int pywsc_connection_read_on(struct pywsc_connection *self);
 /* Bytes have come into the receive buffer. */
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data, size_t len);
 /* TCP is gone: what is left of the input becomes messages, then the state is CLOSED. */

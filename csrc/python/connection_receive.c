@@ -147,14 +147,24 @@ static int resume_reading(struct pywsc_connection *self)
     return result == NULL ? -1 : 0;
 }
 
+/* After our close frame only the peer's is waited for: it must not stay behind messages
+ * that nobody takes. Those which find the queue full are dropped. */
+static bool is_closing(const struct pywsc_connection *self)
+{
+    return self->protocol->conn.state >= WSC_CONN_CLOSING;
+}
+
 int pywsc_connection_pump(struct pywsc_connection *self)
 {
     struct wsc_event event;
-    while (self->queue_count < self->queue_high) {
+    while (self->queue_count < self->queue_high || is_closing(self)) {
         if (pywsc_protocol_next(self->protocol, &event) != WSC_OK) {
             return report_failure(self);
         }
-        if (dispatch(self, &event) < 0) {
+        if (event.type == WSC_EVENT_MESSAGE && self->queue_count >= self->queue_high) {
+            pywsc_message_discard(&event.message);
+        }
+        else if (dispatch(self, &event) < 0) {
             return -1;
         }
     }
@@ -231,6 +241,14 @@ int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
                                    in_place && pywsc_connection_may_resume(self));
     Py_DECREF(waiter);
     return result;
+}
+
+int pywsc_connection_read_on(struct pywsc_connection *self)
+{
+    if (pywsc_connection_pump(self) < 0) {
+        return -1;
+    }
+    return resume_reading(self);
 }
 
 /* The queue has room again: fill it from input at hand, then read on. */

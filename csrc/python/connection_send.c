@@ -60,7 +60,16 @@ static int report_closing(struct pywsc_connection *self)
     }
     self->closing_reported = true;
     self->end_reported = conn->end_expected;
-    return pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSING, NULL);
+    if (pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSING, NULL) < 0) {
+        return -1;
+    }
+    if (!self->read_paused || self->lost) {
+        return 0;
+    }
+    if (pywsc_connection_read_on(self) < 0) {
+        return -1;
+    }
+    return report_closing(self); /* the peer's close frame may have been there */
 }
 
 int pywsc_connection_flush(struct pywsc_connection *self)

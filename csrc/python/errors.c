@@ -189,9 +189,16 @@ PyObject *pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_
         Py_RETURN_NONE;
     }
     switch (failure->error) {
-    case WSC_HANDSHAKE_HEAD:
     case WSC_HANDSHAKE_METHOD:
-    case WSC_HANDSHAKE_HTTP_VERSION:
+        return PyObject_CallFunction(state->objects[PYWSC_INVALID_METHOD], "N",
+                                     pywsc_header_text(wsc_conn_head(conn)->method));
+    case WSC_HANDSHAKE_HTTP_VERSION: {
+        const struct wsc_http_head *head = wsc_conn_head(conn);
+        return PyObject_CallFunction(
+            state->objects[PYWSC_INVALID_PROTOCOL], "N",
+            PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor));
+    }
+    case WSC_HANDSHAKE_HEAD:
         return PyObject_CallFunction(state->objects[PYWSC_INVALID_MESSAGE], "s",
                                      failure->reason);
     case WSC_HANDSHAKE_UPGRADE:

@@ -61,11 +61,19 @@ PyObject *pywsc_head_request(struct pywsc_state *state, const struct wsc_http_he
 {
     PyObject *headers = head_headers(state, head);
     PyObject *target = headers != NULL ? pywsc_header_text(head->target) : NULL;
-    if (target == NULL) {
-        Py_XDECREF(headers);
-        return NULL;
+    PyObject *method = target != NULL ? pywsc_header_text(head->method) : NULL;
+    PyObject *protocol =
+        method != NULL ? PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor) : NULL;
+    PyObject *request = NULL;
+    if (protocol != NULL) {
+        request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], target, headers,
+                                               method, protocol, NULL);
     }
-    return PyObject_CallFunction(state->objects[PYWSC_REQUEST], "NN", target, headers);
+    Py_XDECREF(headers);
+    Py_XDECREF(target);
+    Py_XDECREF(method);
+    Py_XDECREF(protocol);
+    return request;
 }
 
 PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn)

@@ -16,6 +16,8 @@ static const struct {
     [PYWSC_CONCURRENCY_ERROR] = {"pywscore.exceptions", "ConcurrencyError"},
     [PYWSC_INVALID_HANDSHAKE] = {"pywscore.exceptions", "InvalidHandshake"},
     [PYWSC_INVALID_MESSAGE] = {"pywscore.exceptions", "InvalidMessage"},
+    [PYWSC_INVALID_METHOD] = {"pywscore.exceptions", "InvalidMethod"},
+    [PYWSC_INVALID_PROTOCOL] = {"pywscore.exceptions", "InvalidProtocol"},
     [PYWSC_INVALID_STATUS] = {"pywscore.exceptions", "InvalidStatus"},
     [PYWSC_INVALID_HEADER] = {"pywscore.exceptions", "InvalidHeader"},
     [PYWSC_INVALID_UPGRADE] = {"pywscore.exceptions", "InvalidUpgrade"},
