@@ -134,10 +134,11 @@ class Protocol:
 class ServerProtocol(Protocol):
     """The server's end.
 
-    A head that can't be read is refused at once (handshake_exception). Any other gives
-    a Request event, also one that doesn't ask for WebSocket as RFC 6455 §4.2.1 wants
-    it: health checks and pages are answered with respond(). For such a request
-    handshake_exception is set, and accept(), build_response() and a 101 raise it.
+    A request that doesn't ask for WebSocket as RFC 6455 §4.2.1 wants it is refused at
+    once (handshake_exception), without an event. With ``any_request=True`` it gives a
+    Request event like others, unless its head can't be read: health checks and pages
+    are answered with respond(). handshake_exception is set then, and accept(),
+    build_response() and a 101 raise it.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class ServerProtocol(Protocol):
         max_header_line: int = 8192,
         max_head: int = 32768,
         max_headers: int = 128,
+        any_request: bool = False,
     ) -> None: ...
     def accept(
         self, *, subprotocol: str | None = None, headers: _HeadersLike = ()

@@ -82,16 +82,26 @@ class ClientProtocol(_core.ClientProtocol):
         )
 
 
+def checked_headers(headers: HeadersLike | None) -> Headers:
+    """Headers that may be added to a request.
+
+    Raises:
+        ValueError: if one can't be written, or isn't to be set by hand.
+    """
+    extra = Headers(headers or ())
+    for name in extra:
+        if name in _RESERVED:
+            raise ValueError(f"{name} is not to be set by hand")
+    return extra
+
+
 def _request_lines(
     uri: WebSocketURI,
     origin: str | None,
     headers: HeadersLike | None,
     user_agent_header: str | None,
 ) -> Iterator[tuple[str, str]]:
-    extra = Headers(headers or ())
-    for name in extra:
-        if name in _RESERVED:
-            raise ValueError(f"{name} is not to be set by hand")
+    extra = checked_headers(headers)
     yield "Host", extra.get("Host", uri.host_header)
     if origin is not None:
         yield "Origin", origin

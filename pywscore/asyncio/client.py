@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
-from ..protocol import ClientProtocol
+from ..protocol import ClientProtocol, checked_headers
 from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .handshake import check_subprotocols
@@ -129,7 +129,7 @@ class connect:
         self.open_timeout = open_timeout
         self.reconnect_delays = reconnect_delays
         self.proxy = proxy
-        self.additional_headers = Headers(additional_headers or ())
+        self.additional_headers = checked_headers(additional_headers)
         self._ws_uri = parse_uri(uri)
         self._user_agent_header = user_agent_header
         self._kwargs = kwargs

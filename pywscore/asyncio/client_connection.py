@@ -22,6 +22,7 @@ class ClientConnection(Connection):
     """
 
     protocol: _core.ClientProtocol
+    _at_end: bool = False
 
     def __init__(self, protocol: _core.ClientProtocol, *, options: Options) -> None:
         super().__init__(protocol, options=options)
@@ -42,15 +43,21 @@ class ClientConnection(Connection):
             self._answered.set_result(None)
 
     def _on_handshake_failed(self, exc: Exception) -> None:
-        if not self._answered.done():
-            self._answered.set_exception(exc)
+        self._fail_handshake(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._at_end = True
+        super().connection_lost(exc)
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
-        if not self._answered.done():
-            error = self.protocol.handshake_exception
-            if error is None:
-                error = InvalidMessage("did not receive a valid HTTP response")
-                error.__cause__ = EOFError("connection closed before the response")
-            self._answered.set_exception(error)
-            self._answered.exception()  # connect() may have been cancelled
+        self._fail_handshake(InvalidMessage("did not receive a valid HTTP response"))
+
+    def _fail_handshake(self, exc: Exception) -> None:
+        if self._answered.done():
+            return
+        if self._at_end and exc.__cause__ is None and type(exc) is InvalidMessage:
+            # process_exception() tells by this that it is worth another try.
+            exc.__cause__ = EOFError("connection closed before the response")
+        self._answered.set_exception(exc)
+        self._answered.exception()  # connect() may have been cancelled

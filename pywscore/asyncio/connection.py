@@ -9,10 +9,11 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, cast, overload
 
 from .. import _core
 from ..enums import CloseCode, State
+from ..exceptions import InvalidHandshake
 from ..http import Request, Response
 from .broadcast import broadcast
 from .deadlines import Deadlines
@@ -198,7 +199,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         payload = self._pings.choose(payload)
         self.protocol.send_ping(payload)
         pong: asyncio.Future[float] = self.loop.create_future()
-        self._pings.sent(payload, pong, self.loop.time())
+        self._pings.sent(payload, pong)
         self.flush()
         if self.write_paused:
             await self.drain()
@@ -274,7 +275,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
                 )
             self.protocol.send_close(code, reason)
             self.flush()
-            self._on_closing()
         elif self.state is State.CONNECTING:
             self._abort("closed during the opening handshake")
 
@@ -282,7 +282,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         if self.state is State.OPEN:
             self.protocol.fail(code, reason)
             self.flush()
-            self._on_closing()
 
     def _abort(self, why: str) -> None:
         if not self._lost and self.transport is not None:
@@ -290,7 +289,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             self.transport.abort()
 
     def _end(self, linger: bool = True) -> None:
-        """End TCP once our output is sent.
+        """End TCP once our output, all of it given to the transport, is sent.
 
         With ``linger``, only in our direction, and what still comes is dropped until
         the peer does the same: closing at once could send a reset that overtakes our
@@ -320,9 +319,9 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     # What the transport and the core call
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports aren't of asyncio's classes.
         high, low = self.options.write_limit
-        transport.set_write_buffer_limits(high, low)
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high, low)
         super().connection_made(transport)
 
     def pause_writing(self) -> None:
@@ -337,13 +336,16 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
                 self._on_closing()
 
     def _on_closing(self) -> None:
+        # Called by flush() at the end of a batch: output is with the transport, unless
+        # that is blocked.
         protocol = self.protocol
         self._deadlines.closing(self.options.close_timeout)
         if not protocol.close_expected or self._ended:
             return
-        if protocol.error is not None and not self._end_wanted:
-            self._log_error(protocol.error)
-        if protocol.close_received is None or protocol.error is not None:
+        error = protocol.error
+        if error is not None and not self._end_wanted:
+            self._log_error(error)
+        if protocol.close_received is None or error is not None:
             self._end()
         elif protocol.is_server:
             # RFC 6455 §7.1.1: the server closes TCP first, and at once.
@@ -362,7 +364,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
 
     def _on_pong(self, data: bytes) -> None:
         if self._pings is not None:
-            latency, alive = self._pings.answered(data, self.loop.time())
+            latency, alive = self._pings.answered(data)
             if latency is not None:
                 self.latency = latency
             if alive:
@@ -373,7 +375,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             self._pings = Pings()
         payload = self._pings.choose(None)
         self.protocol.send_ping(payload)
-        self._pings.keepalive_sent(payload, self.loop.time())
+        self._pings.keepalive_sent(payload)
         self.flush()
 
     # Logging
@@ -389,10 +391,12 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         if log.logger.isEnabledFor(level):
             log.log(level, message, *args, exc_info=exc_info)
 
-    def _log_error(self, error: BaseException | None) -> None:
-        if error is not None:
-            name = type(error).__name__
-            self._log(logging.INFO, "connection failed: %s: %s", name, printable(error))
+    def _log_error(self, error: Exception) -> None:
+        what = "connection failed"
+        if isinstance(error, InvalidHandshake):
+            what = "opening handshake failed"
+        name = type(error).__name__
+        self._log(logging.INFO, "%s: %s: %s", what, name, printable(error))
 
 
 def _payload(data: DataLike) -> bytes:

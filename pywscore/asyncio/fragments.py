@@ -25,6 +25,7 @@ async def send_fragments(
     """
     await _turn(connection)
     if isinstance(message, (str, *_BYTES_LIKE)):
+        await connection._wait_open()
         await connection.send(message, text, compress)
         return
     if isinstance(message, Mapping):

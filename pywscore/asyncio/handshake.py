@@ -114,6 +114,12 @@ class Handshake:
         protocol = connection.protocol
         try:
             if protocol.handshake_exception is not None:
+                if request.method != "GET":
+                    raise InvalidMethod(request.method)
+                if not request.protocol.startswith("HTTP/1.") or (
+                    request.protocol == "HTTP/1.0"
+                ):
+                    raise InvalidProtocol(request.protocol)
                 raise protocol.handshake_exception
             self._check_origin(connection, request)
             subprotocol = self._choose_subprotocol(connection)

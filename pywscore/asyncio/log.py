@@ -22,7 +22,9 @@ def printable(text: object) -> str:
 class LimitedLogger:
     """At most ten lines a second; how many more there were is said afterwards.
 
-    A logger that raises is not the connection's problem: its exceptions are dropped.
+    Warnings and errors, which come from the application, are counted apart: what peers
+    do can't hide them. A logger that raises is not the connection's problem: its
+    exceptions are dropped.
     """
 
     __slots__ = ("_lines", "_second", "_suppressed", "logger")
@@ -30,7 +32,7 @@ class LimitedLogger:
     def __init__(self, logger: LoggerLike) -> None:
         self.logger = logger
         self._second = 0
-        self._lines = 0
+        self._lines = [0, 0]
         self._suppressed = 0
 
     def log(
@@ -46,21 +48,25 @@ class LimitedLogger:
         """
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._lines = second, 0
+            self._second, self._lines = second, [0, 0]
             self.flush()
-        self._lines += 1
-        if self._lines > LINES_PER_SECOND:
+        kind = level >= logging.WARNING
+        self._lines[kind] += 1
+        if self._lines[kind] > LINES_PER_SECOND:
             self._suppressed += 1
             return
-        self._emit(level, message, *args, exc_info=exc_info)
+        self.log_always(level, message, *args, exc_info=exc_info)
 
     def flush(self) -> None:
         """Say how many lines were left out, if any."""
         if self._suppressed:
             count, self._suppressed = self._suppressed, 0
-            self._emit(logging.INFO, "%d more lines were left out", count)
+            self.log_always(logging.INFO, "%d more lines were left out", count)
 
-    def _emit(self, level: int, message: str, *args: object, **kwargs: Any) -> None:
+    def log_always(
+        self, level: int, message: str, *args: object, **kwargs: Any
+    ) -> None:
+        """Log one line that isn't counted: one that peers can't cause."""
         try:
             self.logger.log(level, message, *args, **kwargs)
         except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from time import monotonic as clock  # finer than the clock of uvloop's loops
 
 from ..exceptions import ConcurrencyError
 
@@ -32,18 +33,18 @@ class Pings:
             raise ConcurrencyError("already waiting for a pong with the same data")
         return payload
 
-    def sent(self, payload: bytes, pong: asyncio.Future[float], now: float) -> None:
+    def sent(self, payload: bytes, pong: asyncio.Future[float]) -> None:
         """A ping was sent whose pong somebody may wait for."""
-        self._waiting[payload] = (pong, now)
+        self._waiting[payload] = (pong, clock())
 
-    def keepalive_sent(self, payload: bytes, now: float) -> None:
+    def keepalive_sent(self, payload: bytes) -> None:
         """A keepalive ping was sent; the one before it is forgotten."""
         if self._keepalive is not None:
             self._waiting.pop(self._keepalive, None)
         self._keepalive = payload
-        self._waiting[payload] = (None, now)
+        self._waiting[payload] = (None, clock())
 
-    def answered(self, payload: bytes, now: float) -> tuple[float | None, bool]:
+    def answered(self, payload: bytes) -> tuple[float | None, bool]:
         """A pong came: wake who waits for it or for one sent before it.
 
         Returns:
@@ -52,6 +53,7 @@ class Pings:
         """
         if payload not in self._waiting:
             return None, False
+        now = clock()
         alive = False
         # RFC 6455 §5.5.3: a pong may answer only the newest of several pings.
         for earlier in list(self._waiting):

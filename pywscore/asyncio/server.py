@@ -146,14 +146,14 @@ class Server:
             self._close_task = self.get_loop().create_task(self._finish())
 
     async def _finish(self) -> None:
-        self._log.log(logging.INFO, "server closing")
+        self._log.log_always(logging.INFO, "server closing")
         while self._all or self._tasks:
             self._changed.clear()
             await self._changed.wait()
         await self.server.wait_closed()
         self._closed.set()
         self._log.flush()
-        self._log.log(logging.INFO, "server closed")
+        self._log.log_always(logging.INFO, "server closed")
 
     async def wait_closed(self) -> None:
         """Wait until all connections are gone and all handlers have returned."""
@@ -212,7 +212,7 @@ class Server:
             if self.server.is_serving():
                 for sock in self.server.sockets:
                     name = sock.getsockname()
-                    self._log.log(logging.INFO, "server listening on %s", name)
+                    self._log.log_always(logging.INFO, "server listening on %s", name)
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -343,9 +343,14 @@ def serve(
         server_header=server_header,
     )
     factory = create_connection or ServerConnection
+    # Without hooks, what isn't a correct request is refused by the core, and no task is
+    # made for it.
+    any_request = process_request is not None or process_response is not None
 
     def new_connection() -> ServerConnection:
-        protocol = _core.ServerProtocol(max_size=limit, compression=deflate)
+        protocol = _core.ServerProtocol(
+            max_size=limit, compression=deflate, any_request=True
+        )
         return factory(protocol, server, options=options)
 
     async def create_server() -> asyncio.Server:

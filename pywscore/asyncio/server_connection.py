@@ -12,7 +12,6 @@ from ..enums import State
 from ..http import Request, Response, plain_response
 from .connection import Connection
 from .handshake import Handshake, serialize
-from .log import printable
 from .options import Options
 
 if TYPE_CHECKING:
@@ -71,10 +70,6 @@ class ServerConnection(Connection):
             # The task is made here, so that half-open connections have none.
             self._task = self.server._start_handler(self)
 
-    def _on_handshake_failed(self, exc: Exception) -> None:
-        self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
-        self._end()
-
     def _on_open_timeout(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -98,7 +93,6 @@ class ServerConnection(Connection):
             self.protocol.respond(self.response)
         self.flush()
         if self.response.status_code != 101:
-            self._end()
             return False
         self._deadlines.opened()
         return True

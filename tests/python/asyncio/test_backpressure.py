@@ -1,0 +1,180 @@
+"""What a peer that doesn't read, or an application that doesn't, can cost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pywscore import ConnectionClosedError
+
+
+@pytest.mark.threat("SLW-1")
+async def test_send_waits_and_reading_stops(
+    serve: Any, raw_client: Any, echo: Any
+) -> None:
+    seen: list[Any] = []
+
+    async def handler(ws: Any) -> None:
+        seen.append(ws)
+        await echo(ws)
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        async with raw_client(server) as peer:
+            payload = bytes(65536)
+
+            async def flood() -> None:
+                for _ in range(256):
+                    peer.send(2, payload)
+                    await peer.writer.drain()
+
+            flooding = asyncio.create_task(flood())
+            await asyncio.sleep(0.5)
+            assert not flooding.done()  # TCP pushes back
+            (ws,) = seen
+            assert ws.write_paused
+            assert ws.transport.get_write_buffer_size() < 65536 * 3
+            assert ws.messages_queued <= 17
+            # Once the peer reads, all goes on.
+            for _ in range(256):
+                assert await peer.receive() == (2, payload)
+            await flooding
+            peer.send_close()
+            assert await peer.close_code() == 1000
+
+
+@pytest.mark.threat("SLW-2")
+async def test_many_small_messages(serve: Any, raw_client: Any, echo: Any) -> None:
+    async with serve(echo, "127.0.0.1", 0) as server, raw_client(server) as peer:
+        for _ in range(20_000):
+            peer.send(1, b"x")
+        for _ in range(20_000):
+            assert await peer.receive() == (1, b"x")
+        peer.send_close()
+
+
+@pytest.mark.threat("SLW-5")
+async def test_a_handler_that_never_receives(serve: Any, raw_client: Any) -> None:
+    found: list[Any] = []
+
+    async def handler(ws: Any) -> None:
+        found.append(ws)
+        await asyncio.sleep(0.3)
+        assert ws.messages_queued <= 17
+        assert ws.read_paused
+        for _ in range(100_000):
+            assert await ws.recv() == "x"
+
+    async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
+
+        async def flood() -> None:
+            for _ in range(100):
+                peer.writer.write((bytes([0x81, 0x81]) + bytes(4) + b"x") * 1000)
+                await peer.writer.drain()
+
+        flooding = asyncio.create_task(flood())
+        assert await peer.close_code() == 1000
+        await flooding
+        peer.send_close()
+    assert found[0].messages_received >= 100_000
+
+
+@pytest.mark.threat("SLW-6")
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_both_send_before_they_read(pair: Any, compression: str | None) -> None:
+    async with pair(compression=compression) as ends:
+        count, message = 400, b"x" * 50_000
+
+        async def send_all(ws: Any) -> None:
+            for _ in range(count):
+                await ws.send(message)
+
+        async def receive_all(ws: Any) -> None:
+            for _ in range(count):
+                assert await ws.recv() == message
+
+        await asyncio.gather(
+            send_all(ends.client),
+            send_all(ends.server),
+            receive_all(ends.client),
+            receive_all(ends.server),
+        )
+
+
+@pytest.mark.threat("SLW-6")
+async def test_what_was_read_already_is_given_out_without_new_packets(
+    serve: Any, raw_client: Any
+) -> None:
+    got: list[str] = []
+
+    async def handler(ws: Any) -> None:
+        await asyncio.sleep(0.1)
+        for _ in range(100):
+            got.append(await ws.recv())
+
+    async with serve(handler, "127.0.0.1", 0, max_queue=(2, 0)) as server:
+        async with raw_client(server) as peer:
+            frame = bytes([0x81, 0x81]) + bytes(4)
+            peer.writer.write(b"".join(frame + b"%d" % (n % 10) for n in range(100)))
+            assert await peer.close_code() == 1000
+            peer.send_close()
+    assert got == [str(n % 10) for n in range(100)]
+
+
+async def test_no_limit_of_the_queue(pair: Any) -> None:
+    async with pair(server={"max_queue": None}) as ends:
+        for number in range(1000):
+            await ends.client.send(str(number))
+        await (await ends.client.ping())
+        assert ends.server.messages_queued == 1000 and not ends.server.read_paused
+        for number in range(1000):
+            assert await ends.server.recv() == str(number)
+
+
+async def test_send_nowait_tells_when_to_stop(serve: Any, raw_client: Any) -> None:
+    result: list[int] = []
+
+    async def handler(ws: Any) -> None:
+        sent = 0
+        while ws.send_nowait(b"x" * 10_000):
+            sent += 1
+            await asyncio.sleep(0)
+        result.append(sent)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ws.drain(), 0.05)
+        ws.transport.abort()
+        with pytest.raises(ConnectionClosedError):
+            await ws.recv()
+
+    async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
+        await peer.reader.read(1)
+        await asyncio.sleep(0.3)
+    assert result and result[0] > 0
+
+
+@pytest.mark.threat("LIF-7")
+async def test_cancelled_send_leaves_whole_frames(serve: Any, raw_client: Any) -> None:
+    sent = asyncio.Event()
+
+    async def handler(ws: Any) -> None:
+        count = 0
+        for _ in range(10_000):
+            try:
+                async with asyncio.timeout(0.05):
+                    await ws.send(b"x" * 20_000)
+            except TimeoutError:
+                count += 1
+                if count == 3:
+                    break
+        sent.set()
+        await ws.close()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        async with raw_client(server) as peer:
+            await sent.wait()
+            opcode = 2
+            while opcode == 2:
+                opcode, payload = await peer.receive()
+                assert opcode == 8 or payload == b"x" * 20_000
+            peer.send_close()

@@ -1,0 +1,400 @@
+"""The commands as processes: exit codes, one line of error, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+import pywscore
+
+COMMAND = [sys.executable, "-m", "pywscore"]
+PATIENCE = 20
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@contextmanager
+def server(*arguments: str) -> Iterator[str]:
+    """A server command on a free port, stopped by Ctrl-C; gives host:port."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "://" in line, line
+        yield line.split("://")[1].split("/")[0]
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, stdout, stderr) == (0, "Stopped.\n", "")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], part: str) -> None:
+    assert result.returncode == 1, result
+    assert result.stderr.startswith("pywscore: error: ")
+    assert result.stderr.count("\n") == 1
+    assert part in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["echo", "demo"])
+def test_port_in_use(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run(command, "--port", str(port))
+    assert_one_line(result, f"127.0.0.1:{port}: address already in use")
+
+
+def test_host_that_is_not_ours() -> None:
+    # 192.0.2.0/24 is for documentation (RFC 5737).
+    assert_one_line(run("echo", "--host", "192.0.2.1"), "cannot listen on 192.0.2.1")
+
+
+def test_certificate_that_is_not_there() -> None:
+    assert_one_line(run("echo", "--cert", "/nowhere.pem"), "no such file")
+
+
+@pytest.mark.parametrize("command", ["connect", "bench"])
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("http://127.0.0.1/", "must start with ws://"),
+        ("127.0.0.1:80", "must start with ws://"),
+        ("ws://", "no host"),
+        ("ws://127.0.0.1:99999/", "ort"),
+        ("ws://127.0.0.1/#fragment", "fragment"),
+        ("ws://[::1/", "bad URL"),
+        ("\x1b[2J", "\\x1b[2J"),
+    ],
+)
+def test_bad_url(command: str, url: str, part: str) -> None:
+    assert_one_line(run(command, url), part)
+
+
+@pytest.mark.parametrize("command", ["connect", "bench"])
+def test_nobody_there(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    result = run(command, f"ws://user:secret@127.0.0.1:{port}/")
+    assert_one_line(result, "connection refused")
+    assert "secret" not in result.stderr
+
+
+@pytest.mark.threat("ORI-2")
+@pytest.mark.parametrize("command", ["echo", "demo"])
+def test_foreign_origins_are_refused(command: str) -> None:
+    with server(command) as address:
+        url = f"ws://{address}/ws/Ann"
+        for origin in ("https://evil.example", "null", f"http://{address}.evil"):
+            result = run("connect", url, "--origin", origin)
+            assert_one_line(result, "refused the handshake: HTTP 403")
+        port = address.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost"):
+            result = run("connect", url, "--origin", f"http://{host}:{port}")
+            assert result.returncode == 0, result
+
+
+def test_refused_handshake() -> None:
+    with server("demo") as address:
+        result = run("connect", f"ws://{address}/nowhere")
+        assert_one_line(result, "refused the handshake: HTTP 404")
+        assert_one_line(run("bench", f"ws://{address}/nowhere"), "HTTP 404")
+
+
+def test_server_that_is_not_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = subprocess.Popen(
+            [*COMMAND, "connect", f"ws://127.0.0.1:{port}/"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        listener.settimeout(PATIENCE)
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(4096)
+            peer.sendall(b"SSH-2.0-x\x1b[2J\r\n")
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert stderr.startswith("pywscore: error: ") and stderr.count("\n") == 1
+    assert "\x1b" not in stderr
+
+
+def test_wrong_usage() -> None:
+    for arguments in ((), ("nonsense",), ("echo", "--port", "70000")):
+        result = run(*arguments)
+        assert result.returncode == 2
+        assert "Traceback" not in result.stderr
+    assert run("--version").stdout.startswith("pywscore ")
+    assert "/ping" in run("connect", "--help").stdout
+
+
+def test_connect_in_a_pipe() -> None:
+    with server("echo") as address:
+        result = run(
+            "connect",
+            f"ws://{address}/",
+            stdin="hello\n/ping\n/binary 00ff\n//slash\n/nonsense\n\nlast \x1b line",
+        )
+    assert result.returncode == 0, result
+    assert result.stdout.splitlines() == [
+        "hello",
+        "00 ff",
+        "/slash",
+        "",
+        "last \\x1b line",
+    ]
+    assert "Pong after " in result.stderr
+    assert "no command /nonsense" in result.stderr
+    assert "Connection closed: 1000 (normal closure)." in result.stderr
+
+
+def test_connect_closes_with_a_code() -> None:
+    async def scenario() -> None:
+        closed: asyncio.Queue[tuple[int | None, str | None]] = asyncio.Queue()
+
+        async def handler(ws: pywscore.Connection) -> None:
+            with contextlib.suppress(pywscore.ConnectionClosed):
+                await ws.recv()
+            closed.put_nowait((ws.close_code, ws.close_reason))
+
+        async with pywscore.serve(handler, "127.0.0.1", 0) as ours:
+            url = f"ws://127.0.0.1:{ours.sockets[0].getsockname()[1]}/"
+            for line, code, reason in (
+                ("/close 4001 good bye\n", 4001, "good bye"),
+                ("/close\n", 1000, ""),
+                ("/close 1006\n/close x\n", 1000, ""),  # refused, then end of file
+                ("", 1000, ""),
+            ):
+                result = await asyncio.to_thread(run, "connect", url, stdin=line)
+                assert result.returncode == 0, result
+                assert await closed.get() == (code, reason)
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_connect_says_how_the_server_closed() -> None:
+    async def scenario() -> None:
+        async def handler(ws: pywscore.Connection) -> None:
+            await ws.send("first")
+            await ws.close(1011, "oh\x1bno")
+
+        async with pywscore.serve(handler, "127.0.0.1", 0) as ours:
+            url = f"ws://127.0.0.1:{ours.sockets[0].getsockname()[1]}/"
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                "connect",
+                url,
+                stdin=asyncio.subprocess.PIPE,  # stays open: the server ends it
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            assert process.stdout is not None and process.stderr is not None
+            assert await process.stdout.read() == b"first\n"
+            assert b": 1011 (internal error): oh\\x1bno." in await process.stderr.read()
+            assert await process.wait() == 1
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_ctrl_c_tells_the_clients() -> None:
+    async def scenario() -> None:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "echo", "--port", "0", stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        async with pywscore.connect(
+            "ws://" + line.split("ws://")[1].split("/")[0]
+        ) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+            process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
+            with pytest.raises(pywscore.ConnectionClosed):
+                await ws.recv()
+            assert ws.close_code == 1001
+        assert await process.wait() == 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_ctrl_c_ends_the_client() -> None:
+    async def scenario() -> None:
+        codes: asyncio.Queue[int | None] = asyncio.Queue()
+
+        async def handler(ws: pywscore.Connection) -> None:
+            await ws.send("ready")
+            with contextlib.suppress(pywscore.ConnectionClosed):
+                await ws.recv()
+            codes.put_nowait(ws.close_code)
+
+        async with pywscore.serve(handler, "127.0.0.1", 0) as ours:
+            url = f"ws://127.0.0.1:{ours.sockets[0].getsockname()[1]}/"
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                "connect",
+                url,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            assert process.stdout is not None and process.stderr is not None
+            assert await process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGINT)
+            assert await codes.get() == 1001
+            assert await process.wait() == 130
+            assert b"Traceback" not in await process.stderr.read()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.mark.parametrize("options", [["--messages", "300"], ["--duration", "0.3"]])
+@pytest.mark.parametrize("kind", [[], ["--text", "--no-compression"]])
+def test_bench(options: list[str], kind: list[str]) -> None:
+    with server("echo") as address:
+        arguments = ["bench", f"ws://{address}/", "--connections", "3", "--size", "100"]
+        result = run(*arguments, *options, *kind, "--json")
+        assert result.returncode == 0, result
+        figures = json.loads(result.stdout)
+        assert figures["connections"] == 3 and figures["message_bytes"] == 100
+        if "--messages" in options:
+            assert figures["messages"] == 300
+        rate = figures["messages"] / figures["seconds"]
+        assert figures["messages_per_second"] == pytest.approx(rate, rel=0.01)
+        assert 0 < figures["latency_p50_us"] <= figures["latency_p99_us"]
+        assert figures["latency_p99_us"] <= figures["latency_max_us"]
+
+
+def test_bench_table_and_a_server_that_does_not_echo() -> None:
+    with server("echo") as address:
+        result = run("bench", f"ws://{address}/", "--messages", "10")
+        assert result.returncode == 0
+        assert result.stdout.splitlines()[1] == "connections   10"
+        assert "messages/s" in result.stdout
+    with server("demo") as address:
+        result = run("bench", f"ws://{address}/ws/Ann")
+        assert_one_line(result, "the server does not echo")
+
+
+def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, ca = tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(certificate)
+    )
+    authority.cert_pem.write_to_path(str(ca))
+    with server("echo", "--cert", str(certificate)) as address:
+        url = f"wss://{address}/"
+        assert_one_line(run("connect", url), "certificate refused")
+        for trust in (["--insecure"], ["--ca", str(ca)]):
+            result = run("connect", url, *trust, stdin="hello\n")
+            assert (result.returncode, result.stdout) == (0, "hello\n")
+
+
+def test_pages() -> None:
+    with server("demo") as address:
+        for path, status, kind in (
+            ("/", 200, "text/html; charset=utf-8"),
+            ("/?room=tea&name=Ann", 200, "text/html; charset=utf-8"),
+            ("/chat.js", 200, "text/javascript; charset=utf-8"),
+            ("/connection.js", 200, "text/javascript; charset=utf-8"),
+            ("/chat.css", 200, "text/css; charset=utf-8"),
+            ("/favicon.svg", 200, "image/svg+xml"),
+            ("/healthz", 200, "text/plain; charset=utf-8"),
+            ("/../pages.py", 404, "text/plain; charset=utf-8"),
+            ("/ws/a/b", 404, "text/plain; charset=utf-8"),
+            ("//[", 404, "text/plain; charset=utf-8"),
+        ):
+            connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert (response.status, response.headers["Content-Type"]) == (status, kind)
+            body = response.read()
+            assert int(response.headers["Content-Length"]) == len(body) > 0
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            policy = response.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy and "unsafe" not in policy
+            connection.close()
+        # The chat's own path without a handshake is not a page.
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+        connection.request("GET", "/ws/Ann")
+        assert connection.getresponse().status in {400, 426}
+        connection.close()
+
+
+def read_until(descriptor: int, wanted: bytes) -> bytes:
+    seen = b""
+    end = time.monotonic() + PATIENCE
+    while wanted not in seen:
+        ready, _, _ = select.select([descriptor], [], [], end - time.monotonic())
+        assert ready, seen
+        seen += os.read(descriptor, 4096)
+    return seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_connect_on_a_terminal() -> None:
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    with server("echo") as address:
+        process = subprocess.Popen(
+            [*COMMAND, "connect", f"ws://{address}/"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        try:
+            assert b"Type /help" in read_until(ours, b"\x1b[K> ")
+            os.write(ours, b"/ping\r")
+            seen = read_until(ours, b"Pong after ")
+            # Half a line survives what is printed meanwhile: it is drawn again.
+            os.write(ours, "hallö".encode())
+            read_until(ours, b"> " + "hallö".encode())
+            os.write(ours, b"!\r")
+            seen = read_until(ours, b"< " + "hallö!".encode())
+            os.write(ours, b"\x04")
+            seen = read_until(ours, b"Connection closed: 1000 (normal closure).")
+            assert b"Traceback" not in seen
+            assert process.wait(PATIENCE) == 0
+            assert termios.tcgetattr(theirs) == before
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            os.close(ours)
+            os.close(theirs)

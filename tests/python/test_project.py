@@ -1,0 +1,252 @@
+"""The project's own promises: version, links, maps, threats."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pywscore
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "checks"))
+
+import layers as layers_check  # noqa: E402
+
+import docs as docs_check  # noqa: E402
+
+
+def project_files() -> list[Path]:
+    """Files under version control or about to be; all files outside a clone."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        skipped = {".git", ".venv", "build", "node_modules", "dist"}
+        paths = (path for path in ROOT.rglob("*") if path.is_file())
+        return [
+            path for path in paths if not skipped & set(path.relative_to(ROOT).parts)
+        ]
+    names = answer.stdout.decode().split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+# ---- version -------------------------------------------------------------------------
+
+
+def test_version_is_the_same_everywhere() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+([abc]\d+|rc\d+)?", pywscore.__version__)
+    assert importlib.metadata.version("pywscore") == pywscore.__version__
+
+
+def test_version_is_written_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    attribute = project["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert attribute == "pywscore._version.__version__"
+
+
+def test_changelog_begins_with_the_current_version() -> None:
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == pywscore.__version__
+
+
+# ---- documentation -------------------------------------------------------------------
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    pages = sorted(path.name for path in (ROOT / "docs/adr").glob("*.md"))
+    assert pages
+    missing = [name for name in pages if f"(adr/{name})" not in index]
+    assert not missing
+    numbers = [name[:4] for name in pages]
+    assert len(set(numbers)) == len(numbers), "two decisions with the same number"
+
+
+def test_links_lead_somewhere() -> None:
+    assert docs_check.broken_links(ROOT) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("[x](b.md) [y](a.md#z) [w](https://example.org/)\n")
+    assert docs_check.broken_links(tmp_path) == ["a.md:1: no such file: b.md"]
+
+
+def named_tests(page: str) -> Iterator[tuple[str, str]]:
+    """`path::name` in the cells of tables; `path::*` names the file as a whole."""
+    for line in page.splitlines():
+        if line.lstrip().startswith("|"):
+            yield from re.findall(r"`([^`\s]+\.(?:c|py|md))::([^`\s]+)`", line)
+
+
+def test_rfc_map_names_tests_that_exist() -> None:
+    page = ROOT / "docs/rfc-map.md"
+    if not page.exists():
+        pytest.skip("no docs/rfc-map.md yet")
+    named = list(named_tests(page.read_text()))
+    assert named, "docs/rfc-map.md names no test"
+    problems = []
+    for path, name in named:
+        file = ROOT / path
+        if not file.is_file():
+            problems.append(f"{path}: no such file")
+            continue
+        text = file.read_text()
+        for part in [] if name == "*" else re.split(r"::|\[", name)[:2]:
+            if not re.search(rf"\b{re.escape(part.rstrip(']'))}\b", text):
+                problems.append(f"{path}: no {part}")
+    assert not problems
+
+
+def test_no_machine_paths() -> None:
+    # Not after a host name, a variable or another folder: those are URLs and the like.
+    pattern = re.compile(r"(?<![\w.}~)/])/" + r"(?:root|home|work|Users)/\w")
+    problems = []
+    for path in project_files():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if pattern.search(line):
+                problems.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert not problems
+
+
+# ---- layers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "error"),
+    [
+        ("csrc/core/frame.c", '#include "wsc/conn.h"', "conn is a higher layer"),
+        ("csrc/core/frame.c", "#include <Python.h>", "may not include <Python.h>"),
+        ("csrc/core/frame.c", "#include <zlib.h>", "may not include <zlib.h>"),
+        ("csrc/core/frame.c", "#  include <time.h>", "may not include <time.h>"),
+        ("csrc/core/conn.c", "#include <stdio.h>", "may not include <stdio.h>"),
+        ("csrc/core/mask.c", "#include <openssl/sha.h>", "may not include <openssl"),
+        ("csrc/core/news.c", "#include <stddef.h>", "not in the table of layers"),
+        ("csrc/include/wsc/status.h", '#include "wsc/frame.h"', "higher layer"),
+        ("csrc/python/module.c", '#include "../core/conn.h"', "its own headers"),
+        ("csrc/python/module.c", "#include <sys/socket.h>", "may not include"),
+        ("csrc/engine/loop.c", "#include <Python.h>", "engine may not include"),
+    ],
+)
+def test_a_wrong_include_is_found(
+    tmp_path: Path, file: str, line: str, error: str
+) -> None:
+    target = tmp_path / file
+    target.parent.mkdir(parents=True)
+    target.write_text(f"/* one */\n{line}\n")
+    (problem,) = layers_check.check(tmp_path)
+    assert problem.startswith(f"{file}:2: ")
+    assert error in problem
+
+
+def test_right_includes_pass(tmp_path: Path) -> None:
+    files = {
+        "csrc/core/conn.c": '#include "wsc/conn.h"\n#include "wsc/alloc.h"\n',
+        "csrc/core/deflate.c": "#include <zlib.h>\n#include <string.h>\n",
+        "csrc/core/crypto.c": "#include <openssl/evp.h>\n",
+        "csrc/python/module.c": '#include <Python.h>\n#include "wsc/conn.h"\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert layers_check.check(tmp_path) == []
+
+
+def test_layers_of_this_tree() -> None:
+    assert layers_check.check(ROOT) == []
+
+
+# ---- threats -------------------------------------------------------------------------
+
+THREAT_ID = re.compile(r"\b[A-Z]{3}-[0-9]+\b")
+COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+def ids_in_python(text: str) -> set[str]:
+    """The arguments of `pytest.mark.threat(...)`."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "threat"
+        ):
+            for argument in node.args:
+                if isinstance(argument, ast.Constant):
+                    found.add(str(argument.value))
+    return found
+
+
+def ids_in_c(text: str) -> set[str]:
+    """The ids that stand in comments."""
+    return {name for part in COMMENT.findall(text) for name in THREAT_ID.findall(part)}
+
+
+def covered_threats() -> dict[str, list[str]]:
+    covered: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("*")):
+        if path.suffix == ".c":
+            found = ids_in_c(path.read_text())
+        elif path.suffix == ".py" and path != Path(__file__):
+            found = ids_in_python(path.read_text())
+        else:
+            continue
+        for name in found:
+            covered.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return covered
+
+
+def test_every_listed_threat_has_a_test() -> None:
+    page = ROOT / "docs/threats.md"
+    if not page.exists():
+        pytest.skip("no docs/threats.md yet")
+    listed = set(THREAT_ID.findall(page.read_text()))
+    assert listed, "docs/threats.md lists no ids"
+    missing = sorted(listed - covered_threats().keys())
+    assert not missing, f"no test carries: {', '.join(missing)}"
+
+
+def test_how_ids_are_read() -> None:
+    text = "@pytest.mark.threat('LEN-1', 'INF-2')\ndef test_x(): 'LEN-9'\n"
+    assert ids_in_python(text) == {"LEN-1", "INF-2"}
+    assert ids_in_c('/* LEN-1,\n LEN-2 */ x = "LEN-3"; // LEN-4') == {"LEN-1", "LEN-2"}
+
+
+# ---- the package ---------------------------------------------------------------------
+
+
+def test_files_that_a_wheel_needs() -> None:
+    package = Path(pywscore.__file__).parent
+    for name in ("py.typed", "_core.pyi", "_version.py"):
+        assert (package / name).is_file(), name
+    pages = [path for path in (package / "cli").rglob("*") if path.suffix == ".html"]
+    assert pages, "the demo's page is missing"
+
+
+def test_nothing_is_required_at_run_time() -> None:
+    requires = importlib.metadata.requires("pywscore") or []
+    assert [line for line in requires if "extra ==" not in line] == []
+
+
+def test_import_brings_no_optional_package() -> None:
+    code = (
+        "import sys, pywscore, pywscore.asyncio\n"
+        "names = 'aiohttp uvicorn redis uvloop websockets python_socks'.split()\n"
+        "print([name for name in names if name in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert answer.stdout.strip() == "[]", answer.stderr
