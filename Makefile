@@ -1,0 +1,179 @@
+# The C core and its tests, without Python. Every goal builds into build/<flavour>.
+#
+#   make test         gcc, warnings as errors, every test with every SIMD version
+#   make asan         gcc, AddressSanitizer and UBSan (SIMD versions: mask and utf8 only)
+#   make intsan       clang, UBSan with unsigned overflow reported in the core
+#   make valgrind     the plain test programs, with leaks as errors
+#   make fuzz         clang's libFuzzer, FUZZ_SECONDS=60 in all, FUZZ=name for one target
+#   make replay       the stored corpora through the fuzz targets (gcc, ASan, no libFuzzer)
+#   make coverage     lines and branches per file
+#   make bench        benchmarks/c/*.c and benchmarks/*.py
+#   make format  format-check  tidy  layers  simd-neon  simd-avx512  clean
+#
+# T=name runs only the test programs whose name contains it: make asan T=frame
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+CC      = gcc
+CLANG   = clang
+PYTHON ?= python3
+FLAVOUR ?= plain
+B       := build/$(FLAVOUR)
+
+WARNINGS = -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow \
+           -Wstrict-prototypes -Wmissing-prototypes -Wcast-align -Wcast-qual -Wundef \
+           -Wvla -Wwrite-strings -Wformat=2 -Wswitch-enum
+ASAN     = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# Exhaustive, minutes long under valgrind, and without allocations.
+VALGRIND_SKIP = test_utf8 test_mask
+
+# What each flavour adds: its compiler, for all code, for the core only.
+FLAGS_plain    = -O2 -g
+FLAGS_asan     = -O2 -g $(ASAN)
+CC_intsan      = $(CLANG)
+FLAGS_intsan   = -O2 -g
+CORE_intsan    = -fsanitize=undefined,unsigned-integer-overflow -fno-sanitize-recover=all
+LINK_intsan    = -fsanitize=undefined
+FLAGS_coverage = -O0 -g --coverage
+CC_fuzz        = $(CLANG)
+FLAGS_fuzz     = -O1 -g $(ASAN)
+CORE_fuzz      = -fsanitize=fuzzer-no-link
+FLAGS_bench    = -O3 -g -DNDEBUG
+CC_neon        = aarch64-linux-gnu-gcc
+FLAGS_neon     = -O2 -g
+FLAGS_avx512   = -O2 -g -DWSC_SIMD_EMULATE_AVX512
+
+COMPILER = $(or $(CC_$(FLAVOUR)),$(CC))
+COMPILE  = $(COMPILER) -std=c11 $(WARNINGS) $(FLAGS_$(FLAVOUR)) -Icsrc/include -Itests/c \
+           $(CPPFLAGS) $(CFLAGS) -MMD -MP
+LIBS     = $(if $(wildcard csrc/engine/*.c),-lssl) -lcrypto -lz -lm -lpthread
+LINK     = $(COMPILER) $(FLAGS_$(FLAVOUR)) $(LINK_$(FLAVOUR)) $(LDFLAGS)
+
+CORE    := $(sort $(wildcard csrc/core/*.c csrc/core/simd/*.c csrc/engine/*.c))
+SUPPORT := $(filter-out tests/c/test_%.c,$(sort $(wildcard tests/c/*.c)))
+TESTS   := $(sort $(wildcard tests/c/test_*$(T)*.c))
+FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*$(FUZZ)*.c))
+BENCHES := $(sort $(wildcard benchmarks/c/*.c))
+CHECKED := $(sort $(shell find csrc tests/c tests/fuzz tests/checks benchmarks \
+             -name '*.[ch]' 2>/dev/null))
+
+CORE_O    = $(CORE:%.c=$(B)/%.o)
+SUPPORT_O = $(SUPPORT:%.c=$(B)/%.o)
+TEST_PROGRAMS   = $(TESTS:%.c=$(B)/%)
+FUZZ_PROGRAMS   = $(FUZZERS:%.c=$(B)/%)
+REPLAY_PROGRAMS = $(FUZZERS:%.c=$(B)/%_replay)
+BENCH_PROGRAMS  = $(BENCHES:%.c=$(B)/%)
+
+.PHONY: test asan intsan valgrind fuzz replay coverage bench format format-check tidy \
+        layers simd-neon simd-avx512 clean programs run-tests run-fuzz run-replay run-bench
+.SECONDARY:
+
+test:
+	@$(MAKE) -s -j2 FLAVOUR=plain programs build/plain/tests/checks/simd_names
+	@tests/checks/run_c.sh plain "$$(build/plain/tests/checks/simd_names)" "$(T)"
+asan:
+	@$(MAKE) -s -j2 FLAVOUR=asan programs build/asan/tests/checks/simd_names
+	@ONCE=yes tests/checks/run_c.sh asan "$$(build/asan/tests/checks/simd_names)" "$(T)"
+intsan:
+	@$(MAKE) -s -j2 FLAVOUR=intsan programs
+	@tests/checks/run_c.sh intsan "" "$(T)"
+valgrind:
+	@$(MAKE) -s -j2 FLAVOUR=plain programs
+	@RUN="valgrind -q --error-exitcode=99 --leak-check=full --num-callers=20" \
+	    SKIP="$(if $(T),,$(VALGRIND_SKIP))" tests/checks/run_c.sh plain "" "$(T)"
+coverage:
+	@rm -rf build/coverage
+	@$(MAKE) -s -j2 FLAVOUR=coverage programs build/coverage/tests/checks/simd_names
+	-@ONCE=yes tests/checks/run_c.sh coverage \
+	    "$$(build/coverage/tests/checks/simd_names)" "$(T)"
+	@$(PYTHON) tests/checks/gcov_summary.py build/coverage/csrc
+
+# ---- programs of one flavour ----------------------------------------------------------
+
+programs: $(TEST_PROGRAMS)
+
+$(B)/csrc/%.o: csrc/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(CORE_$(FLAVOUR)) -c $< -o $@
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -D_GNU_SOURCE= -c $< -o $@
+$(B)/libwsc.a: $(CORE_O)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/libsupport.a: $(SUPPORT_O)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/tests/c/test_%: $(B)/tests/c/test_%.o $(B)/libsupport.a $(B)/libwsc.a
+	$(LINK) $^ $(LIBS) -o $@
+$(B)/tests/checks/simd_names: $(B)/tests/checks/simd_names.o $(B)/libwsc.a
+	$(LINK) $^ $(LIBS) -o $@
+$(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libwsc.a
+	$(LINK) $^ $(LIBS) -o $@
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwsc.a
+	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
+$(B)/benchmarks/c/%: $(B)/benchmarks/c/%.o $(B)/libwsc.a
+	$(LINK) $^ $(LIBS) -o $@
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# ---- fuzzing, benchmarks ---------------------------------------------------------------
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(MAKE) -s -j2 FLAVOUR=fuzz run-fuzz
+run-fuzz: $(FUZZ_PROGRAMS)
+	@test -n "$(FUZZ_PROGRAMS)" || { echo "no fuzz target named $(FUZZ)"; exit 1; }
+	@mkdir -p build/findings
+	@share=$$(( $(FUZZ_SECONDS) / $(words $(FUZZ_PROGRAMS)) )); \
+	for program in $(FUZZ_PROGRAMS); do \
+	    name=$${program##*/fuzz_}; kept=tests/fuzz/corpus/$$name; new=build/corpus/$$name; \
+	    mkdir -p $$kept $$new; \
+	    echo "fuzz $$name: $$share s"; \
+	    $$program -max_total_time=$$share -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+	        -artifact_prefix=build/findings/$$name- $$new $$kept 2>$$new.log || \
+	        { tail -n 40 $$new.log; exit 1; }; \
+	    grep -E 'number_of_executed_units|DONE' $$new.log; \
+	done
+replay:
+	@$(MAKE) -s -j2 FLAVOUR=asan run-replay
+run-replay: $(REPLAY_PROGRAMS)
+	@for program in $(REPLAY_PROGRAMS); do \
+	    name=$${program##*/fuzz_}; name=$${name%_replay}; \
+	    timeout 300 $$program tests/fuzz/corpus/$$name || exit 1; \
+	done
+bench:
+	@$(MAKE) -s -j2 FLAVOUR=bench run-bench
+run-bench: $(BENCH_PROGRAMS)
+	@for program in $(BENCH_PROGRAMS); do echo "== $${program##*/}"; $$program || exit 1; done
+	@for program in $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))); do \
+	    echo "== $$program"; $(PYTHON) $$program || exit 1; done
+
+# ---- sources ---------------------------------------------------------------------------
+
+format:
+	clang-format -i $(CHECKED)
+format-check:
+	@clang-format --dry-run --Werror $(CHECKED)
+tidy:
+	@printf '%s\n' $(CORE) | xargs -P 2 -n 4 \
+	    sh -c 'clang-tidy --quiet "$$@" -- -std=c11 -Icsrc/include 2>build/tidy-$$$$.log || \
+	        { cat build/tidy-$$$$.log; exit 1; }' tidy
+layers:
+	@$(PYTHON) tests/checks/layers.py
+
+# Other machines' SIMD: arm64 under qemu (gcc-aarch64-linux-gnu, qemu-user, and libssl-dev
+# and zlib1g-dev for arm64), AVX-512 in hardware or by SIMDe (libsimde-dev).
+simd-neon:
+	@$(MAKE) -s -j2 FLAVOUR=neon programs
+	@RUN="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+	    tests/checks/run_c.sh neon "scalar neon" "$(T)"
+simd-avx512:
+	@flavour=avx512; ! grep -q avx512bw /proc/cpuinfo || flavour=plain; \
+	$(MAKE) -s -j2 FLAVOUR=$$flavour programs && \
+	tests/checks/run_c.sh $$flavour avx512 "$(T)"
+
+clean:
+	rm -rf build

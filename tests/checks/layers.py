@@ -1,0 +1,117 @@
+"""Which C file may include what. A wrong arrow fails with file:line.
+
+The tables below are the rule; the Python side has the same in pyproject.toml, checked
+by import-linter.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# The core, lowest first: a file includes headers of its own layer or of a lower one.
+# The name is that of the file and of its headers (wsc/NAME.h, NAME_*.h).
+CORE_LAYERS = [
+    ("status", "alloc"),
+    ("simd", "buffer", "payload", "outgoing", "crypto"),
+    ("frame", "mask"),
+    ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
+    ("assembler", "handshake"),
+    ("conn",),
+]
+RANK = {name: rank for rank, names in enumerate(CORE_LAYERS) for name in names}
+
+# Standard headers without input, output, clock or locale.
+CORE_STANDARD = {
+    *("assert.h", "errno.h", "inttypes.h", "limits.h", "stdalign.h", "stdatomic.h"),
+    *("stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "stdnoreturn.h", "string.h"),
+}
+# Headers outside the standard that one core file has for its own, by pattern.
+CORE_OWN = {
+    "crypto": r"openssl/\w+\.h|pthread\.h",  # pthread_atfork
+    "deflate": r"zlib\.h",
+    "simd": r"(\w*intrin|simde/[\w/]+|cpuid|arm_neon|sys/auxv|asm/hwcap)\.h",
+}
+# The binding and the engine: what they may include beyond the standard and wsc/.
+BINDING = r"(Python|structmember|datetime)\.h"
+ENGINE = (
+    r"(sys/(epoll|event|eventfd|socket|types|uio|un|time|ioctl)|netinet/(in|tcp)"
+    r"|arpa/inet|fcntl|unistd|poll|signal|errno|time|netdb|openssl/\w+)\.h"
+)
+STANDARD = CORE_STANDARD | {
+    *("ctype.h", "float.h", "math.h", "stdarg.h", "stdio.h", "time.h", "signal.h"),
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def module_of(path: Path) -> str:
+    """The module a core file or header belongs to: deflate_params.h -> deflate."""
+    if "simd" in path.parts[:-1]:
+        return "simd"
+    stem = path.stem
+    while stem not in RANK and "_" in stem:
+        stem = stem.rpartition("_")[0]
+    return stem
+
+
+def core_error(file: Path, system: bool, header: str) -> str | None:
+    module = module_of(file)
+    if module not in RANK:
+        return "is not in the table of layers (tests/checks/layers.py)"
+    if system:
+        if header in CORE_STANDARD or re.fullmatch(CORE_OWN.get(module, "$^"), header):
+            return None
+        return f"the core may not include <{header}>"
+    public = header.startswith("wsc/")
+    other = module_of(Path(header) if public else file.parent / header)
+    if other not in RANK:
+        return f'"{header}" is not in the table of layers (tests/checks/layers.py)'
+    if RANK[other] > RANK[module]:
+        return f'{module} may not include "{header}": {other} is a higher layer'
+    return None
+
+
+def outer_error(root: Path, file: Path, system: bool, header: str) -> str | None:
+    """csrc/python and csrc/engine: the public headers of the core, and their own."""
+    room = file.relative_to(root / "csrc").parts[0]
+    if system:
+        allowed = BINDING if room == "python" else ENGINE
+        if header in STANDARD or re.fullmatch(allowed, header):
+            return None
+        return f"{room} may not include <{header}>"
+    if header.startswith("wsc/"):
+        return None
+    target = (file.parent / header).resolve()
+    if target.is_relative_to((root / "csrc" / room).resolve()) and target.exists():
+        return None
+    return f'{room} may include "wsc/..." and its own headers, not "{header}"'
+
+
+def check(root: Path) -> list[str]:
+    problems = []
+    for file in sorted((root / "csrc").rglob("*.[ch]")):
+        parts = file.relative_to(root / "csrc").parts
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if not (match := INCLUDE.match(line)):
+                continue
+            system, header = match[1] == "<", match[2]
+            if parts[0] == "core" or parts[:2] == ("include", "wsc"):
+                error = core_error(file.relative_to(root), system, header)
+            else:
+                error = outer_error(root, file, system, header)
+            if error:
+                problems.append(f"{file.relative_to(root)}:{number}: {error}")
+    return problems
+
+
+def main() -> int:
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    problems = check(root)
+    print(*problems, sep="\n" if problems else "")
+    count = sum(1 for _ in (root / "csrc").rglob("*.[ch]"))
+    print(f"layers: {count} C files, {len(problems)} wrong includes")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
