@@ -7,7 +7,7 @@
 #   make fuzz         clang's libFuzzer, FUZZ_SECONDS=60 in all, FUZZ=name for one target
 #   make replay       the stored corpora through the fuzz targets (gcc, ASan, no libFuzzer)
 #   make coverage     lines and branches per file
-#   make bench        benchmarks/c/*.c and benchmarks/*.py
+#   make bench        benchmarks/c/bench_*.c, then python -m benchmarks.run $(BENCH_ARGS)
 #   make format  format-check  tidy  layers  simd-neon  simd-avx512  clean
 #
 # T=name runs only the test programs whose name contains it: make asan T=frame
@@ -26,8 +26,9 @@ WARNINGS = -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow \
            -Wvla -Wwrite-strings -Wformat=2 -Wswitch-enum
 ASAN     = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-# Exhaustive, minutes long under valgrind, and without allocations.
-VALGRIND_SKIP = test_utf8 test_mask
+# Exhaustive or timed, minutes long under valgrind: run there only when named by T.
+VALGRIND_SKIP = test_utf8 test_mask test_deflate test_deflate_hostile test_handshake \
+                test_http_head
 
 # What each flavour adds: its compiler, for all code, for the core only.
 FLAGS_plain    = -O2 -g
@@ -55,7 +56,7 @@ CORE    := $(sort $(wildcard csrc/core/*.c csrc/core/simd/*.c csrc/engine/*.c))
 SUPPORT := $(filter-out tests/c/test_%.c,$(sort $(wildcard tests/c/*.c)))
 TESTS   := $(sort $(wildcard tests/c/test_*$(T)*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*$(FUZZ)*.c))
-BENCHES := $(sort $(wildcard benchmarks/c/*.c))
+BENCHES := $(sort $(wildcard benchmarks/c/bench_*.c))
 CHECKED := $(sort $(shell find csrc tests/c tests/fuzz tests/checks benchmarks \
              -name '*.[ch]' 2>/dev/null))
 
@@ -94,10 +95,10 @@ coverage:
 
 programs: $(TEST_PROGRAMS)
 
-$(B)/csrc/%.o: csrc/%.c
+$(B)/csrc/%.o: csrc/%.c Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) $(CORE_$(FLAVOUR)) -c $< -o $@
-$(B)/%.o: %.c
+$(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) -D_GNU_SOURCE= -c $< -o $@
 $(B)/libwsc.a: $(CORE_O)
@@ -132,7 +133,8 @@ run-fuzz: $(FUZZ_PROGRAMS)
 	    name=$${program##*/fuzz_}; kept=tests/fuzz/corpus/$$name; new=build/corpus/$$name; \
 	    mkdir -p $$kept $$new; \
 	    echo "fuzz $$name: $$share s"; \
-	    $$program -max_total_time=$$share -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+	    dict=tests/fuzz/$$name.dict; [ -e $$dict ] && dict=-dict=$$dict || dict=; \
+	    $$program $$dict -max_total_time=$$share -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
 	        -artifact_prefix=build/findings/$$name- $$new $$kept 2>$$new.log || \
 	        { tail -n 40 $$new.log; exit 1; }; \
 	    grep -E 'number_of_executed_units|DONE' $$new.log; \
@@ -148,8 +150,7 @@ bench:
 	@$(MAKE) -s -j2 FLAVOUR=bench run-bench
 run-bench: $(BENCH_PROGRAMS)
 	@for program in $(BENCH_PROGRAMS); do echo "== $${program##*/}"; $$program || exit 1; done
-	@for program in $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))); do \
-	    echo "== $$program"; $(PYTHON) $$program || exit 1; done
+	@$(PYTHON) -m benchmarks.run $(BENCH_ARGS)
 
 # ---- sources ---------------------------------------------------------------------------
 

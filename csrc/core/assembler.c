@@ -164,14 +164,21 @@ static enum wsc_status add_plain(struct wsc_assembler *assembler,
     return accept_bytes(assembler, slice->len, ascii);
 }
 
+/* Bytes within the limit are looked at before what is beyond it is refused: the error
+ * does not depend on how the input was cut. */
 static enum wsc_status accept_inflated(struct wsc_assembler *assembler, size_t len)
 {
-    if (len > assembler->max_size - assembler->total) {
-        return fail(assembler, WSC_ERR_TOO_BIG, "message too big");
+    size_t left = assembler->max_size - assembler->total;
+    size_t within = len < left ? len : left;
+    if (within > 0) {
+        bool ascii = assembler->kind != WSC_PAYLOAD_TEXT ||
+                     wsc_utf8_is_ascii(assembler->data + assembler->len, within);
+        enum wsc_status status = accept_bytes(assembler, within, ascii);
+        if (status != WSC_OK) {
+            return status;
+        }
     }
-    bool ascii = assembler->kind != WSC_PAYLOAD_TEXT ||
-                 wsc_utf8_is_ascii(assembler->data + assembler->len, len);
-    return len == 0 ? WSC_OK : accept_bytes(assembler, len, ascii);
+    return within < len ? fail(assembler, WSC_ERR_TOO_BIG, "message too big") : WSC_OK;
 }
 
 /* Room for inflated bytes: never more than one byte above the limit, which is how a
@@ -220,16 +227,18 @@ inflate(struct wsc_assembler *assembler, const uint8_t *data, size_t len)
                                                        &used, out, room, &written)
                               : wsc_deflate_decompress_end(assembler->deflate, out,
                                                            room, &written);
-        if (status < 0) {
-            return inflate_error(assembler, status);
-        }
         if (data != NULL) {
             data += used;
             len -= used;
         }
+        /* What came before bad data counts first, so that the error does not depend on
+         * how the input was cut. */
         enum wsc_status accepted = accept_inflated(assembler, written);
         if (accepted != WSC_OK) {
             return accepted;
+        }
+        if (status < 0) {
+            return inflate_error(assembler, status);
         }
     } while (status == WSC_NEED_SPACE);
     return WSC_OK;

@@ -320,6 +320,33 @@ static void no_pong_after_a_close_frame(void)
     blob_free(&log);
 }
 
+/* A pong that waits is never overtaken: a newer ping takes its place (RFC 6455 §5.5.3).
+ */
+static void the_newest_ping_is_the_last_answered(void)
+{
+    struct end end;
+    struct blob wire = {0};
+    struct blob log = {0};
+    static uint8_t big[5000];
+    end_open_plain(&end, WSC_ROLE_SERVER);
+    CHECK_INT(wsc_conn_send(&end.conn, WSC_OPCODE_BINARY, big, sizeof(big), true,
+                            WSC_COMPRESS_AUTO, NULL, NULL),
+              WSC_OK);
+    wire_frames(&wire, WSC_ROLE_CLIENT, "ping a");
+    CHECK_INT(end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, NULL), WSC_NEED_DATA);
+    wsc_conn_sent(&end.conn, end.conn.outgoing.size);
+    wire.len = 0;
+    wire_frames(&wire, WSC_ROLE_CLIENT, "ping b");
+    CHECK_INT(end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, NULL), WSC_NEED_DATA);
+    wire.len = 0;
+    end_take(&end, &wire);
+    log_frames(&log, WSC_ROLE_SERVER, wire.data, wire.len);
+    CHECK_BYTES(log.data, log.len, "-> pong b\n", 10);
+    end_fini(&end);
+    blob_free(&wire);
+    blob_free(&log);
+}
+
 /* CTL-7: 20,000 close frames, in one feed and one by one; one answer. */
 static void many_close_frames(void)
 {
@@ -411,6 +438,6 @@ static void input_that_moves(void)
 
 TEST_MAIN(TEST(the_fixtures), TEST(every_two_byte_header),
           TEST(big_lengths_cost_nothing), TEST(the_largest_limit), TEST(unread_pings),
-          TEST(no_pong_after_a_close_frame), TEST(many_close_frames),
-          TEST(many_small_fragments), TEST(feed_while_input_is_left),
-          TEST(input_that_moves))
+          TEST(no_pong_after_a_close_frame), TEST(the_newest_ping_is_the_last_answered),
+          TEST(many_close_frames), TEST(many_small_fragments),
+          TEST(feed_while_input_is_left), TEST(input_that_moves))

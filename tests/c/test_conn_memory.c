@@ -171,4 +171,44 @@ static void refused_handshakes(void)
     test_every_allocation(refusals);
 }
 
-TEST_MAIN(TEST(plain_sessions), TEST(compressed_sessions), TEST(refused_handshakes))
+/* A server that accepts, and tries again if that fails: one 101, whole. */
+static bool accepting(const struct wsc_allocator *allocator)
+{
+    struct wsc_deflate_settings settings;
+    struct end end;
+    struct blob head = {0};
+    struct wsc_event event;
+    wsc_deflate_settings_init(&settings);
+    write_request_head(&head, "permessage-deflate");
+    enum wsc_status status = end_init(&end, WSC_ROLE_SERVER, 100, &settings, allocator);
+    bool completed = status == WSC_OK;
+    if (status == WSC_OK) {
+        CHECK_INT(wsc_conn_feed(&end.conn, head.data, head.len), WSC_OK);
+        status = wsc_conn_next_event(&end.conn, &event);
+        completed = is_expected(status) && status == WSC_OK;
+    }
+    if (status == WSC_OK) {
+        status = end_accept(&end, NULL);
+        completed = is_expected(status) && status == WSC_OK;
+        CHECK_INT(wsc_conn_wants_send(&end.conn), completed);
+        status = completed ? WSC_OK : end_accept(&end, NULL);
+        is_expected(status);
+    }
+    if (status == WSC_OK) {
+        head.len = 0;
+        end_take(&end, &head);
+        CHECK_INT(end.conn.state, WSC_CONN_OPEN);
+        CHECK_INT(head.len, 129 + 46);
+    }
+    end_fini(&end);
+    blob_free(&head);
+    return completed;
+}
+
+static void accepted_at_the_second_try(void)
+{
+    test_every_allocation(accepting);
+}
+
+TEST_MAIN(TEST(plain_sessions), TEST(compressed_sessions), TEST(refused_handshakes),
+          TEST(accepted_at_the_second_try))

@@ -366,8 +366,8 @@ static void linear_time(void)
             seconds_for(inputs[i].head, inputs[i].unit, count, inputs[i].tail);
         double twice =
             seconds_for(inputs[i].head, inputs[i].unit, 2 * count, inputs[i].tail);
-        /* 1 MB; quadratic work would take minutes. The millisecond is for the clock. */
-        if (!CHECK(twice <= 3.0 * once + 0.001)) {
+        /* 1 MB; quadratic work would take minutes. The 20 ms are for a busy machine. */
+        if (!CHECK(twice <= 3.0 * once + 0.02)) {
             printf("  %s...: %.4f s, twice as long: %.4f s\n", inputs[i].unit, once,
                    twice);
         }

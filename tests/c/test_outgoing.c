@@ -51,6 +51,9 @@ check_rest(const struct wsc_outgoing *outgoing, const struct blob *model, size_t
         blob_add(&got, pieces[i].data, pieces[i].len);
     }
     CHECK_INT(outgoing->size, model->len - start);
+    if (model->data == NULL) {
+        return;
+    }
     CHECK_BYTES(got.data, got.len, model->data + start, model->len - start);
     /* Fewer asked for: the same ones, in order. */
     for (size_t most = 0; most < count; most++) {

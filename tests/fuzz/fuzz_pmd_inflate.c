@@ -27,6 +27,9 @@ static bool
 plain(z_stream *stream, const uint8_t *data, size_t len, struct text *out, bool *begun)
 {
     uint8_t chunk[4096];
+    if (len == 0) {
+        return true; /* inflate() without input forgets that it is between blocks */
+    }
     stream->next_in = data;
     stream->avail_in = (uInt)len;
     int code;
