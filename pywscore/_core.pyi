@@ -5,6 +5,8 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context
 from typing import Any, ClassVar, Literal, Self, final, overload
 
+from typing_extensions import disjoint_base
+
 from .enums import State
 from .exceptions import ConnectionClosed
 from .extensions import PerMessageDeflate
@@ -25,7 +27,9 @@ def accept_key(key: str, /) -> str: ...
 @final
 class TextMessage:
     __match_args__: ClassVar[tuple[str, ...]] = ("data",)
-    def __new__(cls, data: str, *, fin: bool = True, compressed: bool = False) -> Self: ...
+    def __new__(
+        cls, data: str, *, fin: bool = True, compressed: bool = False
+    ) -> Self: ...
     @property
     def data(self) -> str: ...
     @property
@@ -71,19 +75,18 @@ class Close:
     @property
     def reason(self) -> str: ...
 
-type Event = (
-    Request | Response | TextMessage | BinaryMessage | Ping | Pong | Close
-)
+_Event = Request | Response | TextMessage | BinaryMessage | Ping | Pong | Close
 
 # Sans-IO --------------------------------------------------------------------------
 
+@disjoint_base
 class Protocol:
     """One end of a WebSocket connection, without I/O. Not instantiable itself."""
 
     def receive_data(self, data: _Bytes, /) -> None: ...
     def receive_eof(self) -> None: ...
-    def next_event(self) -> Event | None: ...
-    def events(self) -> Iterator[Event]: ...
+    def next_event(self) -> _Event | None: ...
+    def events(self) -> Iterator[_Event]: ...
     def send_text(
         self, data: str | _Bytes, /, *, fin: bool = True, compress: bool | None = None
     ) -> None: ...
@@ -185,7 +188,8 @@ class ClientProtocol(Protocol):
         max_headers: int = 128,
     ) -> None:
         """Queue the request (RFC 6455 §4.1): `headers` (Host first, extra ones after)
-        plus Upgrade, Connection, Sec-WebSocket-Key, -Version, -Extensions, -Protocol."""
+        plus Upgrade, Connection, Sec-WebSocket-Key, -Version, -Extensions and
+        -Protocol."""
     @property
     def request(self) -> Request: ...
 
@@ -213,6 +217,7 @@ class Waiter:
     def result(self) -> None: ...
     def exception(self) -> BaseException | None: ...
 
+@disjoint_base
 class Connection:
     """The hot path of an asyncio connection: a BufferedProtocol, the receive queue, and
     the awaitables of recv() and send(). pywscore.asyncio.Connection derives from it.
@@ -274,7 +279,8 @@ class Connection:
         compress: bool | None = None,
     ) -> bool: ...
     def drain(self) -> Coroutine[Any, Any, None]:
-        """Wait until output is below the low-water mark (at once if never above high)."""
+        """Wait until output is below the low-water mark (at once if it was never above
+        the high one)."""
     def flush(self) -> None:
         """Hand what the protocol has queued to the transport (at the end of the batch,
         when called inside one)."""

@@ -115,9 +115,13 @@ class Headers(MutableMapping[str, str]):
         """Add lines from another Headers, a mapping, pairs, or keyword arguments."""
         if isinstance(lines, Headers):
             self._lines.extend(lines._lines)
+        elif type(lines) is list:  # what the core gives
+            for name, value in lines:
+                self[name] = value
         else:
             super().update(lines)
-        super().update(more)
+        if more:
+            super().update(more)
 
     def copy(self) -> Headers:
         """A copy that can be changed on its own."""

@@ -119,8 +119,7 @@ int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held, struct w
     return result;
 }
 
-/* A sequence of pairs: Headers.raw_items(), mapping.items(), or the iterable itself. */
-static PyObject *header_pairs(PyObject *object)
+PyObject *pywsc_header_pairs(PyObject *object)
 {
     static const char *const methods[] = {"raw_items", "items"};
     if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
@@ -177,7 +176,7 @@ int pywsc_headers_get(PyObject *object, struct pywsc_headers *out)
 {
     memset(out, 0, sizeof(*out));
     out->held = PyList_New(0);
-    PyObject *pairs = out->held != NULL ? header_pairs(object) : NULL;
+    PyObject *pairs = out->held != NULL ? pywsc_header_pairs(object) : NULL;
     if (pairs == NULL) {
         pywsc_headers_release(out);
         return -1;

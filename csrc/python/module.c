@@ -201,6 +201,7 @@ struct PyModuleDef pywsc_module = {
     .m_free = module_free,
 };
 
+PyMODINIT_FUNC PyInit__core(void);
 PyMODINIT_FUNC PyInit__core(void)
 {
     return PyModuleDef_Init(&pywsc_module);

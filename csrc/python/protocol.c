@@ -1,5 +1,7 @@
 #include "protocol_methods.h"
 
+#include <string.h>
+
 #include "wsc/mask.h"
 
 /* Input, events and output of the sans-IO objects; the rest of their methods is in
@@ -7,19 +9,31 @@
 
 /* --- input --- */
 
+/* All input has been used, so that `bytes` can be next. */
+static void feed_now(struct pywsc_protocol *self, PyObject *bytes)
+{
+    const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(bytes);
+    enum wsc_status status =
+        wsc_conn_feed(&self->conn, data, (size_t)PyBytes_GET_SIZE(bytes));
+    bool kept = status == WSC_OK && wsc_conn_input_left(&self->conn) > 0;
+    Py_XSETREF(self->input, kept ? Py_NewRef(bytes) : NULL);
+}
+
+static bool input_waits(const struct pywsc_protocol *self)
+{
+    return self->more_input != NULL &&
+           self->more_used < PyList_GET_SIZE(self->more_input);
+}
+
 int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes)
 {
-    if (self->input == NULL && wsc_conn_input_left(&self->conn) == 0) {
-        const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(bytes);
-        enum wsc_status status =
-            wsc_conn_feed(&self->conn, data, (size_t)PyBytes_GET_SIZE(bytes));
-        if (status == WSC_OK && wsc_conn_input_left(&self->conn) > 0) {
-            self->input = Py_NewRef(bytes);
-        }
+    if (wsc_conn_input_left(&self->conn) == 0 && !input_waits(self)) {
+        feed_now(self, bytes);
         return 0;
     }
     if (self->more_input == NULL) {
         self->more_input = PyList_New(0);
+        self->more_used = 0;
         if (self->more_input == NULL) {
             return -1;
         }
@@ -31,16 +45,14 @@ int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes)
 static bool feed_next(struct pywsc_protocol *self)
 {
     Py_CLEAR(self->input);
-    while (self->more_input != NULL && PyList_GET_SIZE(self->more_input) > 0) {
-        PyObject *bytes = Py_NewRef(PyList_GET_ITEM(self->more_input, 0));
-        int result = PyList_SetSlice(self->more_input, 0, 1, NULL);
-        if (result == 0) {
-            result = pywsc_protocol_feed(self, bytes);
-        }
+    while (input_waits(self)) {
+        /* The list keeps its length, for taking from its front is slow; what is taken
+         * is let go of at once. */
+        PyObject *bytes = Py_NewRef(PyList_GET_ITEM(self->more_input, self->more_used));
+        (void)PyList_SetItem(self->more_input, self->more_used, Py_NewRef(Py_None));
+        self->more_used++;
+        feed_now(self, bytes);
         Py_DECREF(bytes);
-        if (result < 0) {
-            PyErr_Clear();
-        }
         if (self->input != NULL) {
             return true;
         }
@@ -67,7 +79,7 @@ int pywsc_protocol_keep_input(struct pywsc_protocol *self)
 
 void pywsc_protocol_eof(struct pywsc_protocol *self)
 {
-    if (wsc_conn_input_left(&self->conn) > 0) {
+    if (wsc_conn_input_left(&self->conn) > 0 || input_waits(self)) {
         self->eof_pending = true;
         return;
     }
@@ -138,6 +150,10 @@ static PyObject *event_object(struct pywsc_state *state, struct pywsc_protocol *
 int pywsc_protocol_note_failure(struct pywsc_state *state, struct pywsc_protocol *self)
 {
     if (self->handshake_exception != NULL || wsc_conn_failure(&self->conn) == NULL) {
+        return 0;
+    }
+    /* A client still reads the body of a refusal, which is part of the exception. */
+    if (self->config.role == WSC_ROLE_CLIENT && self->conn.error == WSC_OK) {
         return 0;
     }
     self->handshake_exception = pywsc_handshake_exception(state, &self->conn);
@@ -318,18 +334,11 @@ static void expect_output(struct pywsc_state *state, size_t size)
     }
 }
 
-PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
+/* Move what waits to `out`, which has room for it. */
+static void move_output(struct pywsc_protocol *self, uint8_t *out)
 {
-    const struct wsc_outgoing *outgoing = wsc_conn_outgoing(&self->conn);
-    if (outgoing->size >= LARGE_OUTPUT) {
-        expect_output(pywsc_type_state(Py_TYPE(self)), outgoing->size);
-    }
-    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)outgoing->size);
-    if (result == NULL) {
-        return NULL;
-    }
     static const uint8_t no_mask[4];
-    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
+    const struct wsc_outgoing *outgoing = &self->conn.outgoing;
     while (outgoing->size > 0) {
         struct wsc_outgoing_piece pieces[PIECES];
         size_t taken = 0;
@@ -342,27 +351,70 @@ PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
         out += taken;
         wsc_conn_sent(&self->conn, taken);
     }
-    return result;
+}
+
+/* Taking the output unblocks it: a pong that was held back goes with it (or, without
+ * memory for that, with the next output). */
+static PyObject *append_pong(struct pywsc_protocol *self, PyObject *output)
+{
+    const struct wsc_outgoing *outgoing = wsc_conn_outgoing(&self->conn);
+    size_t before = (size_t)PyBytes_GET_SIZE(output);
+    if (outgoing->size == 0) {
+        return output;
+    }
+    PyObject *both =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(before + outgoing->size));
+    if (both == NULL) {
+        PyErr_Clear();
+        return output;
+    }
+    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(both);
+    memcpy(out, PyBytes_AS_STRING(output), before);
+    move_output(self, out + before);
+    Py_DECREF(output);
+    return both;
+}
+
+PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
+{
+    const struct wsc_outgoing *outgoing = wsc_conn_outgoing(&self->conn);
+    if (outgoing->size >= LARGE_OUTPUT) {
+        expect_output(pywsc_type_state(Py_TYPE(self)), outgoing->size);
+    }
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)outgoing->size);
+    if (result == NULL) {
+        return NULL;
+    }
+    if (PyBytes_GET_SIZE(result) == 0) {
+        return result;
+    }
+    move_output(self, (uint8_t *)PyBytes_AS_STRING(result));
+    return append_pong(self, result);
 }
 
 PyObject *pywsc_protocol_take_buffers(struct pywsc_protocol *self)
 {
-    const struct wsc_outgoing *outgoing = wsc_conn_outgoing(&self->conn);
+    const struct wsc_outgoing *outgoing = &self->conn.outgoing;
     PyObject *result = PyList_New(0);
-    while (result != NULL && outgoing->size > 0) {
+    while (result != NULL && wsc_conn_outgoing(&self->conn)->size > 0) {
         struct wsc_outgoing_piece piece;
         (void)wsc_outgoing_peek(outgoing, &piece, 1);
         PyObject *bytes =
             piece.ctx != NULL
                 ? Py_NewRef((PyObject *)piece.ctx)
                 : PyBytes_FromStringAndSize((const char *)piece.data, (Py_ssize_t)piece.len);
-        if (bytes == NULL || PyList_Append(result, bytes) < 0) {
-            Py_CLEAR(result);
-        }
-        else {
+        int added = bytes == NULL ? -1 : PyList_Append(result, bytes);
+        Py_XDECREF(bytes);
+        if (added == 0) {
             wsc_conn_sent(&self->conn, piece.len);
         }
-        Py_XDECREF(bytes);
+        else if (PyList_GET_SIZE(result) > 0) {
+            PyErr_Clear(); /* what is in the list has been consumed: the rest next time */
+            break;
+        }
+        else {
+            Py_CLEAR(result);
+        }
     }
     return result;
 }

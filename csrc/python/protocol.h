@@ -13,6 +13,7 @@ struct pywsc_protocol {
     bool eof_pending;      /* receive_eof() came before all input was read */
     PyObject *input;       /* bytes object that the core is reading from, or NULL */
     PyObject *more_input;  /* list of bytes objects to read after it, or NULL */
+    Py_ssize_t more_used;  /* how many of them have been read */
     PyObject *compression; /* PerMessageDeflate agreed on, or NULL */
     PyObject *subprotocol; /* agreed on, or NULL */
     PyObject *request;     /* client: what was sent, or NULL */

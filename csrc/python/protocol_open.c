@@ -398,18 +398,17 @@ static PyObject *server_reject(PyObject *op, PyObject *args, PyObject *kwargs)
         Py_XDECREF(body);
         return NULL;
     }
+    /* A copy: the caller's headers may be code that changes the body. */
     PyOS_snprintf(length, sizeof(length), "%zd", bytes.len);
+    Py_SETREF(body, PyBytes_FromStringAndSize((const char *)bytes.data, bytes.len));
     pywsc_bytes_release(&bytes);
-    PyObject *list = PyList_New(0);
+    PyObject *list = body == NULL ? NULL : PyList_New(0);
     if (list != NULL &&
         append_pair(list, "Content-Type", "text/plain; charset=utf-8") == 0 &&
         append_pair(list, "Content-Length", length) == 0 &&
         append_pair(list, "Connection", "close") == 0) {
-        PyObject *more = extra == NULL ? NULL : PyDict_Check(extra) ? PyDict_Items(extra)
-                                                                    : Py_NewRef(extra);
-        PyObject *all = extra == NULL ? Py_NewRef(list)
-                        : more == NULL ? NULL
-                                       : PySequence_InPlaceConcat(list, more);
+        PyObject *more = extra == NULL ? PyList_New(0) : pywsc_header_pairs(extra);
+        PyObject *all = more == NULL ? NULL : PySequence_InPlaceConcat(list, more);
         if (all != NULL) {
             result = respond(op, status_code, NULL, all, body);
         }
@@ -417,7 +416,7 @@ static PyObject *server_reject(PyObject *op, PyObject *args, PyObject *kwargs)
         Py_XDECREF(more);
     }
     Py_XDECREF(list);
-    Py_DECREF(body);
+    Py_XDECREF(body);
     return result;
 }
 
@@ -626,8 +625,12 @@ static PyGetSetDef client_getset[] = {
 };
 
 static PyType_Slot client_slots[] = {
-    {Py_tp_doc, PyDoc_STR("The client's end of a WebSocket connection, without I/O. The "
-                          "request (RFC 6455 §4.1) is queued at once.")},
+    {Py_tp_doc,
+     PyDoc_STR("ClientProtocol(*, target, headers, subprotocols=(), max_size=1048576,\n"
+               "               compression=None, max_line=8192, max_header_line=8192,\n"
+               "               max_head=32768, max_headers=128)\n--\n\n"
+               "The client's end of a WebSocket connection, without I/O. The request "
+               "(RFC 6455 §4.1) is queued at once.")},
     {Py_tp_init, client_init},
     {Py_tp_getset, client_getset},
     {0, NULL},

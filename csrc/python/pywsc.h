@@ -183,6 +183,9 @@ struct pywsc_headers {
     PyObject *held; /* list of the bytes objects that the items point into */
 };
 int pywsc_headers_get(PyObject *object, struct pywsc_headers *out);
+/* The same as a list of pairs, not looked at: Headers.raw_items(), mapping.items(), or
+ * what the iterable gives. */
+PyObject *pywsc_header_pairs(PyObject *object);
 void pywsc_headers_release(struct pywsc_headers *headers);
 /* A str of visible ASCII as bytes, held in `held` (a list); ValueError otherwise. */
 int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held, struct wsc_str *out);

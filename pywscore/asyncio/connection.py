@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import logging
 import random
 import uuid
@@ -17,15 +16,14 @@ from ..exceptions import InvalidHandshake
 from ..http import Request, Response
 from .broadcast import broadcast
 from .deadlines import Deadlines
-from .fragments import send_fragments
+from .fragments import receive_fragments, send_fragments
 from .log import printable
 from .options import Options, receive_buffer
-from .pings import Pings
+from .pings import DataLike, Pings, payload_of
 
 __all__ = ["Connection", "broadcast"]
 
 Data = str | bytes
-DataLike = str | bytes | bytearray | memoryview
 
 
 class Connection(_core.Connection, asyncio.BufferedProtocol):
@@ -57,6 +55,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     _lost_waiter: asyncio.Future[None] | None = None
     _ended: bool = False
     _end_wanted: bool = False
+    _resuming: bool = False
 
     def __init__(
         self,
@@ -135,7 +134,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     @overload
     def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]: ...
 
-    async def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]:
+    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Any]:
         """Iterate over the fragments of the next message, as they come.
 
         The iterator has to be used up: a message can't be received before the one
@@ -149,24 +148,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             ConnectionClosed: when the connection is closed.
             ConcurrencyError: if another task receives at the same time.
         """
-        decoder: codecs.IncrementalDecoder | None = None
-        while True:
-            fragment = await self._recv_fragment()
-            data: Data = fragment.data
-            if decode is False and isinstance(data, str):
-                data = data.encode()
-            elif decode is True and isinstance(data, bytes):
-                if decoder is None:
-                    decoder = codecs.getincrementaldecoder("utf-8")()
-                try:
-                    data = decoder.decode(data, fragment.fin)
-                except UnicodeDecodeError as exc:
-                    self._fail(CloseCode.INVALID_DATA, exc.reason)
-                    await self.wait_closed()
-                    raise self.protocol.close_exception from exc
-            yield data
-            if fragment.fin:
-                return
+        return receive_fragments(self, decode)
 
     # Sending
 
@@ -192,7 +174,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             ConcurrencyError: if a ping with the same data waits for its pong.
             ProtocolError: if data is longer than 125 bytes.
         """
-        payload = None if data is None else _payload(data)
+        payload = None if data is None else payload_of(data)
         await self._wait_open()
         if self._pings is None:
             self._pings = Pings()
@@ -215,7 +197,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             ConnectionClosed: when the connection is closed.
             ProtocolError: if data is longer than 125 bytes.
         """
-        payload = _payload(data)
+        payload = payload_of(data)
         await self._wait_open()
         self.protocol.send_pong(payload)
         self.flush()
@@ -325,10 +307,20 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         super().connection_made(transport)
 
     def pause_writing(self) -> None:
+        self._resuming = False
         super().pause_writing()
         self._deadlines.write_paused()
 
     def resume_writing(self) -> None:
+        # Not at once: asyncio's transports break when they are closed in here, and
+        # those who wait to send may do that.
+        self._resuming = True
+        self.loop.call_soon(self._resume_writing)
+
+    def _resume_writing(self) -> None:
+        if not self._resuming or self._lost:
+            return
+        self._resuming = False
         super().resume_writing()
         if not self.write_paused:
             self._deadlines.write_resumed()
@@ -397,11 +389,3 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             what = "opening handshake failed"
         name = type(error).__name__
         self._log(logging.INFO, "%s: %s: %s", what, name, printable(error))
-
-
-def _payload(data: DataLike) -> bytes:
-    if isinstance(data, str):
-        return data.encode()
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    raise TypeError("data must be str or bytes-like")

@@ -49,7 +49,7 @@ class Deadlines:
     )
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection: Connection | None = connection
         self._handle: asyncio.TimerHandle | None = None
         self._handle_at = NEVER
         self._open_at = self._close_at = self._stall_at = NEVER
@@ -67,30 +67,39 @@ class Deadlines:
 
     def opened(self) -> None:
         """The opening handshake ended well."""
-        now = self._connection.loop.time()
-        options = self._connection.options
+        connection = self._connection
+        if connection is None:
+            return
+        now = connection.loop.time()
+        options = connection.options
         self._open_at = NEVER
         if options.ping_interval is not None:
             self._ping_at = now + options.ping_interval
         if options.idle_timeout is not None:
             self._idle_since = now
-            self._idle_count = self._connection.messages_received
+            self._idle_count = connection.messages_received
             self._idle_at = now + options.idle_timeout
         self._arm()
 
     def pong_received(self) -> None:
         """The pong that answers our last keepalive ping came."""
-        interval = self._connection.options.ping_interval
-        if self._pong_at is not NEVER and interval is not None:
-            self._pong_at = NEVER
-            pause = max(interval - self._connection.latency, 0.0)
-            self._ping_at = self._connection.loop.time() + pause
+        connection = self._connection
+        if connection is None or self._pong_at is NEVER:
+            return
+        interval = connection.options.ping_interval
+        self._pong_at = NEVER
+        if interval is not None:
+            pause = max(interval - connection.latency, 0.0)
+            self._ping_at = connection.loop.time() + pause
             self._arm()
 
     def write_paused(self) -> None:
         """Output rose above the high-water mark (SLW-4)."""
-        now = self._connection.loop.time()
-        self._stall_size = self._connection.transport.get_write_buffer_size()
+        connection = self._connection
+        if connection is None:
+            return
+        now = connection.loop.time()
+        self._stall_size = connection.transport.get_write_buffer_size()
         self._stall_since = now
         self._stall_at = now + STALL_SAMPLE
         self._arm()
@@ -101,9 +110,12 @@ class Deadlines:
 
     def closing(self, within: float | None) -> None:
         """From now on only the end of TCP is awaited, for ``within`` seconds."""
+        connection = self._connection
+        if connection is None:
+            return
         self._open_at = self._ping_at = self._pong_at = self._idle_at = NEVER
         if within is not None and self._close_at is NEVER:
-            self._close_at = self._connection.loop.time() + within
+            self._close_at = connection.loop.time() + within
         self._arm()
 
     def lost(self) -> None:
@@ -111,7 +123,8 @@ class Deadlines:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._handle_at = -NEVER
+        # The connection is to be freed without the garbage collector's help.
+        self._connection = None
 
     # The timer
 
@@ -124,7 +137,7 @@ class Deadlines:
             self._pong_at,
             self._idle_at,
         )
-        if at < self._handle_at:
+        if at < self._handle_at and self._connection is not None:
             if self._handle is not None:
                 self._handle.cancel()
             self._handle = self._connection.loop.call_at(at, self._fired)
@@ -133,34 +146,31 @@ class Deadlines:
     def _fired(self) -> None:
         self._handle = None
         self._handle_at = NEVER
-        now = self._connection.loop.time() + _EARLY
-        self._run(now)
-        if self._handle_at is NEVER and self._connection.transport is not None:
+        if self._connection is not None:
+            self._run(self._connection, self._connection.loop.time() + _EARLY)
             self._arm()
 
-    def _run(self, now: float) -> None:
+    def _run(self, connection: Connection, now: float) -> None:
         # The first one that ends the connection wins (DED-8).
-        connection = self._connection
         if now >= self._close_at:
             self._close_at = NEVER
             connection._abort("timed out while closing connection")
         elif now >= self._open_at:
             self._open_at = NEVER
             connection._on_open_timeout()
-        elif now >= self._stall_at and self._is_stalled(now):
+        elif now >= self._stall_at and self._is_stalled(connection, now):
             self._stall_at = NEVER
             connection._abort("output stalled")
-        elif now >= self._pong_at and self._is_pong_overdue(now):
+        elif now >= self._pong_at and self._is_pong_overdue(connection, now):
             self._pong_at = NEVER
             connection._fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
-        elif now >= self._idle_at and self._is_idle(now):
+        elif now >= self._idle_at and self._is_idle(connection, now):
             self._idle_at = NEVER
             connection._start_close(IDLE_CODE, "idle timeout")
         elif now >= self._ping_at:
-            self._ping(now)
+            self._ping(connection, now)
 
-    def _ping(self, now: float) -> None:
-        connection = self._connection
+    def _ping(self, connection: Connection, now: float) -> None:
         options = connection.options
         if connection.write_paused:
             # It would wait behind the output; the stall clock looks after that.
@@ -179,21 +189,21 @@ class Deadlines:
         self._pong_sampled = now
         self._pong_at = now + min(PONG_SAMPLE, self._pong_left)
 
-    def _is_pong_overdue(self, now: float) -> bool:
+    def _is_pong_overdue(self, connection: Connection, now: float) -> bool:
         # DED-3: the clock stands still while we don't read, be it that our queue is
         # full or that the loop was held up.
-        if not self._connection.read_paused:
+        if not connection.read_paused:
             self._pong_left -= min(now - self._pong_sampled, 2 * PONG_SAMPLE)
         if self._pong_left <= 2 * _EARLY:
             return True
         self._sample_pong(now)
         return False
 
-    def _is_idle(self, now: float) -> bool:
-        timeout = self._connection.options.idle_timeout
+    def _is_idle(self, connection: Connection, now: float) -> bool:
+        timeout = connection.options.idle_timeout
         assert timeout is not None
-        count = self._connection.messages_received
-        if count != self._idle_count or self._connection.read_paused:
+        count = connection.messages_received
+        if count != self._idle_count or connection.read_paused:
             self._idle_count = count
             self._idle_since = now
         if now - self._idle_since >= timeout - 2 * _EARLY:
@@ -203,8 +213,8 @@ class Deadlines:
         self._idle_at = now + min(left, timeout / IDLE_SAMPLES)
         return False
 
-    def _is_stalled(self, now: float) -> bool:
-        size = self._connection.transport.get_write_buffer_size()
+    def _is_stalled(self, connection: Connection, now: float) -> bool:
+        size = connection.transport.get_write_buffer_size()
         if size < self._stall_size:
             self._stall_since = now
         self._stall_size = size

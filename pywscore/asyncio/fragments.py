@@ -1,8 +1,9 @@
-"""Sending a message in fragments (RFC 6455 §5.4)."""
+"""Messages in fragments, one by one (RFC 6455 §5.4)."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,30 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 _BYTES_LIKE = (bytes, bytearray, memoryview)
+
+
+async def receive_fragments(
+    connection: Connection, decode: bool | None
+) -> AsyncIterator[str | bytes]:
+    """What ``recv_streaming()`` gives."""
+    decoder: codecs.IncrementalDecoder | None = None
+    while True:
+        fragment = await connection._recv_fragment()
+        data: str | bytes = fragment.data
+        if decode is False and isinstance(data, str):
+            data = data.encode()
+        elif decode is True and isinstance(data, bytes):
+            if decoder is None:
+                decoder = codecs.getincrementaldecoder("utf-8")()
+            try:
+                data = decoder.decode(data, fragment.fin)
+            except UnicodeDecodeError as exc:
+                connection._fail(CloseCode.INVALID_DATA, exc.reason)
+                await connection.wait_closed()
+                raise connection.protocol.close_exception from exc
+        yield data
+        if fragment.fin:
+            return
 
 
 async def send_fragments(

@@ -8,6 +8,17 @@ from time import monotonic as clock  # finer than the clock of uvloop's loops
 
 from ..exceptions import ConcurrencyError
 
+DataLike = str | bytes | bytearray | memoryview
+
+
+def payload_of(data: DataLike) -> bytes:
+    """What travels in a ping or pong."""
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError("data must be str or bytes-like")
+
 
 class Pings:
     """Made for a connection when it sends its first ping."""

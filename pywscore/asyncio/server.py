@@ -349,7 +349,7 @@ def serve(
 
     def new_connection() -> ServerConnection:
         protocol = _core.ServerProtocol(
-            max_size=limit, compression=deflate, any_request=True
+            max_size=limit, compression=deflate, any_request=any_request
         )
         return factory(protocol, server, options=options)
 

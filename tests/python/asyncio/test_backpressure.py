@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -178,3 +179,60 @@ async def test_cancelled_send_leaves_whole_frames(serve: Any, raw_client: Any) -
                 opcode, payload = await peer.receive()
                 assert opcode == 8 or payload == b"x" * 20_000
             peer.send_close()
+
+
+@pytest.mark.threat("DED-5")
+@pytest.mark.parametrize("end", ["error", "close", "peer's close"])
+async def test_the_close_frame_is_sent_after_what_was_blocked(
+    serve: Any, raw_client: Any, end: str
+) -> None:
+    blocked = asyncio.Event()
+
+    async def handler(ws: Any) -> None:
+        while ws.send_nowait(bytes(10_000)):
+            await asyncio.sleep(0)
+        blocked.set()
+        if end == "close":
+            await ws.close(1002)
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        async with raw_client(server) as peer:
+            await blocked.wait()
+            if end == "error":
+                peer.send(3)
+            elif end == "peer's close":
+                peer.send_close(1002)
+            await asyncio.sleep(0.1)
+            assert await peer.close_code() == 1002
+            if end == "close":
+                peer.send_close(1002)
+            async with asyncio.timeout(3):
+                assert await peer.reader.read() == b""
+
+
+@pytest.mark.threat("LIF-1")
+@pytest.mark.parametrize("end", ["abort", "close", "return"])
+async def test_ending_the_connection_where_send_had_waited(
+    serve: Any, raw_client: Any, end: str
+) -> None:
+    waiting = asyncio.Event()
+
+    async def handler(ws: Any) -> None:
+        while ws.send_nowait(bytes(10_000)):
+            await asyncio.sleep(0)
+        waiting.set()
+        await ws.send(b"last")
+        if end == "abort":
+            ws.transport.abort()
+        elif end == "close":
+            ws.transport.close()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        async with raw_client(server) as peer:
+            await waiting.wait()
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+                await peer.close_code()
+                peer.send_close()
+                async with asyncio.timeout(3):
+                    await peer.reader.read()

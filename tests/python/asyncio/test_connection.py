@@ -259,15 +259,29 @@ async def test_max_size(pair: Any) -> None:
 
 
 @pytest.mark.threat("LIF-8")
-async def test_closed_connections_are_freed(pair: Any) -> None:
-    references = []
-    for _ in range(3):
-        async with pair() as ends:
-            await ends.client.send("x")
-            await ends.server.recv()
-            await (await ends.server.ping())
-            references += [weakref.ref(ends.client), weakref.ref(ends.server)]
-        del ends
-    await asyncio.sleep(0.01)
+async def test_closed_connections_are_freed_by_reference_count(
+    serve: Any, connect: Any, uri_of: Any, echo: Any
+) -> None:
+    references: list[Any] = []
+
+    async def handler(ws: Any) -> None:
+        references.append(weakref.ref(ws))
+        await echo(ws)
+
+    async def visit(uri: str) -> None:
+        async with connect(uri) as ws:
+            references.append(weakref.ref(ws))
+            await ws.send("x")
+            assert await ws.recv() == "x"
+            await (await ws.ping())
+
     gc.collect()
-    assert [ref() for ref in references] == [None] * 6
+    gc.disable()
+    try:
+        async with serve(handler, "127.0.0.1", 0) as server:
+            for _ in range(3):
+                await visit(uri_of(server))
+        await asyncio.sleep(0.01)
+        assert [reference() for reference in references] == [None] * 6
+    finally:
+        gc.enable()
