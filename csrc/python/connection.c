@@ -77,7 +77,7 @@ int pywsc_connection_check_thread(struct pywsc_connection *self)
 
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name, PyObject *arg)
 {
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
+    struct pywsc_state *state = self->state;
     if (arg == NULL && PyErr_Occurred()) {
         return -1;
     }
@@ -456,6 +456,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (self->queue_high == 0) {
         self->queue_high = 1;
     }
+    self->state = state;
     self->has_on_ping = PyObject_HasAttr(op, state->names[PYWSC_NAME_ON_PING]) != 0;
     self->thread = PyThread_get_thread_ident();
     self->loop = Py_NewRef(loop);

@@ -16,6 +16,7 @@ struct pywsc_item {
 
 struct pywsc_connection {
     PyObject_HEAD
+    struct pywsc_state *state; /* of the module, which the type keeps alive */
     struct pywsc_protocol *protocol;
     PyObject *loop;
     PyObject *transport; /* None before connection_made */

@@ -7,11 +7,6 @@
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
 
-static struct pywsc_state *state_of(struct pywsc_connection *self)
-{
-    return pywsc_type_state(Py_TYPE(self));
-}
-
 /* --- the queue --- */
 
 static int push(struct pywsc_connection *self, struct wsc_message *message)
@@ -78,7 +73,7 @@ void pywsc_connection_clear_queue(struct pywsc_connection *self)
 
 static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
 {
-    struct pywsc_state *state = state_of(self);
+    struct pywsc_state *state = self->state;
     switch (event->type) {
     case WSC_EVENT_MESSAGE:
         return push(self, &event->message);
@@ -111,7 +106,7 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
 static int report_failure(struct pywsc_connection *self)
 {
     struct pywsc_protocol *protocol = self->protocol;
-    if (pywsc_protocol_note_failure(state_of(self), protocol) < 0) {
+    if (pywsc_protocol_note_failure(self->state, protocol) < 0) {
         return -1;
     }
     if (protocol->conn.error != WSC_ERR_HANDSHAKE || self->failure_reported ||
@@ -130,7 +125,7 @@ static int pause_reading(struct pywsc_connection *self)
     }
     self->read_paused = true;
     PyObject *result = PyObject_CallMethodNoArgs(
-        self->transport, state_of(self)->names[PYWSC_NAME_PAUSE_READING]);
+        self->transport, self->state->names[PYWSC_NAME_PAUSE_READING]);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -142,7 +137,7 @@ static int resume_reading(struct pywsc_connection *self)
     }
     self->read_paused = false;
     PyObject *result = PyObject_CallMethodNoArgs(
-        self->transport, state_of(self)->names[PYWSC_NAME_RESUME_READING]);
+        self->transport, self->state->names[PYWSC_NAME_RESUME_READING]);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -220,14 +215,24 @@ int pywsc_connection_drain(struct pywsc_connection *self)
 
 bool pywsc_connection_may_resume(struct pywsc_connection *self)
 {
-    PyObject *task = PyObject_CallOneArg(state_of(self)->objects[PYWSC_CURRENT_TASK],
-                                         self->loop);
+    PyObject *current = self->state->objects[PYWSC_CURRENT_TASK];
+#if PY_VERSION_HEX < 0x030C0000
+    /* current_task() is written in Python there: look where it looks. */
+    PyObject *task = PyDict_GetItemWithError(current, self->loop);
+    if (task == NULL && PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
+    }
+    return task == NULL;
+#else
+    PyObject *task = PyObject_CallOneArg(current, self->loop);
     if (task == NULL) {
         PyErr_Clear();
         return false;
     }
     Py_DECREF(task);
     return task == Py_None;
+#endif
 }
 
 int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
@@ -237,7 +242,7 @@ int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
         return 0;
     }
     Py_INCREF(waiter);
-    int result = pywsc_waiter_wake(state_of(self), waiter,
+    int result = pywsc_waiter_wake(self->state, waiter,
                                    in_place && pywsc_connection_may_resume(self));
     Py_DECREF(waiter);
     return result;
@@ -353,7 +358,7 @@ int pywsc_connection_take_fragment(struct pywsc_connection *self, PyObject **out
         return 0;
     }
     self->in_fragments = !item.fin;
-    *out = pywsc_message_event(state_of(self), item.data, PyUnicode_CheckExact(item.data),
+    *out = pywsc_message_event(self->state, item.data, PyUnicode_CheckExact(item.data),
                                item.fin, item.compressed);
     return *out == NULL ? -1 : 1;
 }

@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-static struct pywsc_state *state_of(struct pywsc_connection *self)
-{
-    return pywsc_type_state(Py_TYPE(self));
-}
-
 /* --- to the transport --- */
 
 static int write_bytes(struct pywsc_connection *self, PyObject *bytes)
@@ -15,7 +10,7 @@ static int write_bytes(struct pywsc_connection *self, PyObject *bytes)
         return -1;
     }
     PyObject *result = PyObject_CallMethodOneArg(
-        self->transport, state_of(self)->names[PYWSC_NAME_WRITE], bytes);
+        self->transport, self->state->names[PYWSC_NAME_WRITE], bytes);
     Py_DECREF(bytes);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
@@ -113,7 +108,7 @@ static int send_plain(struct pywsc_connection *self, PyObject *message, PyObject
         compress);
     pywsc_bytes_release(&bytes);
     if (status != WSC_OK) {
-        (void)pywsc_raise(state_of(self), status);
+        (void)pywsc_raise(self->state, status);
         return -1;
     }
     /* A batch that goes on and on should not pile up output. */
@@ -150,7 +145,7 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
         pywsc_keywords("send_nowait", args + nargs, kwnames, names, 2, keywords) < 0) {
         return NULL;
     }
-    struct pywsc_state *state = state_of(self);
+    struct pywsc_state *state = self->state;
     if (self->protocol->conn.state != WSC_CONN_OPEN) {
         PyObject *exception = pywsc_close_exception(state, &self->protocol->conn);
         if (exception != NULL) {
@@ -179,7 +174,7 @@ int pywsc_connection_wake_senders(struct pywsc_connection *self)
     for (Py_ssize_t i = 0; waiters != NULL && i < PyList_GET_SIZE(waiters); i++) {
         struct pywsc_waiter *waiter = (struct pywsc_waiter *)PyList_GET_ITEM(waiters, i);
         bool in_place = pywsc_connection_may_resume(self);
-        if (pywsc_waiter_wake(state_of(self), waiter, in_place) < 0) {
+        if (pywsc_waiter_wake(self->state, waiter, in_place) < 0) {
             result = -1;
             break;
         }

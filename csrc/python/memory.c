@@ -27,6 +27,50 @@ const struct wsc_allocator pywsc_allocator = {
     .free = mem_free,
 };
 
+/* --- spare objects --- */
+
+PyObject *pywsc_spares_new(struct pywsc_spares *spares, PyTypeObject *type)
+{
+    if (spares->count == 0) {
+        return PyObject_GC_New(PyObject, type);
+    }
+    return PyObject_Init(spares->objects[--spares->count], type);
+}
+
+static bool keep_spare(struct pywsc_spares *spares, PyObject *object)
+{
+#ifdef Py_GIL_DISABLED
+    (void)spares;
+    (void)object;
+    return false;
+#else
+    /* A finalizer runs once in the life of the memory. */
+    if (spares->closed || spares->count == PYWSC_SPARES_MAX ||
+        PyObject_GC_IsFinalized(object)) {
+        return false;
+    }
+    spares->objects[spares->count++] = object;
+    return true;
+#endif
+}
+
+void pywsc_spares_free(struct pywsc_spares *spares, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (!keep_spare(spares, object)) {
+        PyObject_GC_Del(object);
+    }
+    Py_DECREF(type);
+}
+
+void pywsc_spares_close(struct pywsc_spares *spares)
+{
+    spares->closed = true;
+    while (spares->count > 0) {
+        PyObject_GC_Del(spares->objects[--spares->count]);
+    }
+}
+
 /* --- payloads as objects ---
  *
  * The core writes a message straight into the memory of the object that it will be: a

@@ -30,7 +30,11 @@ static const struct {
     [PYWSC_REQUEST] = {"pywscore.http", "Request"},
     [PYWSC_RESPONSE] = {"pywscore.http", "Response"},
     [PYWSC_PER_MESSAGE_DEFLATE] = {"pywscore.extensions", "PerMessageDeflate"},
+#if PY_VERSION_HEX < 0x030C0000
+    [PYWSC_CURRENT_TASK] = {"asyncio.tasks", "_current_tasks"},
+#else
     [PYWSC_CURRENT_TASK] = {"asyncio", "current_task"},
+#endif
     [PYWSC_CANCELLED_ERROR] = {"asyncio", "CancelledError"},
     [PYWSC_INVALID_STATE_ERROR] = {"asyncio", "InvalidStateError"},
 };
@@ -155,6 +159,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
 static int module_clear(PyObject *module)
 {
     struct pywsc_state *state = pywsc_module_state(module);
+    pywsc_spares_close(&state->spare_waiters);
+    pywsc_spares_close(&state->spare_operations);
 #define CLEAR(type) Py_CLEAR(state->type);
     STATE_TYPES(CLEAR)
 #undef CLEAR

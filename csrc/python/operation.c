@@ -36,8 +36,13 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
                               enum pywsc_operation_kind kind, PyObject *first,
                               PyObject *text, PyObject *compress)
 {
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE(connection));
-    struct operation *self = PyObject_GC_New(struct operation, state->operation);
+    struct pywsc_state *state = connection->state;
+    if (state == NULL) {
+        (void)pywsc_connection_check_thread(connection); /* not initialized: it raises */
+        return NULL;
+    }
+    struct operation *self =
+        (struct operation *)pywsc_spares_new(&state->spare_operations, state->operation);
     if (self == NULL) {
         return NULL;
     }
@@ -56,7 +61,7 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
 
 static struct pywsc_state *state_of(struct operation *self)
 {
-    return pywsc_type_state(Py_TYPE(self));
+    return self->connection->state;
 }
 
 /* Whatever happens next, this operation takes no part in it any more. */
@@ -437,16 +442,15 @@ static void operation_finalize(PyObject *op)
 
 static void operation_dealloc(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
     struct operation *self = (struct operation *)op;
+    struct pywsc_state *state = state_of(self);
     if (self->progress == FRESH && PyObject_CallFinalizerFromDealloc(op) < 0) {
         return;
     }
     PyObject_GC_UnTrack(op);
     (void)operation_clear(op);
     Py_CLEAR(self->connection);
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+    pywsc_spares_free(&state->spare_operations, op);
 }
 
 static PyMethodDef operation_methods[] = {

@@ -42,7 +42,7 @@ enum pywsc_object {
     PYWSC_REQUEST,
     PYWSC_RESPONSE,
     PYWSC_PER_MESSAGE_DEFLATE,
-    PYWSC_CURRENT_TASK,
+    PYWSC_CURRENT_TASK, /* function of the loop; before Python 3.12 a dict by loop */
     PYWSC_CANCELLED_ERROR,
     PYWSC_INVALID_STATE_ERROR,
     PYWSC_OBJECTS,
@@ -69,7 +69,18 @@ enum pywsc_name {
     PYWSC_NAMES,
 };
 
+/* Memory of dead objects of one type, for the next ones: every message makes a few, for a
+ * short time. Free-threaded builds go without. */
+#define PYWSC_SPARES_MAX 16
+struct pywsc_spares {
+    PyObject *objects[PYWSC_SPARES_MAX];
+    size_t count;
+    bool closed; /* the module is going away */
+};
+
 struct pywsc_state {
+    struct pywsc_spares spare_waiters;
+    struct pywsc_spares spare_operations;
     PyTypeObject *text_message;
     PyTypeObject *binary_message;
     PyTypeObject *ping;
@@ -114,6 +125,14 @@ int pywsc_compression_init(PyObject *module, struct pywsc_state *state);
 PyTypeObject *pywsc_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base);
 
 /* --- memory.c --- */
+
+/* An untracked object of a final heap type with GC and of fixed size, like
+ * PyObject_GC_New: all but its head is garbage. */
+PyObject *pywsc_spares_new(struct pywsc_spares *spares, PyTypeObject *type);
+/* The end of its tp_dealloc: `object` is untracked and all its references are dropped. */
+void pywsc_spares_free(struct pywsc_spares *spares, PyObject *object);
+/* Free them, and keep no more. */
+void pywsc_spares_close(struct pywsc_spares *spares);
 
 /* PyMem as the core's allocator; incoming payloads as str and bytes objects. */
 extern const struct wsc_allocator pywsc_allocator;

@@ -1,5 +1,7 @@
 #include "waiter.h"
 
+#include <string.h>
+
 enum {
     PENDING,
     DONE,
@@ -65,10 +67,12 @@ int pywsc_report_exception(struct pywsc_state *state, PyObject *loop, const char
 
 struct pywsc_waiter *pywsc_waiter_new(struct pywsc_state *state, PyObject *loop)
 {
-    struct pywsc_waiter *self = PyObject_GC_New(struct pywsc_waiter, state->waiter);
+    struct pywsc_waiter *self =
+        (struct pywsc_waiter *)pywsc_spares_new(&state->spare_waiters, state->waiter);
     if (self == NULL) {
         return NULL;
     }
+    self->module = state;
     self->loop = Py_NewRef(loop);
     self->callback = NULL;
     self->context = NULL;
@@ -178,8 +182,7 @@ static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
     }
     int result = 0;
     if (self->state != PENDING) {
-        result = pywsc_call_soon(pywsc_type_state(Py_TYPE(op)), self->loop, args[0], op,
-                                 context);
+        result = pywsc_call_soon(self->module, self->loop, args[0], op, context);
     }
     else if (self->callback == NULL) {
         self->callback = Py_NewRef(args[0]);
@@ -247,7 +250,7 @@ static PyObject *waiter_cancel(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     self->state = CANCELLED;
     Py_XSETREF(self->cancel_message, Py_NewRef(message));
-    if (run_callbacks(pywsc_type_state(Py_TYPE(op)), self, false) < 0) {
+    if (run_callbacks(self->module, self, false) < 0) {
         return NULL;
     }
     Py_RETURN_TRUE;
@@ -260,7 +263,7 @@ static PyObject *waiter_result(PyObject *op, PyObject *unused)
     if (self->state == DONE) {
         Py_RETURN_NONE;
     }
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    struct pywsc_state *state = self->module;
     if (self->state == PENDING) {
         PyErr_SetString(state->objects[PYWSC_INVALID_STATE_ERROR], "Result is not set.");
     }
@@ -315,13 +318,29 @@ static int waiter_clear(PyObject *op)
 
 static void waiter_dealloc(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
     PyObject_GC_UnTrack(op);
     (void)waiter_clear(op);
-    Py_CLEAR(((struct pywsc_waiter *)op)->loop);
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+    Py_CLEAR(self->loop);
+    pywsc_spares_free(&self->module->spare_waiters, op);
 }
+
+#if PY_VERSION_HEX < 0x030C0000
+/* There, a task that goes on asks for the method "result" by a C string: a new str is
+ * made of it, which no cache of attributes knows, at a tenth of the instructions of a
+ * whole message. A type may answer C strings itself. */
+static PyObject *waiter_getattr(PyObject *op, char *name)
+{
+    static PyMethodDef result = {"result", waiter_result, METH_NOARGS, NULL};
+    if (strcmp(name, result.ml_name) == 0) {
+        return PyCFunction_New(&result, op);
+    }
+    PyObject *string = PyUnicode_FromString(name);
+    PyObject *value = string == NULL ? NULL : PyObject_GenericGetAttr(op, string);
+    Py_XDECREF(string);
+    return value;
+}
+#endif
 
 static PyMethodDef waiter_methods[] = {
     {"add_done_callback", (PyCFunction)(void (*)(void))waiter_add_done_callback,
@@ -344,6 +363,10 @@ static PyMemberDef waiter_members[] = {
 
 static PyType_Slot waiter_slots[] = {
     {Py_tp_doc, PyDoc_STR("What a task waits on: asyncio's future protocol.")},
+#if PY_VERSION_HEX < 0x030C0000
+    {Py_tp_getattr, waiter_getattr},
+    {Py_tp_getattro, PyObject_GenericGetAttr},
+#endif
     {Py_tp_dealloc, waiter_dealloc},
     {Py_tp_traverse, waiter_traverse},
     {Py_tp_clear, waiter_clear},

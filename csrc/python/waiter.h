@@ -12,6 +12,7 @@
 
 struct pywsc_waiter {
     PyObject_HEAD
+    struct pywsc_state *module; /* its state, which the type keeps alive */
     PyObject *loop;
     PyObject *callback; /* the first one; there is hardly ever another */
     PyObject *context;  /* it is called in */
