@@ -129,7 +129,7 @@ class BuildExt(build_ext):
 
 
 windows = sys.platform == "win32"
-engine = sources("engine")
+engine = sources("engine") if sys.platform == "linux" else []  # epoll only so far
 libraries = ["libcrypto", "zlib"] if windows else ["crypto", "z"]
 if engine:
     libraries.insert(0, "libssl" if windows else "ssl")

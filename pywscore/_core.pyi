@@ -1,7 +1,7 @@
 """The C extension: sans-IO protocol objects and the asyncio connection's hot path."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context
 from typing import Any, ClassVar, Literal, Self, final, overload
 
@@ -314,6 +314,50 @@ class Connection:
         protocol.close_exception."""
     async def _send_slow(
         self, message: Any, text: bool | None, compress: bool | None
+    ) -> None: ...
+
+# The engine (Linux) ---------------------------------------------------------------
+
+class Engine:
+    """Sockets in C, watched by an event loop as one descriptor."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
+    def fileno(self) -> int:
+        """What the loop watches for reading, with ready() as its callback."""
+    def ready(self) -> None: ...
+    def listen(
+        self, fd: int, accepted: Callable[[int, int], object], /
+    ) -> EngineListener:
+        """Accept from a listening socket, which stays the caller's: accepted(fd, 0), or
+        accepted(-1, errno) when there are no resources."""
+    def close(self) -> None: ...
+    def forget(self) -> None:
+        """In a child after fork(): what is shared with the parent isn't touched."""
+
+@final
+class EngineListener:
+    def accept(self, on: bool, /) -> None:
+        """Stop or go on accepting."""
+    def close(self) -> None: ...
+
+class EngineTransport:
+    """A connected socket as the transport of a connection. It owns `fd`, unless
+    OSError is raised."""
+
+    def __init__(self, engine: Engine, fd: int, connection: Connection) -> None: ...
+    def fileno(self) -> int: ...
+    def write(self, data: _Bytes, /) -> None: ...
+    def write_eof(self) -> None: ...
+    def can_write_eof(self) -> bool: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def is_closing(self) -> bool: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+    def get_write_buffer_limits(self) -> tuple[int, int]: ...
+    def set_write_buffer_limits(
+        self, high: int | None = None, low: int | None = None
     ) -> None: ...
 
 # Compression on its own -------------------------------------------------------------

@@ -32,6 +32,7 @@ uint16_t wsc_close_code_for(enum wsc_status error)
     case WSC_ERR_RANDOM:
     case WSC_ERR_INVALID_ARGUMENT:
     case WSC_ERR_INVALID_STATE:
+    case WSC_ERR_IO:
         return WSC_CLOSE_INTERNAL_ERROR;
     case WSC_OK:
     case WSC_NEED_DATA:

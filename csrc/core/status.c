@@ -25,6 +25,8 @@ const char *wsc_status_name(enum wsc_status status)
         return "WSC_ERR_POLICY";
     case WSC_ERR_RANDOM:
         return "WSC_ERR_RANDOM";
+    case WSC_ERR_IO:
+        return "WSC_ERR_IO";
     case WSC_ERR_HANDSHAKE:
         return "WSC_ERR_HANDSHAKE";
     }

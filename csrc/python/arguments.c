@@ -12,7 +12,8 @@ static int bytes_of_str(PyObject *text, struct pywsc_bytes *out)
         out->len = PyUnicode_GET_LENGTH(text);
         return 0;
     }
-    /* Not PyUnicode_AsUTF8AndSize, which would keep a second copy in the str for good. */
+    /* Not PyUnicode_AsUTF8AndSize, which would keep a second copy in the str for good.
+     */
     out->held = PyUnicode_AsUTF8String(text);
     if (out->held == NULL) {
         return -1;
@@ -72,8 +73,9 @@ int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwna
             k++;
         }
         if (k == count) {
-            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
-                         function, name);
+            PyErr_Format(PyExc_TypeError,
+                         "%s() got an unexpected keyword argument '%U'", function,
+                         name);
             return -1;
         }
         out[k] = values[i];

@@ -4,18 +4,17 @@
 
 #include "wsc/deflate.h"
 
-/* Deflater and Inflater: permessage-deflate payloads outside of a connection. Each is one
- * end of a wsc_deflate: the deflater a server's sending half, the inflater a client's
- * receiving half. */
+/* Deflater and Inflater: permessage-deflate payloads outside of a connection. Each is
+ * one end of a wsc_deflate: the deflater a server's sending half, the inflater a
+ * client's receiving half. */
 
 struct compression {
-    PyObject_HEAD
-    struct wsc_deflate *deflate;
+    PyObject_HEAD struct wsc_deflate *deflate;
 };
 
-static PyObject *compression_new(PyTypeObject *type, enum wsc_role role, int window_bits,
-                                 int level, int mem_level, int no_context_takeover,
-                                 int least_bits)
+static PyObject *compression_new(PyTypeObject *type, enum wsc_role role,
+                                 int window_bits, int level, int mem_level,
+                                 int no_context_takeover, int least_bits)
 {
     struct wsc_deflate_settings settings;
     struct wsc_deflate_params params;
@@ -59,8 +58,8 @@ static void compression_dealloc(PyObject *op)
 
 static PyObject *deflater_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"window_bits", "level", "mem_level", "no_context_takeover",
-                               NULL};
+    static char *keywords[] = {"window_bits", "level", "mem_level",
+                               "no_context_takeover", NULL};
     int bits = WSC_WINDOW_BITS_MAX;
     int level = -1;
     int mem_level = 8;
@@ -88,8 +87,8 @@ static PyObject *deflater_compress(PyObject *op, PyObject *args, PyObject *kwarg
     wsc_buffer_init(&out, &pywsc_allocator, SIZE_MAX / 2);
     enum wsc_status status;
     Py_BEGIN_CRITICAL_SECTION(op);
-    status =
-        wsc_deflate_compress(self->deflate, data.data, (size_t)data.len, fin != 0, &out);
+    status = wsc_deflate_compress(self->deflate, data.data, (size_t)data.len, fin != 0,
+                                  &out);
     Py_END_CRITICAL_SECTION();
     PyObject *result =
         status == WSC_OK
@@ -103,8 +102,9 @@ static PyObject *deflater_compress(PyObject *op, PyObject *args, PyObject *kwarg
 static PyMethodDef deflater_methods[] = {
     {"compress", (PyCFunction)(void (*)(void))deflater_compress,
      METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("compress($self, data, /, *, fin=True)\n--\n\n"
-               "The payload of the next frame (RFC 7692 §7.2.1); fin ends the message.")},
+     PyDoc_STR(
+         "compress($self, data, /, *, fin=True)\n--\n\n"
+         "The payload of the next frame (RFC 7692 §7.2.1); fin ends the message.")},
     {NULL},
 };
 
@@ -127,8 +127,8 @@ static PyObject *inflater_new(PyTypeObject *type, PyObject *args, PyObject *kwar
 
 /* Inflate until the input is used up, or with `data` NULL until the message has ended;
  * at most `max` bytes in all, which one byte more tells from too many. */
-static enum wsc_status inflate(struct wsc_deflate *deflate, const uint8_t *data, size_t len,
-                               size_t max, struct wsc_buffer *out)
+static enum wsc_status inflate(struct wsc_deflate *deflate, const uint8_t *data,
+                               size_t len, size_t max, struct wsc_buffer *out)
 {
     enum wsc_status status;
     do {
@@ -142,10 +142,11 @@ static enum wsc_status inflate(struct wsc_deflate *deflate, const uint8_t *data,
         }
         size_t used = 0;
         size_t written = 0;
-        status = data != NULL ? wsc_deflate_decompress(deflate, data, len, &used,
-                                                       out->data + out->len, room, &written)
-                              : wsc_deflate_decompress_end(deflate, out->data + out->len,
-                                                           room, &written);
+        status = data != NULL
+                     ? wsc_deflate_decompress(deflate, data, len, &used,
+                                              out->data + out->len, room, &written)
+                     : wsc_deflate_decompress_end(deflate, out->data + out->len, room,
+                                                  &written);
         out->len += written;
         if (data != NULL) {
             data += used;
@@ -190,7 +191,8 @@ static PyObject *inflater_decompress(PyObject *op, PyObject *args, PyObject *kwa
         result = PyBytes_FromStringAndSize((const char *)out.data, (Py_ssize_t)out.len);
     }
     else if (status == WSC_ERR_PROTOCOL) {
-        PyErr_SetString(state->objects[PYWSC_PROTOCOL_ERROR], "invalid compressed data");
+        PyErr_SetString(state->objects[PYWSC_PROTOCOL_ERROR],
+                        "invalid compressed data");
     }
     else if (status == WSC_ERR_TOO_BIG) {
         PyErr_SetString(state->objects[PYWSC_PAYLOAD_TOO_BIG], "message too big");
@@ -206,20 +208,22 @@ static PyObject *inflater_decompress(PyObject *op, PyObject *args, PyObject *kwa
 static PyMethodDef inflater_methods[] = {
     {"decompress", (PyCFunction)(void (*)(void))inflater_decompress,
      METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("decompress($self, data, /, *, fin=True, max_size=None)\n--\n\n"
-               "What a frame's payload stands for (RFC 7692 §7.2.2); fin ends the message. "
-               "ProtocolError: not such data. PayloadTooBig: more than max_size bytes; the "
-               "inflater is of no use then.")},
+     PyDoc_STR(
+         "decompress($self, data, /, *, fin=True, max_size=None)\n--\n\n"
+         "What a frame's payload stands for (RFC 7692 §7.2.2); fin ends the message. "
+         "ProtocolError: not such data. PayloadTooBig: more than max_size bytes; the "
+         "inflater is of no use then.")},
     {NULL},
 };
 
 /* --- types --- */
 
 static PyType_Slot deflater_slots[] = {
-    {Py_tp_doc, PyDoc_STR("Deflater(*, window_bits=15, level=-1, mem_level=8, "
-                          "no_context_takeover=False)\n--\n\n"
-                          "Compresses messages as permessage-deflate does (RFC 7692 §7.2.1); "
-                          "window_bits is 9-15.")},
+    {Py_tp_doc,
+     PyDoc_STR("Deflater(*, window_bits=15, level=-1, mem_level=8, "
+               "no_context_takeover=False)\n--\n\n"
+               "Compresses messages as permessage-deflate does (RFC 7692 §7.2.1); "
+               "window_bits is 9-15.")},
     {Py_tp_new, deflater_new},
     {Py_tp_dealloc, compression_dealloc},
     {Py_tp_methods, deflater_methods},
@@ -227,8 +231,9 @@ static PyType_Slot deflater_slots[] = {
 };
 
 static PyType_Slot inflater_slots[] = {
-    {Py_tp_doc, PyDoc_STR("Inflater(*, window_bits=15, no_context_takeover=False)\n--\n\n"
-                          "Decompresses them (RFC 7692 §7.2.2); window_bits is 8-15.")},
+    {Py_tp_doc,
+     PyDoc_STR("Inflater(*, window_bits=15, no_context_takeover=False)\n--\n\n"
+               "Decompresses them (RFC 7692 §7.2.2); window_bits is 8-15.")},
     {Py_tp_new, inflater_new},
     {Py_tp_dealloc, compression_dealloc},
     {Py_tp_methods, inflater_methods},

@@ -5,12 +5,12 @@
 /* --- the memory that a loop's connections receive into --- */
 
 struct receive_buffer {
-    PyObject_HEAD
-    PyObject *bytes; /* bytearray */
-    PyObject *view;  /* memoryview of it, which keeps it from being resized */
+    PyObject_HEAD PyObject *bytes; /* bytearray */
+    PyObject *view; /* memoryview of it, which keeps it from being resized */
 };
 
-static PyObject *receive_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *
+receive_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"size", NULL};
     Py_ssize_t size = 256 * 1024;
@@ -75,15 +75,17 @@ int pywsc_connection_check_thread(struct pywsc_connection *self)
     return 0;
 }
 
-int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name, PyObject *arg)
+int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
+                          PyObject *arg)
 {
     struct pywsc_state *state = self->state;
     if (arg == NULL && PyErr_Occurred()) {
         return -1;
     }
     PyObject *result =
-        arg == NULL ? PyObject_CallMethodNoArgs((PyObject *)self, state->names[name])
-                    : PyObject_CallMethodOneArg((PyObject *)self, state->names[name], arg);
+        arg == NULL
+            ? PyObject_CallMethodNoArgs((PyObject *)self, state->names[name])
+            : PyObject_CallMethodOneArg((PyObject *)self, state->names[name], arg);
     Py_XDECREF(arg);
     if (result != NULL) {
         Py_DECREF(result);
@@ -94,21 +96,19 @@ int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name, P
                       sizeof(reason) - 1) != WSC_OK) {
         self->protocol->conn.end_expected = true; /* even without a close frame */
     }
-    return pywsc_report_exception(state, self->loop, "exception in a connection's hook");
+    return pywsc_report_exception(state, self->loop,
+                                  "exception in a connection's hook");
 }
 
 /* --- batches: what the transport calls --- */
 
-/* Output of all that happens now leaves at the end. The reference keeps the connection
- * alive whatever the user's code does with it. */
-static void batch_begin(struct pywsc_connection *self)
+void pywsc_connection_batch_begin(struct pywsc_connection *self)
 {
     Py_INCREF((PyObject *)self);
     self->batch++;
 }
 
-/* `result` is that of the batch; an exception stays set over the flush. */
-static PyObject *batch_end(struct pywsc_connection *self, int result)
+PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
 {
     PyObject *type;
     PyObject *value;
@@ -136,8 +136,11 @@ static PyObject *connection_made(PyObject *op, PyObject *transport)
         return NULL;
     }
     Py_SETREF(self->transport, Py_NewRef(transport));
-    batch_begin(self);
-    return batch_end(self, 0);
+    PyTypeObject *engine_transport = self->state->engine_transport;
+    self->on_engine =
+        engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
+    pywsc_connection_batch_begin(self);
+    return pywsc_connection_batch_end(self, 0);
 }
 
 static PyObject *get_buffer(PyObject *op, PyObject *sizehint)
@@ -163,10 +166,10 @@ static PyObject *buffer_updated(PyObject *op, PyObject *nbytes)
         PyErr_SetString(PyExc_ValueError, "more bytes than the buffer has");
         return NULL;
     }
-    batch_begin(self);
+    pywsc_connection_batch_begin(self);
     const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
-    return batch_end(self, self->lost ? 0
-                                      : pywsc_connection_receive(self, data, (size_t)len));
+    return pywsc_connection_batch_end(
+        self, self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len));
 }
 
 static PyObject *eof_received(PyObject *op, PyObject *unused)
@@ -182,7 +185,7 @@ static PyObject *connection_lost(PyObject *op, PyObject *exc)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    batch_begin(self);
+    pywsc_connection_batch_begin(self);
     int result = pywsc_connection_drain(self);
     self->lost = true;
     if (result == 0) {
@@ -194,7 +197,7 @@ static PyObject *connection_lost(PyObject *op, PyObject *exc)
     if (result == 0) {
         result = pywsc_connection_wake_receiver(self, true);
     }
-    return batch_end(self, result);
+    return pywsc_connection_batch_end(self, result);
 }
 
 static PyObject *pause_writing(PyObject *op, PyObject *unused)
@@ -216,8 +219,9 @@ static PyObject *resume_writing(PyObject *op, PyObject *unused)
     if (pywsc_connection_flush(self) < 0) {
         return NULL;
     }
-    batch_begin(self);
-    return batch_end(self, self->write_paused ? 0 : pywsc_connection_wake_senders(self));
+    pywsc_connection_batch_begin(self);
+    return pywsc_connection_batch_end(
+        self, self->write_paused ? 0 : pywsc_connection_wake_senders(self));
 }
 
 /* The loop's turn is over: the one who receives goes on. */
@@ -228,15 +232,15 @@ static PyObject *wake(PyObject *op, PyObject *unused)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    batch_begin(self);
+    pywsc_connection_batch_begin(self);
     self->budget = UINT8_MAX;
-    return batch_end(self, pywsc_connection_wake_receiver(self, true));
+    return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
 }
 
 /* --- the asynchronous methods --- */
 
-static PyObject *recv(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
-                      PyObject *kwnames)
+static PyObject *
+recv(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"decode"};
     PyObject *decode;
@@ -253,18 +257,19 @@ static PyObject *recv(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 
 static PyObject *anext(PyObject *op)
 {
-    return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_NEXT, NULL, NULL, NULL);
+    return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_NEXT, NULL, NULL,
+                               NULL);
 }
 
 static PyObject *recv_fragment(PyObject *op, PyObject *unused)
 {
     (void)unused;
-    return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_FRAGMENT, NULL, NULL,
-                               NULL);
+    return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_FRAGMENT, NULL,
+                               NULL, NULL);
 }
 
-static PyObject *send(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
-                      PyObject *kwnames)
+static PyObject *
+send(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"message", "text", "compress"};
     PyObject *values[3];
@@ -336,14 +341,15 @@ static PyMethodDef connection_methods[] = {
                "loses no message.")},
     {"_recv_fragment", recv_fragment, METH_NOARGS, NULL},
     {"send", FAST(send), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send($self, message, text=None, compress=None)\n--\n\n"
-               "Send a message: str as text, bytes-like as binary, an iterable or async "
-               "iterable of either as fragments.\n\n"
-               "text: True or False to send it as text or binary whatever it is.\n"
-               "compress: True or False overrides the threshold of the compression that "
-               "was agreed.\n"
-               "Waits while output is above the high-water mark. ConnectionClosed when "
-               "the connection is not open; TypeError for other messages.")},
+     PyDoc_STR(
+         "send($self, message, text=None, compress=None)\n--\n\n"
+         "Send a message: str as text, bytes-like as binary, an iterable or async "
+         "iterable of either as fragments.\n\n"
+         "text: True or False to send it as text or binary whatever it is.\n"
+         "compress: True or False overrides the threshold of the compression that "
+         "was agreed.\n"
+         "Waits while output is above the high-water mark. ConnectionClosed when "
+         "the connection is not open; TypeError for other messages.")},
     {"send_nowait", FAST(pywsc_connection_send_nowait), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("send_nowait($self, message, *, text=None, compress=None)\n--\n\n"
                "Queue a message at once; whether output is below the high-water mark. "
@@ -351,7 +357,8 @@ static PyMethodDef connection_methods[] = {
     {"drain", drain, METH_NOARGS,
      PyDoc_STR("drain($self)\n--\n\nWait until output is below the low-water mark.")},
     {"flush", flush, METH_NOARGS,
-     PyDoc_STR("flush($self)\n--\n\nHand what the protocol has queued to the transport.")},
+     PyDoc_STR(
+         "flush($self)\n--\n\nHand what the protocol has queued to the transport.")},
     {"_on_request", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_response", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_handshake_failed", FAST(no_hook), METH_FASTCALL, NULL},
@@ -382,14 +389,15 @@ static PyMemberDef connection_members[] = {
      "The event loop."},
     {"transport", T_OBJECT, offsetof(struct pywsc_connection, transport), READONLY,
      "The asyncio transport; None before connection_made."},
-    {"_fragmented_send", T_OBJECT, offsetof(struct pywsc_connection, fragmented_send), 0,
-     NULL},
+    {"_fragmented_send", T_OBJECT, offsetof(struct pywsc_connection, fragmented_send),
+     0, NULL},
     {"write_paused", T_BOOL, offsetof(struct pywsc_connection, write_paused), READONLY,
      "Output is above the high-water mark."},
     {"read_paused", T_BOOL, offsetof(struct pywsc_connection, read_paused), READONLY,
      "Reading stopped because the receive queue is full."},
-    {"messages_received", T_ULONGLONG, offsetof(struct pywsc_connection, messages_received),
-     READONLY, "Complete messages received so far."},
+    {"messages_received", T_ULONGLONG,
+     offsetof(struct pywsc_connection, messages_received), READONLY,
+     "Complete messages received so far."},
     {NULL},
 };
 
@@ -409,8 +417,8 @@ static int get_marks(PyObject *object, const char *name, size_t *high, size_t *l
     }
     for (Py_ssize_t i = 0; i < 2; i++) {
         PyObject *item = PyTuple_GET_ITEM(object, i);
-        values[i] =
-            item == Py_None ? PY_SSIZE_T_MAX / 2 : PyNumber_AsSsize_t(item, PyExc_ValueError);
+        values[i] = item == Py_None ? PY_SSIZE_T_MAX / 2
+                                    : PyNumber_AsSsize_t(item, PyExc_ValueError);
         if (values[i] == -1 && PyErr_Occurred()) {
             return -1;
         }
@@ -436,9 +444,9 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *max_queue;
     PyObject *write_limit;
     size_t write_low;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!$OO!OO", keywords, state->protocol,
-                                     &protocol, &loop, state->receive_buffer,
-                                     &receive_buffer, &max_queue, &write_limit)) {
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O!$OO!OO", keywords, state->protocol, &protocol, &loop,
+            state->receive_buffer, &receive_buffer, &max_queue, &write_limit)) {
         return -1;
     }
     if (self->protocol != NULL) {
@@ -487,6 +495,7 @@ static int connection_clear(PyObject *op)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
     if (self->transport != NULL) {
+        self->on_engine = false;
         Py_SETREF(self->transport, Py_NewRef(Py_None));
         Py_SETREF(self->fragmented_send, Py_NewRef(Py_None));
     }

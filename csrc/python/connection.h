@@ -42,6 +42,7 @@ struct pywsc_connection {
     unsigned batch;  /* > 0: output leaves at the end of the batch */
     bool read_paused;
     bool write_paused;
+    bool on_engine;        /* the transport is a link of the engine */
     bool lost;             /* TCP is gone */
     bool has_on_ping;
     bool in_fragments;     /* a fragment was given out, the last one not yet */
@@ -56,6 +57,12 @@ int pywsc_connection_check_thread(struct pywsc_connection *self);
  * it fails the connection with 1011. -1 with an exception that has to leave. */
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
                           PyObject *arg);
+
+/* A batch: output of all that happens in it leaves at its end. It keeps the connection
+ * alive, whatever the user's code does with it. `result` is that of the batch; an
+ * exception stays set over the flush. None, or NULL with an exception. */
+void pywsc_connection_batch_begin(struct pywsc_connection *self);
+PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result);
 
 /* --- connection_receive.c --- */
 

@@ -2,7 +2,7 @@
 #include "protocol_methods.h"
 
 /* Messages that a task may take before the loop gets its turn. */
-#define BUDGET 128
+#define BUDGET          128
 #define QUEUE_FIRST_CAP 4
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
@@ -83,11 +83,13 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
         }
         return pywsc_connection_hook(
             self, PYWSC_NAME_ON_PING,
-            PyBytes_FromStringAndSize((const char *)event->data, (Py_ssize_t)event->len));
+            PyBytes_FromStringAndSize((const char *)event->data,
+                                      (Py_ssize_t)event->len));
     case WSC_EVENT_PONG:
         return pywsc_connection_hook(
             self, PYWSC_NAME_ON_PONG,
-            PyBytes_FromStringAndSize((const char *)event->data, (Py_ssize_t)event->len));
+            PyBytes_FromStringAndSize((const char *)event->data,
+                                      (Py_ssize_t)event->len));
     case WSC_EVENT_REQUEST:
     case WSC_EVENT_RESPONSE:
         break;
@@ -166,7 +168,8 @@ int pywsc_connection_pump(struct pywsc_connection *self)
     return pause_reading(self);
 }
 
-int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data, size_t len)
+int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
+                             size_t len)
 {
     struct wsc_conn *conn = &self->protocol->conn;
     if (wsc_conn_input_left(conn) == 0 && self->protocol->input == NULL) {
@@ -177,7 +180,8 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
     }
     else if (!conn->end_expected) {
         /* Reading was to be paused, but some transports had this on its way already. */
-        PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len);
+        PyObject *bytes =
+            PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len);
         int result = bytes == NULL ? -1 : pywsc_protocol_feed(self->protocol, bytes);
         Py_XDECREF(bytes);
         if (result < 0) {
@@ -188,7 +192,8 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
     if (pywsc_connection_pump(self) < 0) {
         return -1;
     }
-    /* The buffer belongs to the next connection as soon as we return, or wake a task. */
+    /* The buffer belongs to the next connection as soon as we return, or wake a task.
+     */
     if (pywsc_protocol_keep_input(self->protocol) < 0) {
         return -1;
     }
@@ -262,7 +267,8 @@ static int refill(struct pywsc_connection *self)
     if (self->queue_count > self->queue_low) {
         return 0;
     }
-    if (wsc_conn_input_left(&self->protocol->conn) > 0 || self->protocol->input != NULL) {
+    if (wsc_conn_input_left(&self->protocol->conn) > 0 ||
+        self->protocol->input != NULL) {
         if (pywsc_connection_pump(self) < 0 || pywsc_connection_flush(self) < 0) {
             return -1;
         }

@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "engine.h"
 
 #include <string.h>
 
@@ -30,6 +31,9 @@ static int write_buffers(struct pywsc_connection *self)
 static int write_output(struct pywsc_connection *self)
 {
     struct wsc_conn *conn = &self->protocol->conn;
+    if (self->on_engine) {
+        return pywsc_transport_flush((struct pywsc_transport *)self->transport);
+    }
     while (wsc_conn_wants_send(conn) && !self->write_paused && !self->lost) {
         struct wsc_outgoing_piece pieces[2];
         const struct wsc_outgoing *outgoing = wsc_conn_outgoing(conn);
@@ -44,7 +48,8 @@ static int write_output(struct pywsc_connection *self)
     return 0;
 }
 
-/* Tell the subclass that the connection is closing, and once more that TCP is to end. */
+/* Tell the subclass that the connection is closing, and once more that TCP is to end.
+ */
 static int report_closing(struct pywsc_connection *self)
 {
     const struct wsc_conn *conn = &self->protocol->conn;
@@ -119,11 +124,11 @@ static int send_plain(struct pywsc_connection *self, PyObject *message, PyObject
     return pywsc_connection_flush(self);
 }
 
-int pywsc_connection_send(struct pywsc_connection *self, PyObject *message, PyObject *text,
-                          PyObject *compress)
+int pywsc_connection_send(struct pywsc_connection *self, PyObject *message,
+                          PyObject *text, PyObject *compress)
 {
-    if (self->protocol->conn.state != WSC_CONN_OPEN || self->fragmented_send != Py_None ||
-        !is_plain(message)) {
+    if (self->protocol->conn.state != WSC_CONN_OPEN ||
+        self->fragmented_send != Py_None || !is_plain(message)) {
         return 1;
     }
     return send_plain(self, message, text, compress);
@@ -172,7 +177,8 @@ int pywsc_connection_wake_senders(struct pywsc_connection *self)
     int result = 0;
     self->send_waiters = NULL;
     for (Py_ssize_t i = 0; waiters != NULL && i < PyList_GET_SIZE(waiters); i++) {
-        struct pywsc_waiter *waiter = (struct pywsc_waiter *)PyList_GET_ITEM(waiters, i);
+        struct pywsc_waiter *waiter =
+            (struct pywsc_waiter *)PyList_GET_ITEM(waiters, i);
         bool in_place = pywsc_connection_may_resume(self);
         if (pywsc_waiter_wake(self->state, waiter, in_place) < 0) {
             result = -1;

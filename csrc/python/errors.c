@@ -20,6 +20,9 @@ PyObject *pywsc_raise(struct pywsc_state *state, enum wsc_status status)
     case WSC_ERR_RANDOM:
         PyErr_SetString(PyExc_OSError, "the system gave no random bytes");
         break;
+    case WSC_ERR_IO:
+        (void)PyErr_SetFromErrno(PyExc_OSError);
+        break;
     case WSC_OK:
     case WSC_NEED_DATA:
     case WSC_NEED_SPACE:
@@ -44,9 +47,11 @@ PyObject *pywsc_error(struct pywsc_state *state, const struct wsc_conn *conn)
         return PyObject_CallFunction(state->objects[PYWSC_PROTOCOL_ERROR], "s", reason);
     case WSC_ERR_UTF8:
         return PyObject_CallFunction(PyExc_UnicodeDecodeError, "sy#nns", "utf-8", "",
-                                     (Py_ssize_t)0, (Py_ssize_t)0, (Py_ssize_t)0, reason);
+                                     (Py_ssize_t)0, (Py_ssize_t)0, (Py_ssize_t)0,
+                                     reason);
     case WSC_ERR_TOO_BIG:
-        return PyObject_CallFunction(state->objects[PYWSC_PAYLOAD_TOO_BIG], "s", reason);
+        return PyObject_CallFunction(state->objects[PYWSC_PAYLOAD_TOO_BIG], "s",
+                                     reason);
     case WSC_ERR_NO_MEMORY:
         return PyObject_CallNoArgs(PyExc_MemoryError);
     case WSC_ERR_RANDOM:
@@ -58,6 +63,7 @@ PyObject *pywsc_error(struct pywsc_state *state, const struct wsc_conn *conn)
     case WSC_NEED_SPACE:
     case WSC_ERR_INVALID_ARGUMENT:
     case WSC_ERR_INVALID_STATE:
+    case WSC_ERR_IO:
         break;
     }
     Py_RETURN_NONE;
@@ -66,12 +72,13 @@ PyObject *pywsc_error(struct pywsc_state *state, const struct wsc_conn *conn)
 /* RFC 6455 §7.4.1: both ends are content. */
 static bool is_normal(const struct wsc_close *close)
 {
-    return close->code == WSC_CLOSE_NORMAL_CLOSURE || close->code == WSC_CLOSE_GOING_AWAY ||
+    return close->code == WSC_CLOSE_NORMAL_CLOSURE ||
+           close->code == WSC_CLOSE_GOING_AWAY ||
            close->code == WSC_CLOSE_NO_STATUS_RCVD;
 }
 
-static PyObject *close_or_none(struct pywsc_state *state, bool present,
-                               const struct wsc_close *close)
+static PyObject *
+close_or_none(struct pywsc_state *state, bool present, const struct wsc_close *close)
 {
     if (!present) {
         Py_RETURN_NONE;
@@ -87,7 +94,8 @@ PyObject *pywsc_close_exception(struct pywsc_state *state, const struct wsc_conn
         state->objects[ok ? PYWSC_CONNECTION_CLOSED_OK : PYWSC_CONNECTION_CLOSED_ERROR];
     PyObject *received = close_or_none(state, conn->close_received, &conn->received);
     PyObject *sent = close_or_none(state, conn->close_sent, &conn->sent);
-    PyObject *order = both ? (conn->close_received_first ? Py_True : Py_False) : Py_None;
+    PyObject *order =
+        both ? (conn->close_received_first ? Py_True : Py_False) : Py_None;
     PyObject *exception = NULL;
     if (received != NULL && sent != NULL) {
         exception = PyObject_CallFunctionObjArgs(type, received, sent, order, NULL);
@@ -143,8 +151,8 @@ static PyObject *extension_exception(struct pywsc_state *state,
     case WSC_EXTENSION_UNKNOWN:
     case WSC_EXTENSION_DUPLICATE:
     case WSC_EXTENSION_NOT_AGREED: {
-        PyObject *message =
-            PyUnicode_FromFormat("Sec-WebSocket-Extensions: %s (%A)", failure->reason, value);
+        PyObject *message = PyUnicode_FromFormat("Sec-WebSocket-Extensions: %s (%A)",
+                                                 failure->reason, value);
         if (message != NULL) {
             exception =
                 PyObject_CallOneArg(state->objects[PYWSC_NEGOTIATION_ERROR], message);
@@ -157,12 +165,12 @@ static PyObject *extension_exception(struct pywsc_state *state,
             PyObject_CallOneArg(state->objects[PYWSC_INVALID_PARAMETER_NAME], value);
         break;
     case WSC_EXTENSION_DUPLICATE_PARAMETER:
-        exception = PyObject_CallOneArg(state->objects[PYWSC_DUPLICATE_PARAMETER], value);
+        exception =
+            PyObject_CallOneArg(state->objects[PYWSC_DUPLICATE_PARAMETER], value);
         break;
     case WSC_EXTENSION_PARAMETER_VALUE:
-        exception =
-            PyObject_CallFunction(state->objects[PYWSC_INVALID_PARAMETER_VALUE], "sO",
-                                  "permessage-deflate", value);
+        exception = PyObject_CallFunction(state->objects[PYWSC_INVALID_PARAMETER_VALUE],
+                                          "sO", "permessage-deflate", value);
         break;
     case WSC_EXTENSION_OK:
     case WSC_EXTENSION_GRAMMAR:
@@ -173,7 +181,8 @@ static PyObject *extension_exception(struct pywsc_state *state,
     return exception;
 }
 
-static PyObject *status_exception(struct pywsc_state *state, const struct wsc_conn *conn)
+static PyObject *
+status_exception(struct pywsc_state *state, const struct wsc_conn *conn)
 {
     PyObject *response = pywsc_response_new(state, conn);
     if (response == NULL) {
@@ -182,7 +191,8 @@ static PyObject *status_exception(struct pywsc_state *state, const struct wsc_co
     return PyObject_CallFunction(state->objects[PYWSC_INVALID_STATUS], "N", response);
 }
 
-PyObject *pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn)
+PyObject *
+pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn)
 {
     const struct wsc_handshake_failure *failure = wsc_conn_failure(conn);
     if (failure == NULL) {

@@ -4,20 +4,17 @@
  * reference cycle (their fields are exact str, bytes and int), so none is tracked. */
 
 struct message {
-    PyObject_HEAD
-    PyObject *data;
+    PyObject_HEAD PyObject *data;
     char fin;
     char compressed;
 };
 
 struct control {
-    PyObject_HEAD
-    PyObject *data;
+    PyObject_HEAD PyObject *data;
 };
 
 struct close_event {
-    PyObject_HEAD
-    PyObject *reason;
+    PyObject_HEAD PyObject *reason;
     int code;
 };
 
@@ -38,8 +35,8 @@ static PyObject *compare(int op, int equal)
 
 /* --- TextMessage, BinaryMessage --- */
 
-static PyObject *message_alloc(PyTypeObject *type, PyObject *data, bool fin,
-                               bool compressed)
+static PyObject *
+message_alloc(PyTypeObject *type, PyObject *data, bool fin, bool compressed)
 {
     struct message *self = (struct message *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -52,8 +49,8 @@ static PyObject *message_alloc(PyTypeObject *type, PyObject *data, bool fin,
     return (PyObject *)self;
 }
 
-PyObject *pywsc_message_event(struct pywsc_state *state, PyObject *data, bool text, bool fin,
-                              bool compressed)
+PyObject *pywsc_message_event(struct pywsc_state *state, PyObject *data, bool text,
+                              bool fin, bool compressed)
 {
     return message_alloc(text ? state->text_message : state->binary_message, data, fin,
                          compressed);
@@ -88,8 +85,8 @@ static void message_dealloc(PyObject *self)
 static PyObject *message_repr(PyObject *self)
 {
     struct message *message = (struct message *)self;
-    return PyUnicode_FromFormat("%s(%R%s%s)", _PyType_Name(Py_TYPE(self)), message->data,
-                                message->fin ? "" : ", fin=False",
+    return PyUnicode_FromFormat("%s(%R%s%s)", _PyType_Name(Py_TYPE(self)),
+                                message->data, message->fin ? "" : ", fin=False",
                                 message->compressed ? ", compressed=True" : "");
 }
 
@@ -120,14 +117,18 @@ static PyMemberDef message_members[] = {
     {NULL},
 };
 
-#define MESSAGE_SLOTS(doc)                                                              \
-    {Py_tp_doc, (void *)(doc)}, {Py_tp_new, message_new},                               \
-        {Py_tp_dealloc, message_dealloc}, {Py_tp_repr, message_repr},                   \
-        {Py_tp_richcompare, message_compare}, {Py_tp_hash, message_hash},               \
-        {Py_tp_members, message_members}, {0, NULL}
+#define MESSAGE_SLOTS(doc)                                                             \
+    {Py_tp_doc, (void *)(doc)}, {Py_tp_new, message_new},                              \
+        {Py_tp_dealloc, message_dealloc}, {Py_tp_repr, message_repr},                  \
+        {Py_tp_richcompare, message_compare}, {Py_tp_hash, message_hash},              \
+        {Py_tp_members, message_members},                                              \
+    {                                                                                  \
+        0, NULL                                                                        \
+    }
 
-static PyType_Slot text_slots[] = {MESSAGE_SLOTS(PyDoc_STR(
-    "TextMessage(data, *, fin=True, compressed=False)\n--\n\nA text message, as str."))};
+static PyType_Slot text_slots[] = {
+    MESSAGE_SLOTS(PyDoc_STR("TextMessage(data, *, fin=True, compressed=False)\n--\n\nA "
+                            "text message, as str."))};
 static PyType_Slot binary_slots[] = {MESSAGE_SLOTS(PyDoc_STR(
     "BinaryMessage(data, *, fin=True, compressed=False)\n--\n\nA binary message, as "
     "bytes."))};
@@ -150,14 +151,14 @@ static PyObject *control_alloc(PyTypeObject *type, PyObject *data)
 
 PyObject *pywsc_ping_event(struct pywsc_state *state, const uint8_t *data, size_t len)
 {
-    return control_alloc(state->ping,
-                         PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len));
+    return control_alloc(
+        state->ping, PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len));
 }
 
 PyObject *pywsc_pong_event(struct pywsc_state *state, const uint8_t *data, size_t len)
 {
-    return control_alloc(state->pong,
-                         PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len));
+    return control_alloc(
+        state->pong, PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len));
 }
 
 static PyObject *control_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -206,14 +207,17 @@ static PyMemberDef control_members[] = {
     {NULL},
 };
 
-#define CONTROL_SLOTS(doc)                                                              \
-    {Py_tp_doc, (void *)(doc)}, {Py_tp_new, control_new},                               \
-        {Py_tp_dealloc, control_dealloc}, {Py_tp_repr, control_repr},                   \
-        {Py_tp_richcompare, control_compare}, {Py_tp_hash, control_hash},               \
-        {Py_tp_members, control_members}, {0, NULL}
+#define CONTROL_SLOTS(doc)                                                             \
+    {Py_tp_doc, (void *)(doc)}, {Py_tp_new, control_new},                              \
+        {Py_tp_dealloc, control_dealloc}, {Py_tp_repr, control_repr},                  \
+        {Py_tp_richcompare, control_compare}, {Py_tp_hash, control_hash},              \
+        {Py_tp_members, control_members},                                              \
+    {                                                                                  \
+        0, NULL                                                                        \
+    }
 
-static PyType_Slot ping_slots[] = {CONTROL_SLOTS(
-    PyDoc_STR("Ping(data)\n--\n\nA ping (RFC 6455 §5.5.2); its pong is queued already."))};
+static PyType_Slot ping_slots[] = {CONTROL_SLOTS(PyDoc_STR(
+    "Ping(data)\n--\n\nA ping (RFC 6455 §5.5.2); its pong is queued already."))};
 static PyType_Slot pong_slots[] = {
     CONTROL_SLOTS(PyDoc_STR("Pong(data)\n--\n\nA pong (RFC 6455 §5.5.3)."))};
 
@@ -249,7 +253,8 @@ static PyObject *close_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     return close_alloc(type, code,
-                       reason != NULL ? PyUnicode_FromObject(reason) : PyUnicode_New(0, 0));
+                       reason != NULL ? PyUnicode_FromObject(reason)
+                                      : PyUnicode_New(0, 0));
 }
 
 static void close_dealloc(PyObject *self)
@@ -271,8 +276,9 @@ static PyObject *close_compare(PyObject *self, PyObject *other, int op)
     }
     struct close_event *a = (struct close_event *)self;
     struct close_event *b = (struct close_event *)other;
-    return compare(
-        op, a->code == b->code ? PyObject_RichCompareBool(a->reason, b->reason, Py_EQ) : 0);
+    return compare(op, a->code == b->code
+                           ? PyObject_RichCompareBool(a->reason, b->reason, Py_EQ)
+                           : 0);
 }
 
 static Py_hash_t close_hash(PyObject *self)
@@ -334,10 +340,12 @@ int pywsc_events_init(PyObject *module, struct pywsc_state *state)
         int close_size = (int)sizeof(struct close_event);
         state->text_message =
             add_event(module, "pywscore.TextMessage", message_size, text_slots, data);
-        state->binary_message =
-            add_event(module, "pywscore.BinaryMessage", message_size, binary_slots, data);
-        state->ping = add_event(module, "pywscore.Ping", control_size, ping_slots, data);
-        state->pong = add_event(module, "pywscore.Pong", control_size, pong_slots, data);
+        state->binary_message = add_event(module, "pywscore.BinaryMessage",
+                                          message_size, binary_slots, data);
+        state->ping =
+            add_event(module, "pywscore.Ping", control_size, ping_slots, data);
+        state->pong =
+            add_event(module, "pywscore.Pong", control_size, pong_slots, data);
         state->close =
             add_event(module, "pywscore.Close", close_size, close_slots, code_reason);
     }

@@ -11,8 +11,8 @@ static PyObject *apply_mask(PyObject *module, PyObject *const *args, Py_ssize_t 
     PyObject *result = NULL;
     (void)module;
     if (nargs != 2) {
-        return PyErr_Format(PyExc_TypeError, "apply_mask() takes 2 arguments (%zd given)",
-                            nargs);
+        return PyErr_Format(PyExc_TypeError,
+                            "apply_mask() takes 2 arguments (%zd given)", nargs);
     }
     if (pywsc_bytes_get(args[0], false, &data) < 0) {
         return NULL;

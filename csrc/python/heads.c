@@ -40,7 +40,8 @@ PyObject *pywsc_headers_new(struct pywsc_state *state,
     return PyObject_CallFunction(state->objects[PYWSC_HEADERS], "N", list);
 }
 
-static PyObject *head_headers(struct pywsc_state *state, const struct wsc_http_head *head)
+static PyObject *
+head_headers(struct pywsc_state *state, const struct wsc_http_head *head)
 {
     PyObject *list = PyList_New((Py_ssize_t)head->header_count);
     for (size_t i = 0; list != NULL && i < head->header_count; i++) {
@@ -57,17 +58,19 @@ static PyObject *head_headers(struct pywsc_state *state, const struct wsc_http_h
     return PyObject_CallFunction(state->objects[PYWSC_HEADERS], "N", list);
 }
 
-PyObject *pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
+PyObject *
+pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
 {
     PyObject *headers = head_headers(state, head);
     PyObject *target = headers != NULL ? pywsc_header_text(head->target) : NULL;
     PyObject *method = target != NULL ? pywsc_header_text(head->method) : NULL;
     PyObject *protocol =
-        method != NULL ? PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor) : NULL;
+        method != NULL ? PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor)
+                       : NULL;
     PyObject *request = NULL;
     if (protocol != NULL) {
-        request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], target, headers,
-                                               method, protocol, NULL);
+        request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], target,
+                                               headers, method, protocol, NULL);
     }
     Py_XDECREF(headers);
     Py_XDECREF(target);
@@ -99,17 +102,20 @@ PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *c
 
 /* --- from Python to the core --- */
 
-int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held, struct wsc_str *out)
+int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
+                    struct wsc_str *out)
 {
     if (!PyUnicode_Check(object)) {
         PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what,
                      Py_TYPE(object)->tp_name);
         return -1;
     }
+    if (!PyUnicode_IS_ASCII(object)) {
+        PyErr_Format(PyExc_ValueError, "%s is not ASCII: %A", what, object);
+        return -1;
+    }
     PyObject *bytes = PyUnicode_AsASCIIString(object);
     if (bytes == NULL) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s is not ASCII: %A", what, object);
         return -1;
     }
     out->data = PyBytes_AS_STRING(bytes);
@@ -145,7 +151,8 @@ PyObject *pywsc_header_pairs(PyObject *object)
     return PySequence_List(object);
 }
 
-static int convert_pair(PyObject *item, PyObject *held, struct wsc_handshake_header *out)
+static int
+convert_pair(PyObject *item, PyObject *held, struct wsc_handshake_header *out)
 {
     PyObject *both = PySequence_Tuple(item);
     int result = -1;
@@ -155,10 +162,10 @@ static int convert_pair(PyObject *item, PyObject *held, struct wsc_handshake_hea
     if (PyTuple_GET_SIZE(both) != 2) {
         PyErr_SetString(PyExc_ValueError, "headers must be pairs of name and value");
     }
-    else if (pywsc_ascii_get(PyTuple_GET_ITEM(both, 0), "header name", held, &out->name) ==
-             0) {
-        result =
-            pywsc_ascii_get(PyTuple_GET_ITEM(both, 1), "header value", held, &out->value);
+    else if (pywsc_ascii_get(PyTuple_GET_ITEM(both, 0), "header name", held,
+                             &out->name) == 0) {
+        result = pywsc_ascii_get(PyTuple_GET_ITEM(both, 1), "header value", held,
+                                 &out->value);
     }
     Py_DECREF(both);
     if (result == 0 && !wsc_http_is_token(out->name)) {

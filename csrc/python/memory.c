@@ -77,7 +77,7 @@ void pywsc_spares_close(struct pywsc_spares *spares)
  * bytes object, or a str that is guessed to be ASCII. Between object and payload lies a
  * constant distance. */
 
-#define TEXT_OFFSET sizeof(PyASCIIObject)
+#define TEXT_OFFSET   sizeof(PyASCIIObject)
 #define BINARY_OFFSET offsetof(PyBytesObject, ob_sval)
 
 static PyObject *object_of(enum wsc_payload_kind kind, uint8_t *payload)
@@ -104,13 +104,14 @@ static uint8_t *payload_alloc(void *ctx, enum wsc_payload_kind kind, size_t size
                                 : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size));
 }
 
-static uint8_t *payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload,
-                               size_t size)
+static uint8_t *
+payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t size)
 {
     PyObject *object = object_of(kind, payload);
     (void)ctx;
     if (kind == WSC_PAYLOAD_BINARY) {
-        (void)_PyBytes_Resize(&object, (Py_ssize_t)size); /* on error frees and sets NULL */
+        (void)_PyBytes_Resize(&object,
+                              (Py_ssize_t)size); /* on error frees and sets NULL */
     }
     else if (PyUnicode_Resize(&object, (Py_ssize_t)size) < 0) {
         Py_CLEAR(object);

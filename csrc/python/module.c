@@ -56,6 +56,11 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_ON_LOST] = "_on_lost",
     [PYWSC_NAME_SEND_SLOW] = "_send_slow",
     [PYWSC_NAME_WAKE] = "_wake",
+    [PYWSC_NAME_CONNECTION_LOST] = "connection_lost",
+    [PYWSC_NAME_PAUSE_WRITING] = "pause_writing",
+    [PYWSC_NAME_RESUME_WRITING] = "resume_writing",
+    [PYWSC_NAME_DETACH] = "_detach",
+    [PYWSC_NAME_LOST] = "_lost",
 };
 
 struct pywsc_state *pywsc_type_state(PyTypeObject *type)
@@ -125,9 +130,12 @@ static int module_exec(PyObject *module)
 {
     struct pywsc_state *state = pywsc_module_state(module);
     if (check_libraries() < 0 || import_objects(state) < 0 ||
-        pywsc_functions_init(module, state) < 0 || pywsc_events_init(module, state) < 0 ||
-        pywsc_protocol_init(module, state) < 0 || pywsc_waiter_init(module, state) < 0 ||
+        pywsc_functions_init(module, state) < 0 ||
+        pywsc_events_init(module, state) < 0 ||
+        pywsc_protocol_init(module, state) < 0 ||
+        pywsc_waiter_init(module, state) < 0 ||
         pywsc_connection_init(module, state) < 0 ||
+        pywsc_engine_init(module, state) < 0 ||
         pywsc_compression_init(module, state) < 0) {
         return -1;
     }
@@ -135,11 +143,12 @@ static int module_exec(PyObject *module)
 }
 
 /* The types of the state, in one place for traverse and clear. */
-#define STATE_TYPES(apply)                                                              \
-    apply(text_message) apply(binary_message) apply(ping) apply(pong) apply(close)      \
-        apply(protocol) apply(server_protocol) apply(client_protocol) apply(events)     \
-            apply(receive_buffer) apply(waiter) apply(connection) apply(operation)      \
-                apply(deflater) apply(inflater)
+#define STATE_TYPES(apply)                                                             \
+    apply(text_message) apply(binary_message) apply(ping) apply(pong) apply(close)     \
+        apply(protocol) apply(server_protocol) apply(client_protocol) apply(events)    \
+            apply(receive_buffer) apply(waiter) apply(connection) apply(operation)     \
+                apply(engine) apply(engine_transport) apply(engine_listener)           \
+                    apply(deflater) apply(inflater)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {
@@ -192,19 +201,16 @@ static PyModuleDef_Slot module_slots[] = {
     {0, NULL},
 };
 
-PyDoc_STRVAR(module_doc,
-             "The C extension of pywscore: sans-IO protocol objects (RFC 6455, RFC 7692) "
-             "and the hot path of the asyncio connection.");
+PyDoc_STRVAR(
+    module_doc,
+    "The C extension of pywscore: sans-IO protocol objects (RFC 6455, RFC 7692) "
+    "and the hot path of the asyncio connection.");
 
 struct PyModuleDef pywsc_module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "pywscore._core",
-    .m_doc = module_doc,
-    .m_size = sizeof(struct pywsc_state),
-    .m_slots = module_slots,
-    .m_traverse = module_traverse,
-    .m_clear = module_clear,
-    .m_free = module_free,
+    PyModuleDef_HEAD_INIT,   .m_name = "pywscore._core",
+    .m_doc = module_doc,     .m_size = sizeof(struct pywsc_state),
+    .m_slots = module_slots, .m_traverse = module_traverse,
+    .m_clear = module_clear, .m_free = module_free,
 };
 
 PyMODINIT_FUNC PyInit__core(void);

@@ -1,9 +1,9 @@
 #include "connection.h"
 
-/* recv(), send() and their like return one of these: a coroutine in C. It goes to the end
- * at its first step whenever it can; else it hands the task a waiter and looks again when
- * the task is resumed. Cancelling it never loses a message: one is taken only in the step
- * that returns it. */
+/* recv(), send() and their like return one of these: a coroutine in C. It goes to the
+ * end at its first step whenever it can; else it hands the task a waiter and looks
+ * again when the task is resumed. Cancelling it never loses a message: one is taken
+ * only in the step that returns it. */
 
 enum {
     FRESH,
@@ -12,8 +12,7 @@ enum {
 };
 
 struct operation {
-    PyObject_HEAD
-    struct pywsc_connection *connection;
+    PyObject_HEAD struct pywsc_connection *connection;
     PyObject *first;
     PyObject *text;
     PyObject *compress;
@@ -38,11 +37,12 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
 {
     struct pywsc_state *state = connection->state;
     if (state == NULL) {
-        (void)pywsc_connection_check_thread(connection); /* not initialized: it raises */
+        (void)pywsc_connection_check_thread(
+            connection); /* not initialized: it raises */
         return NULL;
     }
-    struct operation *self =
-        (struct operation *)pywsc_spares_new(&state->spare_operations, state->operation);
+    struct operation *self = (struct operation *)pywsc_spares_new(
+        &state->spare_operations, state->operation);
     if (self == NULL) {
         return NULL;
     }
@@ -77,7 +77,8 @@ static void finish(struct operation *self)
     }
     if (self->waiter != NULL && connection->send_waiters != NULL) {
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(connection->send_waiters); i++) {
-            if (PyList_GET_ITEM(connection->send_waiters, i) == (PyObject *)self->waiter) {
+            if (PyList_GET_ITEM(connection->send_waiters, i) ==
+                (PyObject *)self->waiter) {
                 if (PyList_SetSlice(connection->send_waiters, i, i + 1, NULL) < 0) {
                     PyErr_Clear();
                 }
@@ -100,7 +101,8 @@ static void raise_closed(struct operation *self)
         return;
     }
     if (self->kind == PYWSC_NEXT &&
-        Py_TYPE(exception) == (PyTypeObject *)state->objects[PYWSC_CONNECTION_CLOSED_OK]) {
+        Py_TYPE(exception) ==
+            (PyTypeObject *)state->objects[PYWSC_CONNECTION_CLOSED_OK]) {
         PyErr_SetNone(PyExc_StopAsyncIteration);
     }
     else {
@@ -124,7 +126,8 @@ static PyObject *decoded(struct operation *self, PyObject *data)
         result = NULL;
     }
     else if (as_text && PyBytes_CheckExact(data)) {
-        result = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL);
+        result =
+            PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL);
     }
     else if (!as_text && PyUnicode_CheckExact(data)) {
         result = PyUnicode_AsUTF8String(data);
@@ -154,8 +157,8 @@ static int wait_for_turn(struct operation *self)
     struct pywsc_state *state = state_of(self);
     PyObject *wake =
         PyObject_GetAttr((PyObject *)connection, state->names[PYWSC_NAME_WAKE]);
-    int result = wake == NULL ? -1
-                              : pywsc_call_soon(state, connection->loop, wake, NULL, NULL);
+    int result =
+        wake == NULL ? -1 : pywsc_call_soon(state, connection->loop, wake, NULL, NULL);
     Py_XDECREF(wake);
     return result < 0 ? -1 : wait_for_message(self);
 }
@@ -259,7 +262,8 @@ static PySendResult step(struct operation *self, PyObject **result)
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return PYGEN_ERROR;
     }
-    if (self->progress == FRESH && pywsc_connection_check_thread(self->connection) < 0) {
+    if (self->progress == FRESH &&
+        pywsc_connection_check_thread(self->connection) < 0) {
         finish(self);
         return PYGEN_ERROR;
     }
@@ -335,8 +339,8 @@ static PyObject *operation_send(PyObject *op, PyObject *arg)
     return to_iterator_result(outcome, result);
 }
 
-static PyObject *throw_into_inner(struct operation *self, PyObject *const *args,
-                                  Py_ssize_t nargs)
+static PyObject *
+throw_into_inner(struct operation *self, PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *throw = PyObject_GetAttrString(self->inner, "throw");
     PyObject *result =
@@ -396,7 +400,8 @@ static PyObject *get_name(PyObject *op, void *closure)
 static PyObject *get_qualname(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyUnicode_FromFormat("Connection.%s", names[(int)((struct operation *)op)->kind]);
+    return PyUnicode_FromFormat("Connection.%s",
+                                names[(int)((struct operation *)op)->kind]);
 }
 
 /* --- life --- */

@@ -113,7 +113,8 @@ enum wsc_status pywsc_protocol_next(struct pywsc_protocol *self, struct wsc_even
 
 /* --- events --- */
 
-PyObject *pywsc_protocol_head_event(struct pywsc_state *state, struct pywsc_protocol *self,
+PyObject *pywsc_protocol_head_event(struct pywsc_state *state,
+                                    struct pywsc_protocol *self,
                                     enum wsc_event_type type)
 {
     return type == WSC_EVENT_REQUEST ? pywsc_request_new(state, &self->conn)
@@ -141,7 +142,8 @@ static PyObject *event_object(struct pywsc_state *state, struct pywsc_protocol *
     case WSC_EVENT_RESPONSE:
         break;
     }
-    if (event->type == WSC_EVENT_RESPONSE && pywsc_protocol_note_answer(state, self) < 0) {
+    if (event->type == WSC_EVENT_RESPONSE &&
+        pywsc_protocol_note_answer(state, self) < 0) {
         return NULL;
     }
     return pywsc_protocol_head_event(state, self, event->type);
@@ -254,8 +256,7 @@ static PyObject *protocol_next_event(PyObject *op, PyObject *unused)
 /* --- events(): iterates until more bytes are needed --- */
 
 struct events {
-    PyObject_HEAD
-    PyObject *protocol;
+    PyObject_HEAD PyObject *protocol;
 };
 
 static PyObject *protocol_events(PyObject *op, PyObject *unused)
@@ -319,13 +320,13 @@ static PyType_Spec events_spec = {
 
 /* --- output --- */
 
-#define PIECES 16
+#define PIECES       16
 #define LARGE_OUTPUT ((size_t)128 << 10) /* glibc's own first mark */
 
-/* glibc gives the top of the heap back to the kernel when what is free there passes twice
- * the largest block that was ever mapped on its own and freed. A message and its output
- * come to just that, so each round trip of large messages would cost hundreds of page
- * faults. Freeing a mapped block of twice the size, once, moves the mark. */
+/* glibc gives the top of the heap back to the kernel when what is free there passes
+ * twice the largest block that was ever mapped on its own and freed. A message and its
+ * output come to just that, so each round trip of large messages would cost hundreds of
+ * page faults. Freeing a mapped block of twice the size, once, moves the mark. */
 static void expect_output(struct pywsc_state *state, size_t size)
 {
     if (size > state->largest_output) {
@@ -399,17 +400,18 @@ PyObject *pywsc_protocol_take_buffers(struct pywsc_protocol *self)
     while (result != NULL && wsc_conn_outgoing(&self->conn)->size > 0) {
         struct wsc_outgoing_piece piece;
         (void)wsc_outgoing_peek(outgoing, &piece, 1);
-        PyObject *bytes =
-            piece.ctx != NULL
-                ? Py_NewRef((PyObject *)piece.ctx)
-                : PyBytes_FromStringAndSize((const char *)piece.data, (Py_ssize_t)piece.len);
+        PyObject *bytes = piece.ctx != NULL
+                              ? Py_NewRef((PyObject *)piece.ctx)
+                              : PyBytes_FromStringAndSize((const char *)piece.data,
+                                                          (Py_ssize_t)piece.len);
         int added = bytes == NULL ? -1 : PyList_Append(result, bytes);
         Py_XDECREF(bytes);
         if (added == 0) {
             wsc_conn_sent(&self->conn, piece.len);
         }
         else if (PyList_GET_SIZE(result) > 0) {
-            PyErr_Clear(); /* what is in the list has been consumed: the rest next time */
+            PyErr_Clear(); /* what is in the list has been consumed: the rest next time
+                            */
             break;
         }
         else {
@@ -452,7 +454,8 @@ static PyObject *protocol_buffers_to_send(PyObject *op, PyObject *unused)
 static PyObject *get_is_server(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(((struct pywsc_protocol *)op)->config.role == WSC_ROLE_SERVER);
+    return PyBool_FromLong(((struct pywsc_protocol *)op)->config.role ==
+                           WSC_ROLE_SERVER);
 }
 
 static PyObject *get_state(PyObject *op, void *closure)
@@ -481,7 +484,8 @@ static PyObject *get_close_reason(PyObject *op, void *closure)
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
     (void)closure;
     if (conn->close_received) {
-        return PyUnicode_DecodeUTF8(conn->received.reason, conn->received.reason_len, NULL);
+        return PyUnicode_DecodeUTF8(conn->received.reason, conn->received.reason_len,
+                                    NULL);
     }
     if (conn->state == WSC_CONN_CLOSED) {
         return PyUnicode_New(0, 0);
@@ -581,7 +585,8 @@ static PyGetSetDef protocol_getset[] = {
     {"is_server", get_is_server, NULL, PyDoc_STR("Which end this is."), NULL},
     {"state", get_state, NULL, PyDoc_STR("State of the connection."), NULL},
     {"close_code", get_close_code, NULL,
-     PyDoc_STR("Received close code; 1006 if TCP ended without one; None before."), NULL},
+     PyDoc_STR("Received close code; 1006 if TCP ended without one; None before."),
+     NULL},
     {"close_reason", get_close_reason, NULL, PyDoc_STR("Received close reason."), NULL},
     {"close_received", get_close_received, NULL, PyDoc_STR("Received Close, or None."),
      NULL},
@@ -597,7 +602,8 @@ static PyGetSetDef protocol_getset[] = {
      PyDoc_STR("What failed the connection from this end, or None."), NULL},
     {"handshake_exception", get_handshake_exception, NULL,
      PyDoc_STR("Why the opening handshake failed, or None."), NULL},
-    {"subprotocol", get_subprotocol, NULL, PyDoc_STR("Agreed subprotocol, or None."), NULL},
+    {"subprotocol", get_subprotocol, NULL, PyDoc_STR("Agreed subprotocol, or None."),
+     NULL},
     {"compression", get_compression, NULL,
      PyDoc_STR("Agreed permessage-deflate parameters, or None."), NULL},
     {"max_size", get_max_size, NULL, PyDoc_STR("Limit of a message in bytes, or None."),
@@ -607,16 +613,18 @@ static PyGetSetDef protocol_getset[] = {
 
 static PyMethodDef protocol_methods[] = {
     {"receive_data", protocol_receive_data, METH_O,
-     PyDoc_STR("receive_data($self, data, /)\n--\n\n"
-               "Give bytes that came from the peer, in any pieces. Never raises for what "
-               "the peer sent: see state, error and data_to_send().")},
+     PyDoc_STR(
+         "receive_data($self, data, /)\n--\n\n"
+         "Give bytes that came from the peer, in any pieces. Never raises for what "
+         "the peer sent: see state, error and data_to_send().")},
     {"receive_eof", protocol_receive_eof, METH_NOARGS,
      PyDoc_STR("receive_eof($self)\n--\n\nThe peer ended TCP, or it broke.")},
     {"next_event", protocol_next_event, METH_NOARGS,
      PyDoc_STR("next_event($self)\n--\n\n"
                "The next event, or None while more bytes are needed.")},
     {"events", protocol_events, METH_NOARGS,
-     PyDoc_STR("events($self)\n--\n\nIterate over events until more bytes are needed.")},
+     PyDoc_STR(
+         "events($self)\n--\n\nIterate over events until more bytes are needed.")},
     {"data_to_send", protocol_data_to_send, METH_NOARGS,
      PyDoc_STR("data_to_send($self)\n--\n\n"
                "Everything to be sent to the peer now; b'' if nothing.")},
@@ -697,7 +705,8 @@ static PyType_Spec protocol_spec = {
 
 int pywsc_protocol_init(PyObject *module, struct pywsc_state *state)
 {
-    state->events = (PyTypeObject *)PyType_FromModuleAndSpec(module, &events_spec, NULL);
+    state->events =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &events_spec, NULL);
     state->protocol = pywsc_add_type(module, &protocol_spec, NULL);
     if (state->events == NULL || state->protocol == NULL) {
         return -1;

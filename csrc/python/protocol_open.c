@@ -86,7 +86,8 @@ PyObject *pywsc_protocol_agreed_compression(struct pywsc_state *state,
     }
     PyObject *keywords = Py_BuildValue(
         "{s:N,s:N,s:i,s:i,s:i,s:i,s:n}", "server_no_context_takeover",
-        PyBool_FromLong(params.server_no_context_takeover), "client_no_context_takeover",
+        PyBool_FromLong(params.server_no_context_takeover),
+        "client_no_context_takeover",
         PyBool_FromLong(params.client_no_context_takeover), "server_max_window_bits",
         (int)params.server_max_window_bits, "client_max_window_bits",
         (int)params.client_max_window_bits, "level", self->settings.level, "mem_level",
@@ -112,8 +113,8 @@ struct options {
     PyObject *max_headers;
 };
 
-static int init_protocol(struct pywsc_protocol *self, enum wsc_role role, bool any_request,
-                         const struct options *options)
+static int init_protocol(struct pywsc_protocol *self, enum wsc_role role,
+                         bool any_request, const struct options *options)
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
     struct wsc_conn_config *config = &self->config;
@@ -160,8 +161,9 @@ static int init_protocol(struct pywsc_protocol *self, enum wsc_role role, bool a
 
 static int server_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"max_size", "compression", "max_line",    "max_header_line",
-                               "max_head", "max_headers", "any_request", NULL};
+    static char *keywords[] = {"max_size",        "compression", "max_line",
+                               "max_header_line", "max_head",    "max_headers",
+                               "any_request",     NULL};
     struct options options;
     int any_request = 0;
     memset(&options, 0, sizeof(options));
@@ -193,17 +195,19 @@ static PyObject *raise_answer(struct pywsc_state *state, struct pywsc_protocol *
         return NULL;
     }
     if (status == WSC_ERR_INVALID_ARGUMENT) {
-        PyErr_SetString(PyExc_ValueError,
-                        "the response can't be sent: a subprotocol that was not offered, "
-                        "or a status or header that is not valid");
+        PyErr_SetString(
+            PyExc_ValueError,
+            "the response can't be sent: a subprotocol that was not offered, "
+            "or a status or header that is not valid");
         return NULL;
     }
     return pywsc_raise(state, status);
 }
 
 /* The headers of a 101: ours, then the caller's. */
-static enum wsc_status accept_headers(struct pywsc_protocol *self, PyObject *subprotocol,
-                                      struct pywsc_headers *headers, PyObject **out_error)
+static enum wsc_status
+accept_headers(struct pywsc_protocol *self, PyObject *subprotocol,
+               struct pywsc_headers *headers, PyObject **out_error)
 {
     struct wsc_handshake_header ours[WSC_ACCEPT_HEADERS];
     struct wsc_str protocol = {NULL, 0};
@@ -214,7 +218,8 @@ static enum wsc_status accept_headers(struct pywsc_protocol *self, PyObject *sub
         *out_error = Py_None;
         return WSC_ERR_INVALID_ARGUMENT;
     }
-    enum wsc_status status = wsc_conn_accept_headers(&self->conn, protocol, ours, &count);
+    enum wsc_status status =
+        wsc_conn_accept_headers(&self->conn, protocol, ours, &count);
     if (status == WSC_OK) {
         memmove(headers->items + count, headers->items,
                 headers->count * sizeof(*headers->items));
@@ -227,7 +232,8 @@ static enum wsc_status accept_headers(struct pywsc_protocol *self, PyObject *sub
 static const struct wsc_str switching_protocols = {"Switching Protocols", 19};
 
 /* accept() or, with `build`, build_response(). */
-static PyObject *accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
+static PyObject *
+accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
 {
     static char *keywords[] = {"subprotocol", "headers", NULL};
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
@@ -243,7 +249,8 @@ static PyObject *accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs,
     }
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     PyObject *none = PyTuple_New(0);
-    int got = none == NULL ? -1 : pywsc_headers_get(extra != NULL ? extra : none, &headers);
+    int got =
+        none == NULL ? -1 : pywsc_headers_get(extra != NULL ? extra : none, &headers);
     Py_XDECREF(none);
     if (got < 0) {
         return NULL;
@@ -253,10 +260,10 @@ static PyObject *accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs,
     status = accept_headers(self, subprotocol, &headers, &error);
     if (status == WSC_OK && build) {
         PyObject *list = pywsc_headers_new(state, headers.items, headers.count);
-        result = list == NULL ? NULL
-                              : PyObject_CallFunction(state->objects[PYWSC_RESPONSE],
-                                                      "isNy", 101, "Switching Protocols",
-                                                      list, "");
+        result = list == NULL
+                     ? NULL
+                     : PyObject_CallFunction(state->objects[PYWSC_RESPONSE], "isNy",
+                                             101, "Switching Protocols", list, "");
     }
     else if (status == WSC_OK) {
         status = wsc_conn_respond(&self->conn, 101, switching_protocols, headers.items,
@@ -287,7 +294,8 @@ static PyObject *server_build_response(PyObject *op, PyObject *args, PyObject *k
 }
 
 /* The subprotocol that a 101's headers name. */
-static int note_subprotocol(struct pywsc_protocol *self, const struct pywsc_headers *headers)
+static int
+note_subprotocol(struct pywsc_protocol *self, const struct pywsc_headers *headers)
 {
     for (size_t i = 0; i < headers->count; i++) {
         if (wsc_str_equal_nocase(headers->items[i].name, "Sec-WebSocket-Protocol")) {
@@ -318,9 +326,9 @@ static PyObject *respond(PyObject *op, long status_code, PyObject *reason,
     }
     Py_BEGIN_CRITICAL_SECTION(op);
     if (status_code >= 0 && status_code <= UINT16_MAX) {
-        status = wsc_conn_respond(&self->conn, (uint16_t)status_code, phrase,
-                                  headers.items, headers.count, bytes.data,
-                                  (size_t)bytes.len);
+        status =
+            wsc_conn_respond(&self->conn, (uint16_t)status_code, phrase, headers.items,
+                             headers.count, bytes.data, (size_t)bytes.len);
     }
     Py_END_CRITICAL_SECTION();
     int noted = 0;
@@ -383,8 +391,8 @@ static PyObject *server_reject(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *extra = NULL;
     PyObject *result = NULL;
     char length[24];
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "l|O$O", keywords, &status_code, &body,
-                                     &extra) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "l|O$O", keywords, &status_code,
+                                     &body, &extra) ||
         pywsc_protocol_ready((struct pywsc_protocol *)op) < 0) {
         return NULL;
     }
@@ -456,14 +464,18 @@ static PyObject *get_origin(PyObject *op, void *closure)
 
 static PyMethodDef server_methods[] = {
     {"accept", PYWSC_FUNCTION(server_accept), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("accept($self, *, subprotocol=None, headers=())\n--\n\n"
-               "Queue the 101 (RFC 6455 §4.2.2) for the request; the connection is open.")},
-    {"build_response", PYWSC_FUNCTION(server_build_response), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("build_response($self, *, subprotocol=None, headers=())\n--\n\n"
-               "The 101 that accept() would queue, to be changed and given to respond().")},
+     PyDoc_STR(
+         "accept($self, *, subprotocol=None, headers=())\n--\n\n"
+         "Queue the 101 (RFC 6455 §4.2.2) for the request; the connection is open.")},
+    {"build_response", PYWSC_FUNCTION(server_build_response),
+     METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR(
+         "build_response($self, *, subprotocol=None, headers=())\n--\n\n"
+         "The 101 that accept() would queue, to be changed and given to respond().")},
     {"respond", server_respond, METH_O,
-     PyDoc_STR("respond($self, response, /)\n--\n\n"
-               "Queue any response; status 101 opens the connection, another ends it.")},
+     PyDoc_STR(
+         "respond($self, response, /)\n--\n\n"
+         "Queue any response; status 101 opens the connection, another ends it.")},
     {"reject", PYWSC_FUNCTION(server_reject), METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR("reject($self, status, body='', *, headers=())\n--\n\n"
                "Refuse the request with this status and plain text body.")},
@@ -472,7 +484,8 @@ static PyMethodDef server_methods[] = {
 
 static PyGetSetDef server_getset[] = {
     {"offered_subprotocols", get_offered_subprotocols, NULL,
-     PyDoc_STR("What the request offers, preferred first; [] once it is answered."), NULL},
+     PyDoc_STR("What the request offers, preferred first; [] once it is answered."),
+     NULL},
     {"origin", get_origin, NULL,
      PyDoc_STR("The request's Origin, or None; None once it is answered."), NULL},
     {NULL},
@@ -584,9 +597,9 @@ done:
 
 static int client_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"target",   "headers",         "subprotocols", "max_size",
-                               "compression", "max_line",     "max_header_line",
-                               "max_head", "max_headers",     NULL};
+    static char *keywords[] = {"target",      "headers",  "subprotocols",    "max_size",
+                               "compression", "max_line", "max_header_line", "max_head",
+                               "max_headers", NULL};
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     struct options options;
     PyObject *target = NULL;
@@ -604,9 +617,11 @@ static int client_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     PyObject *none = PyTuple_New(0);
-    int result = none == NULL ? -1 : init_protocol(self, WSC_ROLE_CLIENT, false, &options);
+    int result =
+        none == NULL ? -1 : init_protocol(self, WSC_ROLE_CLIENT, false, &options);
     if (result == 0) {
-        result = send_request(self, target, headers, protocols != NULL ? protocols : none);
+        result =
+            send_request(self, target, headers, protocols != NULL ? protocols : none);
     }
     Py_XDECREF(none);
     return result;

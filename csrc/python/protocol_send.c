@@ -25,8 +25,8 @@ enum wsc_status pywsc_protocol_send(struct pywsc_protocol *self, enum wsc_opcode
     };
     bool referenced = false;
     enum wsc_status status =
-        wsc_conn_send(&self->conn, opcode, bytes->data, (size_t)bytes->len, fin, compress,
-                      &reference, &referenced);
+        wsc_conn_send(&self->conn, opcode, bytes->data, (size_t)bytes->len, fin,
+                      compress, &reference, &referenced);
     if (referenced) {
         Py_INCREF(bytes->owner);
     }
@@ -43,8 +43,9 @@ int pywsc_protocol_check_text(const struct pywsc_bytes *bytes)
     return -1;
 }
 
-static PyObject *send_message(PyObject *op, const char *function, enum wsc_opcode opcode,
-                              PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static PyObject *send_message(PyObject *op, const char *function,
+                              enum wsc_opcode opcode, PyObject *const *args,
+                              Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"fin", "compress"};
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
@@ -60,8 +61,8 @@ static PyObject *send_message(PyObject *op, const char *function, enum wsc_opcod
     }
     memset(keywords, 0, sizeof(keywords));
     if (pywsc_protocol_ready(self) < 0 ||
-        pywsc_keywords(function, args + nargs, kwnames, names, keyword_count, keywords) <
-            0 ||
+        pywsc_keywords(function, args + nargs, kwnames, names, keyword_count,
+                       keywords) < 0 ||
         pywsc_compress_argument(keywords[1], &compress) < 0) {
         return NULL;
     }
@@ -84,14 +85,14 @@ static PyObject *send_message(PyObject *op, const char *function, enum wsc_opcod
     Py_RETURN_NONE;
 }
 
-PyObject *pywsc_protocol_send_text(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
-                                   PyObject *kwnames)
+PyObject *pywsc_protocol_send_text(PyObject *op, PyObject *const *args,
+                                   Py_ssize_t nargs, PyObject *kwnames)
 {
     return send_message(op, "send_text", WSC_OPCODE_TEXT, args, nargs, kwnames);
 }
 
-PyObject *pywsc_protocol_send_binary(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
-                                     PyObject *kwnames)
+PyObject *pywsc_protocol_send_binary(PyObject *op, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames)
 {
     return send_message(op, "send_binary", WSC_OPCODE_BINARY, args, nargs, kwnames);
 }
@@ -105,10 +106,10 @@ PyObject *pywsc_protocol_send_continuation(PyObject *op, PyObject *const *args,
 
 /* --- control frames --- */
 
-static PyObject *send_control(PyObject *op, const char *function,
-                              enum wsc_status (*send)(struct wsc_conn *, const uint8_t *,
-                                                      size_t),
-                              PyObject *const *args, Py_ssize_t nargs)
+static PyObject *
+send_control(PyObject *op, const char *function,
+             enum wsc_status (*send)(struct wsc_conn *, const uint8_t *, size_t),
+             PyObject *const *args, Py_ssize_t nargs)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     struct pywsc_bytes bytes;
@@ -137,22 +138,24 @@ static PyObject *send_control(PyObject *op, const char *function,
     Py_RETURN_NONE;
 }
 
-PyObject *pywsc_protocol_send_ping(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+PyObject *
+pywsc_protocol_send_ping(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
     return send_control(op, "send_ping", wsc_conn_send_ping, args, nargs);
 }
 
-PyObject *pywsc_protocol_send_pong(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+PyObject *
+pywsc_protocol_send_pong(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
     return send_control(op, "send_pong", wsc_conn_send_pong, args, nargs);
 }
 
 /* --- closing --- */
 
-static PyObject *close_or_fail(PyObject *op,
-                               enum wsc_status (*end)(struct wsc_conn *, uint32_t,
-                                                      const char *, size_t),
-                               PyObject *code, PyObject *reason)
+static PyObject *
+close_or_fail(PyObject *op,
+              enum wsc_status (*end)(struct wsc_conn *, uint32_t, const char *, size_t),
+              PyObject *code, PyObject *reason)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     long number = WSC_CLOSE_NO_STATUS_RCVD;
@@ -182,10 +185,9 @@ static PyObject *close_or_fail(PyObject *op,
         }
     }
     if (len > WSC_CLOSE_REASON_MAX || (len > 0 && number == WSC_CLOSE_NO_STATUS_RCVD)) {
-        PyErr_SetString(PyExc_ValueError,
-                        len > WSC_CLOSE_REASON_MAX
-                            ? "a close reason has at most 123 bytes"
-                            : "a close reason needs a close code");
+        PyErr_SetString(PyExc_ValueError, len > WSC_CLOSE_REASON_MAX
+                                              ? "a close reason has at most 123 bytes"
+                                              : "a close reason needs a close code");
         return NULL;
     }
     enum wsc_status status;

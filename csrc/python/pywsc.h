@@ -66,6 +66,11 @@ enum pywsc_name {
     PYWSC_NAME_ON_LOST,
     PYWSC_NAME_SEND_SLOW,
     PYWSC_NAME_WAKE,
+    PYWSC_NAME_CONNECTION_LOST,
+    PYWSC_NAME_PAUSE_WRITING,
+    PYWSC_NAME_RESUME_WRITING,
+    PYWSC_NAME_DETACH,
+    PYWSC_NAME_LOST,
     PYWSC_NAMES,
 };
 
@@ -94,6 +99,9 @@ struct pywsc_state {
     PyTypeObject *waiter;
     PyTypeObject *connection;
     PyTypeObject *operation;
+    PyTypeObject *engine;
+    PyTypeObject *engine_transport;
+    PyTypeObject *engine_listener;
     PyTypeObject *deflater;
     PyTypeObject *inflater;
     PyObject *objects[PYWSC_OBJECTS];
@@ -119,6 +127,7 @@ int pywsc_events_init(PyObject *module, struct pywsc_state *state);
 int pywsc_protocol_init(PyObject *module, struct pywsc_state *state);
 int pywsc_waiter_init(PyObject *module, struct pywsc_state *state);
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state);
+int pywsc_engine_init(PyObject *module, struct pywsc_state *state);
 int pywsc_compression_init(PyObject *module, struct pywsc_state *state);
 
 /* Make a type from its spec and add it; NULL with an exception set. */

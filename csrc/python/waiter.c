@@ -32,7 +32,8 @@ int pywsc_call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callbac
     return handle == NULL ? -1 : 0;
 }
 
-int pywsc_report_exception(struct pywsc_state *state, PyObject *loop, const char *message)
+int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
+                           const char *message)
 {
     PyObject *type;
     PyObject *value;
@@ -120,7 +121,8 @@ static int run_callback(struct pywsc_state *state, struct pywsc_waiter *self,
     return pywsc_call_soon(state, self->loop, callback, (PyObject *)self, context);
 }
 
-static int run_callbacks(struct pywsc_state *state, struct pywsc_waiter *self, bool in_place)
+static int
+run_callbacks(struct pywsc_state *state, struct pywsc_waiter *self, bool in_place)
 {
     PyObject *callback = self->callback;
     PyObject *context = self->context;
@@ -134,7 +136,8 @@ static int run_callbacks(struct pywsc_state *state, struct pywsc_waiter *self, b
         Py_DECREF(callback);
         Py_DECREF(context);
     }
-    for (Py_ssize_t i = 0; result == 0 && more != NULL && i < PyList_GET_SIZE(more); i++) {
+    for (Py_ssize_t i = 0; result == 0 && more != NULL && i < PyList_GET_SIZE(more);
+         i++) {
         PyObject *pair = PyList_GET_ITEM(more, i);
         result = run_callback(state, self, PyTuple_GET_ITEM(pair, 0),
                               PyTuple_GET_ITEM(pair, 1), in_place);
@@ -143,7 +146,8 @@ static int run_callbacks(struct pywsc_state *state, struct pywsc_waiter *self, b
     return result;
 }
 
-int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self, bool in_place)
+int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,
+                      bool in_place)
 {
     if (self->state != PENDING) {
         return 0;
@@ -172,7 +176,8 @@ static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
         PyErr_SetString(PyExc_TypeError, "add_done_callback() takes one callback");
         return NULL;
     }
-    if (pywsc_keywords("add_done_callback", args + nargs, kwnames, names, 1, &context) < 0) {
+    if (pywsc_keywords("add_done_callback", args + nargs, kwnames, names, 1, &context) <
+        0) {
         return NULL;
     }
     context = context != NULL && context != Py_None ? Py_NewRef(context)
@@ -193,7 +198,8 @@ static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
         if (self->more == NULL) {
             self->more = PyList_New(0);
         }
-        result = pair == NULL || self->more == NULL ? -1 : PyList_Append(self->more, pair);
+        result =
+            pair == NULL || self->more == NULL ? -1 : PyList_Append(self->more, pair);
         Py_XDECREF(pair);
     }
     Py_DECREF(context);
@@ -220,7 +226,8 @@ static PyObject *waiter_remove_done_callback(PyObject *op, PyObject *callback)
     }
     for (Py_ssize_t i = 0; self->more != NULL && i < PyList_GET_SIZE(self->more);) {
         PyObject *pair = Py_NewRef(PyList_GET_ITEM(self->more, i));
-        int equal = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
+        int equal =
+            PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
         Py_DECREF(pair);
         if (equal < 0) {
             return NULL;
@@ -265,7 +272,8 @@ static PyObject *waiter_result(PyObject *op, PyObject *unused)
     }
     struct pywsc_state *state = self->module;
     if (self->state == PENDING) {
-        PyErr_SetString(state->objects[PYWSC_INVALID_STATE_ERROR], "Result is not set.");
+        PyErr_SetString(state->objects[PYWSC_INVALID_STATE_ERROR],
+                        "Result is not set.");
     }
     else if (self->cancel_message == NULL || self->cancel_message == Py_None) {
         PyErr_SetNone(state->objects[PYWSC_CANCELLED_ERROR]);
@@ -357,7 +365,8 @@ static PyMethodDef waiter_methods[] = {
 };
 
 static PyMemberDef waiter_members[] = {
-    {"_asyncio_future_blocking", T_BOOL, offsetof(struct pywsc_waiter, blocking), 0, NULL},
+    {"_asyncio_future_blocking", T_BOOL, offsetof(struct pywsc_waiter, blocking), 0,
+     NULL},
     {NULL},
 };
 

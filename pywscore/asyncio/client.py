@@ -20,6 +20,7 @@ from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .handshake import check_subprotocols
 from .log import LimitedLogger, LoggerLike, printable
+from .engine import Handover, adopt, uses_engine
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -124,6 +125,7 @@ class connect:
         **kwargs: Any,
     ) -> None:
         check_carrier(carrier)
+        self._carrier = carrier
         self.uri = uri
         self.process_exception = process_exception
         self.open_timeout = open_timeout
@@ -238,7 +240,11 @@ class connect:
         def factory() -> ClientConnection:
             return self._new_connection(uri, headers)
 
+        on_engine = uses_engine(self._carrier, loop, kwargs.get("ssl"))
         if kwargs.pop("unix", False):
+            if on_engine:
+                made = await loop.create_unix_connection(Handover, **kwargs)
+                return adopt(*made, factory())
             _, connection = await loop.create_unix_connection(factory, **kwargs)
             return connection
         proxy = self.proxy if kwargs.get("sock") is None else None
@@ -258,6 +264,9 @@ class connect:
         if kwargs.get("sock") is None:
             kwargs.setdefault("host", uri.host)
             kwargs.setdefault("port", uri.port)
+        if on_engine:
+            made = await loop.create_connection(Handover, **kwargs)
+            return adopt(*made, factory())
         _, connection = await loop.create_connection(factory, **kwargs)
         return connection
 

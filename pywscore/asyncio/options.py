@@ -86,9 +86,7 @@ def check_carrier(carrier: str) -> None:
     """Raises:
     ValueError: if there is no such carrier in this build.
     """
-    if carrier == "engine":
-        raise ValueError("this build of pywscore has no engine carrier")
-    if carrier not in ("auto", "transport"):
+    if carrier not in ("auto", "engine", "transport"):
         raise ValueError(f"carrier must be auto, engine or transport, not {carrier!r}")
 
 

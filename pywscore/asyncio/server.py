@@ -29,6 +29,7 @@ from .handshake import (
     too_many,
 )
 from .log import LimitedLogger, LoggerLike, printable
+from .engine import EngineServer, uses_engine
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -62,7 +63,7 @@ class Server:
 
     def __init__(
         self,
-        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server]],
+        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | EngineServer]],
         handler: Callable[[ServerConnection], Awaitable[Any]],
         *,
         handshake: Handshake,
@@ -81,7 +82,7 @@ class Server:
         self._close_task: asyncio.Task[None] | None = None
         self._changed: asyncio.Event = asyncio.Event()
         self._closed: asyncio.Event = asyncio.Event()
-        self.server: asyncio.Server
+        self.server: asyncio.Server | EngineServer
         handshake.is_closing = lambda: self._closing
 
     @property
@@ -302,8 +303,9 @@ def serve(
         max_connections: connections at the same time, half-open ones included; beyond,
             503.
         logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
-        carrier: who does the I/O: ``"transport"`` is asyncio's transports; ``"auto"``
-            is the best that there is for the arguments.
+        carrier: who does the I/O: ``"transport"`` is asyncio's transports;
+            ``"engine"`` is sockets in C, on Linux and without ``ssl``; ``"auto"`` is
+            the engine where it can serve.
         create_connection: called as ``ServerConnection(protocol, server,
             options=...)``.
         kwargs: passed on to ``loop.create_server()``: ``ssl``, ``sock``,
@@ -353,11 +355,20 @@ def serve(
         )
         return factory(protocol, server, options=options)
 
-    async def create_server() -> asyncio.Server:
+    async def create_server() -> asyncio.Server | EngineServer:
         loop = asyncio.get_running_loop()
-        if kwargs.pop("unix", False):
-            return await loop.create_unix_server(new_connection, **kwargs)
-        return await loop.create_server(new_connection, host, port, **kwargs)
+        unix = kwargs.pop("unix", False)
+        create = loop.create_unix_server if unix else loop.create_server
+        where = () if unix else (host, port)
+        if not uses_engine(carrier, loop, kwargs.get("ssl")):
+            return await create(new_connection, *where, **kwargs)
+        start = kwargs.pop("start_serving", True)
+        bound = await create(asyncio.Protocol, *where, start_serving=False, **kwargs)
+        backlog = kwargs.get("backlog", 100)
+        engine_server = EngineServer(bound, new_connection, log, backlog)
+        if start:
+            await engine_server.start_serving()
+        return engine_server
 
     server = Server(
         create_server,

@@ -17,6 +17,7 @@ CORE_LAYERS = [
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
     ("assembler", "handshake"),
     ("conn",),
+    ("engine",),  # its public header only: csrc/engine is a room of its own
 ]
 RANK = {name: rank for rank, names in enumerate(CORE_LAYERS) for name in names}
 

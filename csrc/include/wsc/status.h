@@ -29,6 +29,7 @@ enum wsc_status {
     WSC_ERR_UTF8 = -6,             /* text that is not UTF-8 (1007) */
     WSC_ERR_POLICY = -7,           /* a policy limit was passed (1008) */
     WSC_ERR_RANDOM = -8,           /* the operating system gave no random bytes (1011) */
+    WSC_ERR_IO = -10,              /* the operating system refused; errno says why */
     WSC_ERR_HANDSHAKE = -9,        /* opening handshake refused; see wsc/handshake.h */
 };
 

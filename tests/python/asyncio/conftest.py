@@ -22,7 +22,8 @@ import trustme
 import pywscore
 from pywscore.asyncio import ClientConnection, Server, ServerConnection
 
-CARRIERS = ["transport"]
+# "auto" is the engine, but for ssl.SSLContext.
+CARRIERS = ["transport", "auto"]
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop
 }

@@ -56,7 +56,6 @@ def test_defaults_are_those_of_the_documentation() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
-    ({"carrier": "engine"}, ValueError),
     ({"carrier": "pigeon"}, ValueError),
     ({"compression": "gzip"}, ValueError),
     ({"extensions": ["x"]}, TypeError),

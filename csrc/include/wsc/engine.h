@@ -1,0 +1,98 @@
+/* The engine: sockets without Python. It knows connected sockets and bytes, not the
+ * protocol; the binding brings the two together.
+ *
+ * All sockets of one engine are in one epoll set, which is a file descriptor itself: an
+ * event loop watches it and, when it is readable, calls wsc_engine_poll and then takes
+ * events with wsc_engine_next until there are none. An engine and its links belong to
+ * one thread. Nothing is called upward. */
+#ifndef WSC_ENGINE_H
+#define WSC_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wsc/alloc.h"
+#include "wsc/outgoing.h"
+#include "wsc/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct wsc_engine;
+struct wsc_listener; /* a listening socket */
+struct wsc_link;     /* a connected one */
+
+enum wsc_io_type {
+    WSC_IO_ACCEPTED, /* `fd`: a new connected socket, the caller's now */
+    WSC_IO_DATA,     /* `data`, `len`: received */
+    WSC_IO_EOF,      /* the peer ended its side; nothing more will be read */
+    WSC_IO_WRITABLE, /* after WSC_NEED_SPACE from wsc_link_write: go on */
+    WSC_IO_ERROR,    /* `error`: an errno; the socket is of no use any more */
+};
+
+struct wsc_io {
+    enum wsc_io_type type;
+    void *owner;         /* what the link or listener was made with */
+    const uint8_t *data; /* in the engine's receive buffer: until the next call of
+                            wsc_engine_next */
+    size_t len;
+    int fd;
+    int error;
+};
+
+/* `receive_size` bytes are shared by all links. WSC_ERR_NO_MEMORY, or WSC_ERR_IO with
+ * errno set. */
+WSC_NODISCARD enum wsc_status wsc_engine_new(const struct wsc_allocator *allocator,
+                                             size_t receive_size,
+                                             struct wsc_engine **out_engine);
+/* Closes all links and listeners that are left. NULL is fine. */
+void wsc_engine_free(struct wsc_engine *engine);
+/* What the event loop watches for reading. */
+int wsc_engine_fd(const struct wsc_engine *engine);
+/* In a child after fork(): forget everything without touching what parent and child
+ * share. Only wsc_engine_free may follow. */
+void wsc_engine_forget(struct wsc_engine *engine);
+
+/* Look which sockets are ready, waiting at most `timeout_ms` (0: not at all). The
+ * number of them, 0 if none. */
+size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
+/* The next event of those that poll found: true with *out. Links may be closed between
+ * two calls, also those that are ready. */
+bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out);
+
+/* Accept from `fd`, which is listening and non-blocking; it stays the caller's. When
+ * descriptors or memory are short, WSC_IO_ERROR comes: stop accepting for a while. With
+ * EMFILE one connection has been taken and closed by a spare descriptor. */
+WSC_NODISCARD enum wsc_status wsc_listener_new(struct wsc_engine *engine, int fd,
+                                               void *owner,
+                                               struct wsc_listener **out_listener);
+/* Stop or go on accepting. */
+void wsc_listener_accept(struct wsc_listener *listener, bool on);
+void wsc_listener_close(struct wsc_listener *listener);
+
+/* Take over a connected socket: it is made non-blocking and closed with the link. On
+ * error it stays the caller's. Reading begins at once. */
+WSC_NODISCARD enum wsc_status wsc_link_new(struct wsc_engine *engine, int fd,
+                                           void *owner, struct wsc_link **out_link);
+/* Close the socket and forget the link; never NULL, never twice. */
+void wsc_link_close(struct wsc_link *link);
+/* As wsc_link_close, but data that was not sent is thrown away and the peer gets a
+ * reset. */
+void wsc_link_abort(struct wsc_link *link);
+/* Stop or go on reading: TCP pushes back. */
+void wsc_link_read(struct wsc_link *link, bool on);
+/* Send what waits. WSC_OK: all of it. WSC_NEED_SPACE: the socket takes no more now;
+ * WSC_IO_WRITABLE comes when it does. WSC_ERR_IO: errno says why; WSC_IO_ERROR does not
+ * come for it. What was sent has been consumed. */
+WSC_NODISCARD enum wsc_status
+wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing);
+/* End our side: the peer reads end-of-file. */
+void wsc_link_end(struct wsc_link *link);
+int wsc_link_fd(const struct wsc_link *link);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

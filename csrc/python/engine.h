@@ -1,0 +1,26 @@
+/* A link of the engine, as the transport of a connection. */
+#ifndef PYWSC_ENGINE_H
+#define PYWSC_ENGINE_H
+
+#include "connection.h"
+
+#include "wsc/engine.h"
+
+struct pywsc_transport {
+    PyObject_HEAD PyObject *engine; /* keeps the link's engine alive */
+    PyObject *connection;           /* NULL after connection_lost */
+    struct wsc_link *link;          /* NULL once the socket is closed */
+    size_t high;
+    size_t low;
+    int error;        /* errno that ended it, or 0 */
+    bool closing;     /* close() was called: the end comes when output has left */
+    bool end_pending; /* write_eof() was called, the same */
+    bool ended;       /* the peer's end was read */
+    bool blocked;     /* the socket takes no more for now */
+    bool paused;      /* pause_writing() was called */
+};
+
+/* Send the connection's output as far as the socket takes it. */
+int pywsc_transport_flush(struct pywsc_transport *self);
+
+#endif

@@ -1,0 +1,211 @@
+"""The engine carrier: sockets in C, watched by the event loop as one descriptor."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import weakref
+from asyncio import trsock
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from .. import _core
+from .connection import Connection
+from .log import LimitedLogger
+
+__all__ = ["EngineServer", "EngineTransport", "Handover", "adopt", "uses_engine"]
+
+# After an accept that failed for want of descriptors or memory.
+ACCEPT_PAUSE = 1.0
+
+C = TypeVar("C", bound=Connection)
+
+_engines: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, weakref.ref[_core.Engine]
+] = weakref.WeakKeyDictionary()
+
+
+def can_use_engine(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether ``loop`` can watch a descriptor, on a system that the engine knows."""
+    if not hasattr(_core, "Engine"):
+        return False
+    return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
+
+
+def uses_engine(carrier: str, loop: asyncio.AbstractEventLoop, ssl: Any) -> bool:
+    """Whether a server or client with these arguments is carried by the engine."""
+    if carrier == "engine" and ssl is not None:
+        raise ValueError("the engine doesn't carry ssl.SSLContext")
+    return carrier != "transport" and ssl is None and can_use_engine(loop)
+
+
+def engine_of(loop: asyncio.AbstractEventLoop) -> _core.Engine:
+    """The engine of ``loop``, made when first asked for. The loop keeps it alive."""
+    known = _engines.get(loop)
+    engine = None if known is None else known()
+    if engine is None:
+        engine = _core.Engine(loop)
+        _engines[loop] = weakref.ref(engine)
+        loop.add_reader(engine.fileno(), engine.ready)
+    return engine
+
+
+def _after_fork() -> None:
+    for known in list(_engines.values()):
+        engine = known()
+        if engine is not None:
+            engine.forget()
+    _engines.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class EngineTransport(_core.EngineTransport):
+    """A socket of the engine with the interface of ``asyncio.Transport``."""
+
+    _socket: socket.socket | None = None
+    _sockname: Any = None
+    _peername: Any = None
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """``socket``, ``sockname`` or ``peername``."""
+        if name == "socket":
+            sock = self._get_socket()
+            return default if sock is None else trsock.TransportSocket(sock)
+        if name in ("sockname", "peername"):
+            self._note_names()
+            value = self._sockname if name == "sockname" else self._peername
+            return default if value is None else value
+        return default
+
+    def _get_socket(self) -> socket.socket | None:
+        if self._socket is None and self.fileno() >= 0:
+            self._socket = socket.socket(fileno=self.fileno())
+        return self._socket
+
+    def _note_names(self) -> None:
+        sock = self._get_socket()
+        if sock is None or self._sockname is not None:
+            return
+        self._sockname = sock.getsockname()
+        try:
+            self._peername = sock.getpeername()
+        except OSError:
+            pass
+
+    def _detach(self) -> None:
+        # The descriptor is about to be closed in C.
+        if self._socket is not None:
+            self._note_names()
+            self._socket.detach()
+            self._socket = None
+
+
+class EngineServer:
+    """Accepts connections into an engine; what Server uses of ``asyncio.Server``."""
+
+    def __init__(
+        self,
+        bound: asyncio.Server,
+        new_connection: Callable[[], Connection],
+        log: LimitedLogger,
+        backlog: int,
+    ) -> None:
+        self._bound = bound
+        self._new_connection = new_connection
+        self._log = log
+        self._backlog = backlog
+        self._engine = engine_of(bound.get_loop())
+        self._listeners: list[_core.EngineListener] = []
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        return tuple(self._bound.sockets)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._bound.get_loop()
+
+    def is_serving(self) -> bool:
+        return bool(self._listeners)
+
+    async def start_serving(self) -> None:
+        if self._listeners:
+            return
+        for bound in self._bound.sockets:
+            sock = socket.socket(fileno=bound.fileno())
+            try:
+                sock.listen(self._backlog)
+            finally:
+                sock.detach()
+            self._listeners.append(self._listen(bound.fileno()))
+
+    def _listen(self, fd: int) -> _core.EngineListener:
+        def accepted(fd: int, error: int) -> None:
+            if fd < 0:
+                self._accept_failed(listener, error)
+                return
+            connection = self._new_connection()
+            try:
+                transport = EngineTransport(self._engine, fd, connection)
+            except BaseException:
+                os.close(fd)
+                raise
+            connection.connection_made(cast(asyncio.Transport, transport))
+
+        listener = self._engine.listen(fd, accepted)
+        return listener
+
+    def _accept_failed(self, listener: _core.EngineListener, error: int) -> None:
+        name = errno.errorcode.get(error, str(error))
+        self._log.log(logging.ERROR, "can't accept connections: %s", name)
+        listener.accept(False)
+        self.get_loop().call_later(ACCEPT_PAUSE, listener.accept, True)
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        self._bound.close()
+
+    async def wait_closed(self) -> None:
+        await self._bound.wait_closed()
+
+
+class Handover(asyncio.Protocol):
+    """Holds a new transport until its socket is taken over."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop may read once all the same.
+        cast(asyncio.ReadTransport, transport).pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+
+def adopt(transport: asyncio.Transport, handover: Handover, connection: C) -> C:
+    """Take the socket over from a transport that has sent nothing."""
+    fd = os.dup(transport.get_extra_info("socket").fileno())
+    # Closes its descriptor, not the TCP connection, which is ours as well.
+    transport.abort()
+    try:
+        taken = EngineTransport(engine_of(connection.loop), fd, connection)
+    except BaseException:
+        os.close(fd)
+        raise
+    connection.connection_made(cast(asyncio.Transport, taken))
+    received = memoryview(handover.received)
+    while received:
+        buffer = connection.get_buffer(-1)
+        size = min(len(received), len(buffer))
+        buffer[:size] = received[:size]
+        connection.buffer_updated(size)
+        received = received[size:]
+    return connection
