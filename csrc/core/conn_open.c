@@ -1,4 +1,5 @@
 #include "conn_private.h"
+#include "http_body.h"
 
 #include <string.h>
 
@@ -449,14 +450,24 @@ static uint64_t expected_body(const struct wsc_http_head *head)
     return value < RESPONSE_BODY_MAX ? value : RESPONSE_BODY_MAX;
 }
 
-static bool ends_chunked(const struct wsc_conn_opening *opening)
+/* RFC 9112 §6.1, §7.1 */
+static bool is_chunked(const struct wsc_conn_opening *opening)
 {
-    static const char last[] = "0\r\n\r\n"; /* RFC 9112 §7.1: the last chunk */
+    return wsc_http_head_find(&opening->head, "Transfer-Encoding", NULL) != NULL;
+}
+
+static bool has_last_chunk(const struct wsc_buffer *body)
+{
+    static const char last[] = "0\r\n\r\n";
     size_t size = sizeof(last) - 1;
-    const struct wsc_buffer *body = &opening->scratch;
-    return body->len >= size &&
-           memcmp(body->data + body->len - size, last, size) == 0 &&
-           wsc_http_head_find(&opening->head, "Transfer-Encoding", NULL) != NULL;
+    return body->len >= size && memcmp(body->data + body->len - size, last, size) == 0;
+}
+
+static void finish_body(struct wsc_conn_opening *opening)
+{
+    if (is_chunked(opening)) {
+        wsc_http_dechunk(&opening->scratch);
+    }
 }
 
 static enum wsc_status read_body(struct wsc_conn *conn)
@@ -469,11 +480,13 @@ static enum wsc_status read_body(struct wsc_conn *conn)
         opening->body_left = n;
     }
     opening->body_left -= n;
-    if (opening->body_left > 0 && !ends_chunked(opening)) {
+    if (opening->body_left > 0 &&
+        !(is_chunked(opening) && has_last_chunk(&opening->scratch))) {
         conn->input = NULL;
         conn->input_len = 0;
         return WSC_NEED_DATA;
     }
+    finish_body(opening);
     return wsc_conn_set_error(conn, WSC_ERR_HANDSHAKE, opening->failure.reason);
 }
 
@@ -560,6 +573,9 @@ void wsc_conn_open_eof(struct wsc_conn *conn)
         opening->failure.reason =
             "The connection was closed before the opening handshake was complete.";
         opening->failed = true;
+    }
+    else if (opening->head_complete) {
+        finish_body(opening); /* as far as it came */
     }
     (void)wsc_conn_set_error(conn, WSC_ERR_HANDSHAKE, opening->failure.reason);
 }

@@ -15,8 +15,8 @@ struct pywsc_item {
 };
 
 struct pywsc_connection {
-    PyObject_HEAD
-    struct pywsc_state *state; /* of the module, which the type keeps alive */
+    PyObject_HEAD struct pywsc_state
+        *state; /* of the module, which the type keeps alive */
     struct pywsc_protocol *protocol;
     PyObject *loop;
     PyObject *transport; /* None before connection_made */
@@ -34,17 +34,18 @@ struct pywsc_connection {
     size_t write_high;
     struct pywsc_waiter *receive_waiter; /* of the one who waits for a message */
     PyObject *receiver;                  /* borrowed: the operation that is receiving */
-    PyObject *joining;                   /* list of fragments that recv() puts together */
-    PyObject *send_waiters;              /* list, or NULL */
+    PyObject *joining;      /* list of fragments that recv() puts together */
+    PyObject *send_waiters; /* list, or NULL */
     unsigned long long messages_received;
     unsigned long thread;
     unsigned budget; /* messages to be taken before the loop gets its turn */
     unsigned batch;  /* > 0: output leaves at the end of the batch */
     bool read_paused;
     bool write_paused;
-    bool on_engine;        /* the transport is a link of the engine */
-    bool lost;             /* TCP is gone */
+    bool on_engine; /* the transport is a link of the engine */
+    bool lost;      /* TCP is gone */
     bool has_on_ping;
+    bool dropping;         /* closing, and the queue was full: take no more messages */
     bool in_fragments;     /* a fragment was given out, the last one not yet */
     bool closing_reported; /* to _on_closing: left OPEN */
     bool end_reported;     /* to _on_closing: close_expected */
@@ -53,8 +54,8 @@ struct pywsc_connection {
 
 /* RuntimeError and -1 outside of the loop's thread. */
 int pywsc_connection_check_thread(struct pywsc_connection *self);
-/* Call a hook with one argument; takes `arg` (NULL: an exception is set). An exception in
- * it fails the connection with 1011. -1 with an exception that has to leave. */
+/* Call a hook with one argument; takes `arg` (NULL: an exception is set). An exception
+ * in it fails the connection with 1011. -1 with an exception that has to leave. */
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
                           PyObject *arg);
 
@@ -71,7 +72,8 @@ int pywsc_connection_pump(struct pywsc_connection *self);
 /* The connection is closing: read on although the queue may be full. */
 int pywsc_connection_read_on(struct pywsc_connection *self);
 /* Bytes have come into the receive buffer. */
-int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data, size_t len);
+int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
+                             size_t len);
 /* TCP is gone: what is left of the input becomes messages, then the state is CLOSED. */
 int pywsc_connection_drain(struct pywsc_connection *self);
 /* Wake the one who waits for a message, if there is one. */
@@ -85,9 +87,10 @@ void pywsc_connection_clear_queue(struct pywsc_connection *self);
 /* --- connection_send.c --- */
 
 /* Queue a message. 0; 1: it needs the slow way; -1. */
-int pywsc_connection_send(struct pywsc_connection *self, PyObject *message, PyObject *text,
-                          PyObject *compress);
-/* Hand queued output to the transport, unless in a batch, and report a closing state. */
+int pywsc_connection_send(struct pywsc_connection *self, PyObject *message,
+                          PyObject *text, PyObject *compress);
+/* Hand queued output to the transport, unless in a batch, and report a closing state.
+ */
 int pywsc_connection_flush(struct pywsc_connection *self);
 /* Room for more again, or none ever again: wake those who wait in send(). */
 int pywsc_connection_wake_senders(struct pywsc_connection *self);

@@ -145,7 +145,8 @@ static int resume_reading(struct pywsc_connection *self)
 }
 
 /* After our close frame only the peer's is waited for: it must not stay behind messages
- * that nobody takes. Those which find the queue full are dropped. */
+ * that nobody takes. The first which finds the queue full is dropped, and all after it.
+ */
 static bool is_closing(const struct pywsc_connection *self)
 {
     return self->protocol->conn.state >= WSC_CONN_CLOSING;
@@ -158,7 +159,9 @@ int pywsc_connection_pump(struct pywsc_connection *self)
         if (pywsc_protocol_next(self->protocol, &event) != WSC_OK) {
             return report_failure(self);
         }
-        if (event.type == WSC_EVENT_MESSAGE && self->queue_count >= self->queue_high) {
+        if (event.type == WSC_EVENT_MESSAGE &&
+            (self->dropping || self->queue_count >= self->queue_high)) {
+            self->dropping = true; /* for good: no gap between messages */
             pywsc_message_discard(&event.message);
         }
         else if (dispatch(self, &event) < 0) {

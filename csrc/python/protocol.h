@@ -5,8 +5,7 @@
 #include "pywsc.h"
 
 struct pywsc_protocol {
-    PyObject_HEAD
-    struct wsc_conn conn;
+    PyObject_HEAD struct wsc_conn conn;
     struct wsc_conn_config config;
     struct wsc_deflate_settings settings;
     bool initialized;
@@ -30,7 +29,8 @@ enum wsc_status pywsc_protocol_next(struct pywsc_protocol *self, struct wsc_even
 int pywsc_protocol_keep_input(struct pywsc_protocol *self);
 void pywsc_protocol_eof(struct pywsc_protocol *self);
 /* Request or Response for the event just got. */
-PyObject *pywsc_protocol_head_event(struct pywsc_state *state, struct pywsc_protocol *self,
+PyObject *pywsc_protocol_head_event(struct pywsc_state *state,
+                                    struct pywsc_protocol *self,
                                     enum wsc_event_type type);
 
 /* Queue a message or fragment. The bytes stay the caller's. */

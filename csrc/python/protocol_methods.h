@@ -9,46 +9,50 @@ int pywsc_protocol_ready(struct pywsc_protocol *self);
 
 /* --- protocol_send.c --- */
 
-PyObject *pywsc_protocol_send_text(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
-                                   PyObject *kwnames);
-PyObject *pywsc_protocol_send_binary(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
-                                     PyObject *kwnames);
+PyObject *pywsc_protocol_send_text(PyObject *op, PyObject *const *args,
+                                   Py_ssize_t nargs, PyObject *kwnames);
+PyObject *pywsc_protocol_send_binary(PyObject *op, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames);
 PyObject *pywsc_protocol_send_continuation(PyObject *op, PyObject *const *args,
                                            Py_ssize_t nargs, PyObject *kwnames);
-PyObject *pywsc_protocol_send_ping(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
-PyObject *pywsc_protocol_send_pong(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
+PyObject *
+pywsc_protocol_send_ping(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
+PyObject *
+pywsc_protocol_send_pong(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *pywsc_protocol_send_close(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *pywsc_protocol_fail(PyObject *op, PyObject *args, PyObject *kwargs);
 
 #define PYWSC_FUNCTION(function) (PyCFunction)(void (*)(void))(function)
 
-#define PYWSC_PROTOCOL_SEND_METHODS                                                     \
-    {"send_text", PYWSC_FUNCTION(pywsc_protocol_send_text),                             \
-     METH_FASTCALL | METH_KEYWORDS,                                                     \
-     PyDoc_STR("send_text($self, data, /, *, fin=True, compress=None)\n--\n\n"          \
-               "Queue a text message (str, or bytes that are UTF-8), or with fin=False " \
-               "its first fragment.")},                                                 \
-        {"send_binary", PYWSC_FUNCTION(pywsc_protocol_send_binary),                     \
-         METH_FASTCALL | METH_KEYWORDS,                                                 \
-         PyDoc_STR("send_binary($self, data, /, *, fin=True, compress=None)\n--\n\n"    \
-                   "Queue a binary message, or with fin=False its first fragment.")},   \
-        {"send_continuation", PYWSC_FUNCTION(pywsc_protocol_send_continuation),         \
-         METH_FASTCALL | METH_KEYWORDS,                                                 \
-         PyDoc_STR("send_continuation($self, data, /, *, fin=True)\n--\n\n"             \
-                   "Queue the next fragment of the message.")},                         \
-        {"send_ping", PYWSC_FUNCTION(pywsc_protocol_send_ping), METH_FASTCALL,          \
-         PyDoc_STR("send_ping($self, data=b'', /)\n--\n\nQueue a ping.")},              \
-        {"send_pong", PYWSC_FUNCTION(pywsc_protocol_send_pong), METH_FASTCALL,          \
-         PyDoc_STR("send_pong($self, data=b'', /)\n--\n\nQueue an unsolicited pong.")}, \
-        {"send_close", PYWSC_FUNCTION(pywsc_protocol_send_close),                       \
-         METH_VARARGS | METH_KEYWORDS,                                                  \
-         PyDoc_STR("send_close($self, code=None, reason='')\n--\n\n"                    \
-                   "Start the closing handshake; does nothing when it has begun. "      \
-                   "Without a code the frame is empty.")},                              \
-    {                                                                                   \
-        "fail", PYWSC_FUNCTION(pywsc_protocol_fail), METH_VARARGS | METH_KEYWORDS,      \
-            PyDoc_STR("fail($self, code, reason='')\n--\n\n"                            \
-                      "Fail the connection (RFC 6455 §7.1.7).")                         \
+#define PYWSC_PROTOCOL_SEND_METHODS                                                    \
+    {"send_text", PYWSC_FUNCTION(pywsc_protocol_send_text),                            \
+     METH_FASTCALL | METH_KEYWORDS,                                                    \
+     PyDoc_STR(                                                                        \
+         "send_text($self, data, /, *, fin=True, compress=None)\n--\n\n"               \
+         "Queue a text message (str, or bytes that are UTF-8), or with fin=False "     \
+         "its first fragment.")},                                                      \
+        {"send_binary", PYWSC_FUNCTION(pywsc_protocol_send_binary),                    \
+         METH_FASTCALL | METH_KEYWORDS,                                                \
+         PyDoc_STR("send_binary($self, data, /, *, fin=True, compress=None)\n--\n\n"   \
+                   "Queue a binary message, or with fin=False its first fragment.")},  \
+        {"send_continuation", PYWSC_FUNCTION(pywsc_protocol_send_continuation),        \
+         METH_FASTCALL | METH_KEYWORDS,                                                \
+         PyDoc_STR("send_continuation($self, data, /, *, fin=True)\n--\n\n"            \
+                   "Queue the next fragment of the message.")},                        \
+        {"send_ping", PYWSC_FUNCTION(pywsc_protocol_send_ping), METH_FASTCALL,         \
+         PyDoc_STR("send_ping($self, data=b'', /)\n--\n\nQueue a ping.")},             \
+        {"send_pong", PYWSC_FUNCTION(pywsc_protocol_send_pong), METH_FASTCALL,         \
+         PyDoc_STR(                                                                    \
+             "send_pong($self, data=b'', /)\n--\n\nQueue an unsolicited pong.")},      \
+        {"send_close", PYWSC_FUNCTION(pywsc_protocol_send_close),                      \
+         METH_VARARGS | METH_KEYWORDS,                                                 \
+         PyDoc_STR("send_close($self, code=None, reason='')\n--\n\n"                   \
+                   "Start the closing handshake; does nothing when it has begun. "     \
+                   "Without a code the frame is empty.")},                             \
+    {                                                                                  \
+        "fail", PYWSC_FUNCTION(pywsc_protocol_fail), METH_VARARGS | METH_KEYWORDS,     \
+            PyDoc_STR("fail($self, code, reason='')\n--\n\n"                           \
+                      "Fail the connection (RFC 6455 §7.1.7).")                        \
     }
 
 /* --- protocol_open.c --- */

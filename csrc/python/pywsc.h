@@ -1,8 +1,8 @@
 /* The binding: what its files share. It sees the public headers of the core only.
  *
- * One module state per interpreter; every type is a heap type made from a spec, immutable.
- * Objects are guarded by critical sections of their own (free-threaded builds), user code
- * runs only between calls into the core. */
+ * One module state per interpreter; every type is a heap type made from a spec,
+ * immutable. Objects are guarded by critical sections of their own (free-threaded
+ * builds), user code runs only between calls into the core. */
 #ifndef PYWSC_H
 #define PYWSC_H
 
@@ -15,7 +15,7 @@
 
 #if PY_VERSION_HEX < 0x030D0000
 #define Py_BEGIN_CRITICAL_SECTION(op) {
-#define Py_END_CRITICAL_SECTION() }
+#define Py_END_CRITICAL_SECTION()     }
 #endif
 
 /* Python classes and functions that C makes objects of; see objects in module.c. */
@@ -74,8 +74,8 @@ enum pywsc_name {
     PYWSC_NAMES,
 };
 
-/* Memory of dead objects of one type, for the next ones: every message makes a few, for a
- * short time. Free-threaded builds go without. */
+/* Memory of dead objects of one type, for the next ones: every message makes a few, for
+ * a short time. Free-threaded builds go without. */
 #define PYWSC_SPARES_MAX 16
 struct pywsc_spares {
     PyObject *objects[PYWSC_SPARES_MAX];
@@ -107,7 +107,7 @@ struct pywsc_state {
     PyObject *objects[PYWSC_OBJECTS];
     PyObject *names[PYWSC_NAMES];
     PyObject *states[WSC_CONN_CLOSED + 1]; /* members of pywscore.State */
-    size_t largest_output; /* see protocol.c */
+    size_t largest_output;                 /* see protocol.c */
 };
 
 extern struct PyModuleDef pywsc_module;
@@ -117,8 +117,8 @@ static inline struct pywsc_state *pywsc_module_state(PyObject *module)
     return (struct pywsc_state *)PyModule_GetState(module);
 }
 
-/* The state of the module that made this type or a base of it. Never NULL for our types;
- * subclasses made in Python included. */
+/* The state of the module that made this type or a base of it. Never NULL for our
+ * types; subclasses made in Python included. */
 struct pywsc_state *pywsc_type_state(PyTypeObject *type);
 
 /* Each adds its types to the module; -1 with an exception set. */
@@ -138,7 +138,8 @@ PyTypeObject *pywsc_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *
 /* An untracked object of a final heap type with GC and of fixed size, like
  * PyObject_GC_New: all but its head is garbage. */
 PyObject *pywsc_spares_new(struct pywsc_spares *spares, PyTypeObject *type);
-/* The end of its tp_dealloc: `object` is untracked and all its references are dropped. */
+/* The end of its tp_dealloc: `object` is untracked and all its references are dropped.
+ */
 void pywsc_spares_free(struct pywsc_spares *spares, PyObject *object);
 /* Free them, and keep no more. */
 void pywsc_spares_close(struct pywsc_spares *spares);
@@ -146,7 +147,8 @@ void pywsc_spares_close(struct pywsc_spares *spares);
 /* PyMem as the core's allocator; incoming payloads as str and bytes objects. */
 extern const struct wsc_allocator pywsc_allocator;
 extern const struct wsc_payload_memory pywsc_payload_memory;
-/* The str or bytes of a message that the core gave away; takes the payload in any case. */
+/* The str or bytes of a message that the core gave away; takes the payload in any case.
+ */
 PyObject *pywsc_message_take(struct wsc_message *message);
 void pywsc_message_discard(struct wsc_message *message);
 
@@ -162,8 +164,8 @@ struct pywsc_bytes {
     PyObject *held;  /* owned: a temporary */
     Py_buffer view;  /* view.obj NULL when unused */
 };
-/* -1 with TypeError (not bytes-like, not contiguous) or UnicodeEncodeError. Runs no user
- * code for exact types; the view is held until pywsc_bytes_release. */
+/* -1 with TypeError (not bytes-like, not contiguous) or UnicodeEncodeError. Runs no
+ * user code for exact types; the view is held until pywsc_bytes_release. */
 int pywsc_bytes_get(PyObject *object, bool accept_str, struct pywsc_bytes *out);
 void pywsc_bytes_release(struct pywsc_bytes *bytes);
 /* Accept only the keyword arguments in `names`; values (borrowed or NULL) to `out`. */
@@ -176,8 +178,8 @@ int pywsc_size_argument(PyObject *object, const char *name, size_t none, size_t 
 
 /* --- events.c --- */
 
-PyObject *pywsc_message_event(struct pywsc_state *state, PyObject *data, bool text, bool fin,
-                              bool compressed);
+PyObject *pywsc_message_event(struct pywsc_state *state, PyObject *data, bool text,
+                              bool fin, bool compressed);
 PyObject *pywsc_ping_event(struct pywsc_state *state, const uint8_t *data, size_t len);
 PyObject *pywsc_pong_event(struct pywsc_state *state, const uint8_t *data, size_t len);
 PyObject *pywsc_close_event(struct pywsc_state *state, const struct wsc_close *close);
@@ -192,13 +194,15 @@ PyObject *pywsc_close_exception(struct pywsc_state *state, const struct wsc_conn
 /* New reference: what failed the connection from this end, or None. */
 PyObject *pywsc_error(struct pywsc_state *state, const struct wsc_conn *conn);
 /* New reference: why the opening handshake failed, or None. */
-PyObject *pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn);
+PyObject *
+pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn);
 
 /* --- heads.c --- */
 
 /* New references made from the head at hand. */
 PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn);
-PyObject *pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head);
+PyObject *
+pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head);
 PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn);
 PyObject *pywsc_headers_new(struct pywsc_state *state,
                             const struct wsc_handshake_header *headers, size_t count);
@@ -216,6 +220,7 @@ int pywsc_headers_get(PyObject *object, struct pywsc_headers *out);
 PyObject *pywsc_header_pairs(PyObject *object);
 void pywsc_headers_release(struct pywsc_headers *headers);
 /* A str of visible ASCII as bytes, held in `held` (a list); ValueError otherwise. */
-int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held, struct wsc_str *out);
+int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
+                    struct wsc_str *out);
 
 #endif

@@ -11,8 +11,8 @@
 #include "pywsc.h"
 
 struct pywsc_waiter {
-    PyObject_HEAD
-    struct pywsc_state *module; /* its state, which the type keeps alive */
+    PyObject_HEAD struct pywsc_state
+        *module; /* its state, which the type keeps alive */
     PyObject *loop;
     PyObject *callback; /* the first one; there is hardly ever another */
     PyObject *context;  /* it is called in */
@@ -28,13 +28,15 @@ bool pywsc_waiter_is_pending(const struct pywsc_waiter *self);
 /* It has happened: run the callbacks, directly if `in_place`, else by call_soon. Does
  * nothing unless pending. -1 with an exception that has to leave the loop's callback
  * (KeyboardInterrupt, SystemExit); others go to the loop's exception handler. */
-int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self, bool in_place);
+int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,
+                      bool in_place);
 
 /* loop.call_soon(callback), or call_soon(callback, arg, context=context). */
 int pywsc_call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
                     PyObject *arg, PyObject *context);
-/* Give the current exception to the loop's exception handler, unless it has to leave the
- * loop's callback: then -1 with it still set. */
-int pywsc_report_exception(struct pywsc_state *state, PyObject *loop, const char *message);
+/* Give the current exception to the loop's exception handler, unless it has to leave
+ * the loop's callback: then -1 with it still set. */
+int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
+                           const char *message);
 
 #endif

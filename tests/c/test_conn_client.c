@@ -186,6 +186,12 @@ static void refused(const char *headers, const char *body, size_t body_len, bool
     blob_free(&wire);
 }
 
+static void chunked(const char *body, bool eof, enum split split, const char *want)
+{
+    refused("Transfer-Encoding: chunked\r\n", body, strlen(body), eof, split, want,
+            strlen(want));
+}
+
 static void bodies_of_refusals(void)
 {
     static char big[20000];
@@ -200,8 +206,18 @@ static void bodies_of_refusals(void)
         /* Cut short, and without a length: until the end of TCP. */
         refused("Content-Length: 50\r\n", "later", 5, true, split, "later", 5);
         refused("", "later", 5, true, split, "later", 5);
-        refused("Transfer-Encoding: chunked\r\n", "5\r\nlater\r\n0\r\n\r\n", 15, false,
-                split, "5\r\nlater\r\n0\r\n\r\n", 15);
+        chunked("5\r\nlater\r\n0\r\n\r\n", false, split, "later");
+        chunked("2;x=y\r\nla\r\n00003\r\nter\r\n0\r\n\r\n", false, split, "later");
+        chunked("A\r\n0123456789\r\na\r\nabcdefghij\r\n0\r\n\r\n", false, split,
+                "0123456789abcdefghij");
+        /* Cut short or malformed: as far as it can be read. */
+        chunked("5\r\nlat", true, split, "lat");
+        chunked("5\r\nlater", true, split, "later");
+        chunked("5", true, split, "");
+        chunked("2\r\nlater\r\n0\r\n\r\n", false, split, "la");
+        chunked("-1\r\nlater\r\n0\r\n\r\n", false, split, "");
+        chunked("ffffffffffffffffff\r\nlater\r\n0\r\n\r\n", false, split, "");
+        chunked("0\r\n\r\n", false, split, "");
         /* More than is worth keeping. */
         refused("", big, sizeof(big), false, split, big, BODY_MAX);
         (void)snprintf(header, sizeof(header), "Content-Length: %zu\r\n", sizeof(big));
