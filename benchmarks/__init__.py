@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m benchmarks.run``, from the top of the checkout."""

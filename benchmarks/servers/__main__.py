@@ -1,0 +1,43 @@
+"""Run one of the servers; prints its port. It ends when its standard input ends."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import sys
+
+
+async def main(name: str, compression: bool) -> None:
+    module = importlib.import_module(f"benchmarks.servers.{name}")
+    port = await module.serve(compression)
+    print(port, flush=True)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), ended.set)
+    await ended.wait()
+    # Nothing that happens from here on is measured.
+    os._exit(0)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("name")
+parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+parser.add_argument("--compression", action="store_true")
+parser.add_argument("--core", type=int)
+arguments = parser.parse_args()
+if arguments.core is not None and hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {arguments.core})
+logging.disable(logging.CRITICAL)
+gc.freeze()
+if arguments.loop == "uvloop":
+    import uvloop
+
+    factory = uvloop.new_event_loop
+else:
+    factory = asyncio.new_event_loop
+with asyncio.Runner(loop_factory=factory) as runner:
+    runner.run(main(arguments.name, arguments.compression))

@@ -1,0 +1,29 @@
+"""aiohttp's WebSocketResponse."""
+
+from __future__ import annotations
+
+from aiohttp import WSMsgType, web
+
+
+def application(compression: bool) -> web.Application:
+    async def echo(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(compress=compression)
+        await ws.prepare(request)
+        async for message in ws:
+            if message.type is WSMsgType.TEXT:
+                await ws.send_str(message.data)
+            else:
+                await ws.send_bytes(message.data)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", echo)
+    return app
+
+
+async def serve(compression: bool) -> int:
+    runner = web.AppRunner(application(compression))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return runner.addresses[0][1]
