@@ -15,9 +15,12 @@ THREAT_ID = re.compile(r"[A-Z]{3}-[0-9]+")
 def pytest_report_header(config: pytest.Config) -> str:
     import pywscore._core
 
-    sanitized = ", sanitized" if "PYWSCORE_SANITIZED" in os.environ else ""
-    simd = pywscore._core.simd
-    return f"pywscore: {pywscore._core.__file__} (SIMD: {simd}{sanitized})"
+    place = str(pywscore._core.__file__)
+    sanitized = "PYWSCORE_SANITIZED" in os.environ
+    if sanitized and not place.startswith(str(ROOT / "build")):
+        raise pytest.UsageError(f"not the sanitized extension: {place}")
+    kind = ", sanitized" if sanitized else ""
+    return f"pywscore: {place} (SIMD: {pywscore._core.simd}{kind})"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

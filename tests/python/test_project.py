@@ -29,10 +29,14 @@ def project_files() -> list[Path]:
     try:
         answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        skipped = {".git", ".venv", "build", "node_modules", "dist"}
+        skipped = re.compile(
+            r"(^|/)(\.(?!ci/)[^/]*/|build/|dist/|node_modules/|[^/]*egg)"
+        )
         paths = (path for path in ROOT.rglob("*") if path.is_file())
         return [
-            path for path in paths if not skipped & set(path.relative_to(ROOT).parts)
+            path
+            for path in paths
+            if not skipped.search(path.relative_to(ROOT).as_posix())
         ]
     names = answer.stdout.decode().split("\0")
     return [ROOT / name for name in names if name and (ROOT / name).is_file()]
