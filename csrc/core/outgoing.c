@@ -122,7 +122,7 @@ enum wsc_status wsc_outgoing_append_reference(struct wsc_outgoing *outgoing,
     if (!has_segments(outgoing)) {
         push_segment(outgoing, outgoing->size, NULL);
     }
-    if (header_len > 0) {
+    if (header_len > 0 && out != NULL) {
         memcpy(out, header, header_len);
     }
     wsc_outgoing_commit(outgoing, header_len);
