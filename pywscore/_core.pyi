@@ -265,6 +265,10 @@ class Connection:
         """The next fragment of a message (fin tells the last), as recv() would wait for
         a whole one: messages are given out in pieces, as they come, until the current
         one has ended. What recv_streaming() is made of."""
+    def _end_receiving(self) -> None:
+        """From now on, recv() raises ConnectionClosed where it would wait, also the one
+        that is waiting: for carriers' interfaces that report a closing connection
+        before TCP is gone."""
     # sending
     def send(
         self, message: Any, text: bool | None = None, compress: bool | None = None
@@ -294,6 +298,14 @@ class Connection:
     @property
     def messages_received(self) -> int:
         """Complete messages received so far; what idle_timeout looks at."""
+    @property
+    def messages_sent(self) -> int:
+        """Complete messages queued for sending so far."""
+    @property
+    def _traffic(self) -> tuple[int, int, int, int, int, int, int, int, int]:
+        """So far: messages received and sent; bytes received and sent; payload bytes
+        received compressed, and what became of them; payload bytes sent compressed, and
+        what they were before. And bytes that wait to be sent."""
     _fragmented_send: Any
     """Set by _send_slow to a Future while a fragmented message is being sent; then
     send() goes through _send_slow too. None otherwise."""

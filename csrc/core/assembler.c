@@ -170,6 +170,7 @@ static enum wsc_status accept_inflated(struct wsc_assembler *assembler, size_t l
 {
     size_t left = assembler->max_size - assembler->total;
     size_t within = len < left ? len : left;
+    assembler->decompressed_bytes += within;
     if (within > 0) {
         bool ascii = assembler->kind != WSC_PAYLOAD_TEXT ||
                      wsc_utf8_is_ascii(assembler->data + assembler->len, within);
@@ -249,6 +250,7 @@ static enum wsc_status add_compressed(struct wsc_assembler *assembler,
                                       const struct wsc_slice *slice)
 {
     uint8_t scratch[SCRATCH_SIZE];
+    assembler->compressed_bytes += slice->len;
     for (size_t done = 0; done < slice->len;) {
         size_t n =
             slice->len - done < sizeof(scratch) ? slice->len - done : sizeof(scratch);

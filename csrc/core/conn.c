@@ -132,6 +132,7 @@ enum wsc_status wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t
     if (conn->input_len > 0) {
         return WSC_ERR_INVALID_STATE;
     }
+    conn->bytes_received += len;
     /* RFC 6455 §5.5.1, §7.1.7: after a close frame or a failure, what comes is ignored
      */
     if (!conn->end_expected && conn->error == WSC_OK) {

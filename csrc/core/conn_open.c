@@ -310,6 +310,17 @@ enum wsc_status wsc_conn_respond(struct wsc_conn *conn, uint16_t status_code,
 
 /* --- client --- */
 
+static bool is_repeated(const struct wsc_str *protocols, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (protocols[i].len == protocols[index].len &&
+            memcmp(protocols[i].data, protocols[index].data, protocols[i].len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Remember the offered subprotocols, and join them into scratch. */
 static enum wsc_status
 keep_protocols(struct wsc_conn *conn, const struct wsc_str *protocols, size_t count)
@@ -317,7 +328,8 @@ keep_protocols(struct wsc_conn *conn, const struct wsc_str *protocols, size_t co
     struct wsc_conn_opening *opening = conn->opening;
     size_t size = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!wsc_http_is_token(protocols[i])) {
+        /* RFC 6455 §4.1 item 10: tokens, and all of them unique */
+        if (!wsc_http_is_token(protocols[i]) || is_repeated(protocols, i)) {
             return WSC_ERR_INVALID_ARGUMENT;
         }
         if (protocols[i].len > SIZE_MAX / 4 - size - sizeof(struct wsc_str)) {

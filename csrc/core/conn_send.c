@@ -142,6 +142,8 @@ static enum wsc_status queue_compressed(struct wsc_conn *conn, enum wsc_opcode o
     if (status == WSC_OK) {
         status = queue_frame(conn, opcode, fin, opcode != WSC_OPCODE_CONTINUATION,
                              payload.data, payload.len);
+        conn->compressed_sent += payload.len;
+        conn->decompressed_sent += len;
     }
     wsc_buffer_fini(&payload);
     return status == WSC_OK ? WSC_OK : fail_compressed(conn, status);
@@ -205,6 +207,7 @@ wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data
         status = queue_frame(conn, opcode, fin, false, data, len);
     }
     if (status == WSC_OK) {
+        conn->messages_sent += fin;
         conn->sending_message = !fin;
         conn->sending_compressed = compressed;
     }

@@ -196,6 +196,7 @@ static void consume_segments(struct wsc_outgoing *outgoing, size_t len)
 void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len)
 {
     outgoing->size -= len;
+    outgoing->consumed += len;
     if (has_segments(outgoing)) {
         consume_segments(outgoing, len);
     }

@@ -262,7 +262,8 @@ next_received(struct wsc_engine *engine, struct wsc_link *link, struct wsc_io *o
     }
     out->type = got == 0 ? WSC_IO_EOF : WSC_IO_ERROR;
     out->error = got == 0 ? 0 : errno;
-    wsc_link_read(link, false);
+    link->reading = false;
+    (void)watch(&link->source, false, link->source.interest.write);
     return true;
 }
 
@@ -285,7 +286,8 @@ bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out)
             engine->ready_next++;
             continue;
         }
-        if (ready->writable) {
+        /* An error ends the waiting for room too: writing shows what it is. */
+        if (ready->writable || (source->interest.write && !source->interest.read)) {
             ready->writable = false;
             (void)watch(source, source->interest.read, false);
             out->type = WSC_IO_WRITABLE;
@@ -367,10 +369,10 @@ void wsc_link_abort(struct wsc_link *link)
     wsc_link_close(link);
 }
 
-void wsc_link_read(struct wsc_link *link, bool on)
+enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
 {
     link->reading = on;
-    (void)watch(&link->source, on, link->source.interest.write);
+    return watch(&link->source, on, link->source.interest.write) < 0 ? WSC_ERR_IO : WSC_OK;
 }
 
 void wsc_link_end(struct wsc_link *link)

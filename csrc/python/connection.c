@@ -237,6 +237,18 @@ static PyObject *wake(PyObject *op, PyObject *unused)
     return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
 }
 
+static PyObject *end_receiving(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    self->receive_ended = true;
+    return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
+}
+
 /* --- the asynchronous methods --- */
 
 static PyObject *
@@ -332,6 +344,7 @@ static PyMethodDef connection_methods[] = {
     {"pause_writing", pause_writing, METH_NOARGS, NULL},
     {"resume_writing", resume_writing, METH_NOARGS, NULL},
     {"_wake", wake, METH_NOARGS, NULL},
+    {"_end_receiving", end_receiving, METH_NOARGS, NULL},
     {"recv", FAST(recv), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("recv($self, decode=None)\n--\n\n"
                "Receive the next message: str for text, bytes for binary.\n\n"
@@ -376,9 +389,40 @@ static PyObject *get_messages_queued(PyObject *op, void *closure)
     return PyLong_FromSize_t(((struct pywsc_connection *)op)->queue_count);
 }
 
+static PyObject *get_messages_sent(PyObject *op, void *closure)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)closure;
+    return pywsc_connection_check_thread(self) < 0
+               ? NULL
+               : PyLong_FromUnsignedLongLong(self->protocol->conn.messages_sent);
+}
+
+/* All that the core counts, in the order of _core.pyi. */
+static PyObject *get_traffic(PyObject *op, void *closure)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)closure;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    const struct wsc_conn *conn = &self->protocol->conn;
+    return Py_BuildValue(
+        "KKKKKKKKn", self->messages_received, (unsigned long long)conn->messages_sent,
+        (unsigned long long)conn->bytes_received,
+        (unsigned long long)conn->outgoing.consumed,
+        (unsigned long long)conn->assembler.compressed_bytes,
+        (unsigned long long)conn->assembler.decompressed_bytes,
+        (unsigned long long)conn->compressed_sent,
+        (unsigned long long)conn->decompressed_sent, (Py_ssize_t)conn->outgoing.size);
+}
+
 static PyGetSetDef connection_getset[] = {
     {"messages_queued", get_messages_queued, NULL,
      PyDoc_STR("Messages received and not taken yet."), NULL},
+    {"messages_sent", get_messages_sent, NULL,
+     PyDoc_STR("Complete messages queued for sending so far."), NULL},
+    {"_traffic", get_traffic, NULL, NULL, NULL},
     {NULL},
 };
 

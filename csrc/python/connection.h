@@ -42,9 +42,11 @@ struct pywsc_connection {
     unsigned batch;  /* > 0: output leaves at the end of the batch */
     bool read_paused;
     bool write_paused;
-    bool on_engine; /* the transport is a link of the engine */
-    bool lost;      /* TCP is gone */
+    bool on_engine;     /* the transport is a link of the engine */
+    bool lost;          /* TCP is gone */
+    bool receive_ended; /* recv() does not wait for what may still come */
     bool has_on_ping;
+    bool held;             /* input waits for the answer to the request before it */
     bool dropping;         /* closing, and the queue was full: take no more messages */
     bool in_fragments;     /* a fragment was given out, the last one not yet */
     bool closing_reported; /* to _on_closing: left OPEN */
@@ -69,7 +71,8 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result);
 
 /* Turn input into queued messages and hooks, until the queue is full. */
 int pywsc_connection_pump(struct pywsc_connection *self);
-/* The connection is closing: read on although the queue may be full. */
+/* The request has been answered, or the connection is closing: read on, although the
+ * queue may be full in that case. */
 int pywsc_connection_read_on(struct pywsc_connection *self);
 /* Bytes have come into the receive buffer. */
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,

@@ -157,6 +157,11 @@ int pywsc_connection_pump(struct pywsc_connection *self)
     struct wsc_event event;
     while (self->queue_count < self->queue_high || is_closing(self)) {
         if (pywsc_protocol_next(self->protocol, &event) != WSC_OK) {
+            if (wsc_conn_input_left(&self->protocol->conn) > 0) {
+                /* The request has to be answered first: TCP keeps what follows it. */
+                self->held = true;
+                return pause_reading(self);
+            }
             return report_failure(self);
         }
         if (event.type == WSC_EVENT_MESSAGE &&
@@ -258,10 +263,15 @@ int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
 
 int pywsc_connection_read_on(struct pywsc_connection *self)
 {
+    self->held = false;
     if (pywsc_connection_pump(self) < 0) {
         return -1;
     }
-    return resume_reading(self);
+    if (self->queue_count > 0 && pywsc_connection_wake_receiver(self, true) < 0) {
+        return -1;
+    }
+    bool full = self->queue_count >= self->queue_high && !is_closing(self);
+    return full ? 0 : resume_reading(self);
 }
 
 /* The queue has room again: fill it from input at hand, then read on. */

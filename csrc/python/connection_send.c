@@ -80,6 +80,11 @@ int pywsc_connection_flush(struct pywsc_connection *self)
     if (write_output(self) < 0) {
         return -1;
     }
+    if (self->held && self->protocol->conn.state == WSC_CONN_OPEN) {
+        if (pywsc_connection_read_on(self) < 0 || write_output(self) < 0) {
+            return -1;
+        }
+    }
     return report_closing(self);
 }
 

@@ -32,6 +32,10 @@ int pywsc_transport_flush(struct pywsc_transport *self)
 struct engine {
     PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
     PyObject *loop;
+    /* The transports and listeners that are open: as with asyncio's own, the loop keeps
+     * what it watches. */
+    PyObject *live;
+    bool forgotten; /* in a child: the sockets are the parent's */
     PyObject *weakrefs;
 };
 
@@ -42,12 +46,13 @@ static struct pywsc_state *state_of(struct pywsc_transport *self)
     return pywsc_type_state(Py_TYPE(self));
 }
 
-/* NULL once the socket, or the whole engine, is closed. */
+/* NULL once the socket, or the whole engine, is closed; in a child after fork() too, so
+ * that nothing here can shut down or reset what is the parent's. */
 static struct wsc_link *live_link(struct pywsc_transport *self)
 {
-    return self->engine == NULL || ((struct engine *)self->engine)->engine == NULL
-               ? NULL
-               : self->link;
+    const struct engine *engine = (const struct engine *)self->engine;
+    return engine == NULL || engine->engine == NULL || engine->forgotten ? NULL
+                                                                         : self->link;
 }
 
 /* The socket is gone: tell the connection, in the loop's next round. */
@@ -73,6 +78,9 @@ static int finish(struct pywsc_transport *self, int error, bool reset)
         wsc_link_close(self->link);
     }
     self->link = NULL;
+    if (PySet_Discard(((struct engine *)self->engine)->live, (PyObject *)self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
     PyObject *lost = PyObject_GetAttr((PyObject *)self, state->names[PYWSC_NAME_LOST]);
     int status = lost == NULL
                      ? -1
@@ -260,8 +268,9 @@ static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
-    if (live_link(self) != NULL && !self->closing && !self->ended) {
-        wsc_link_read(self->link, true);
+    if (live_link(self) != NULL && !self->closing && !self->ended &&
+        wsc_link_read(self->link, true) != WSC_OK) {
+        return to_none(finish(self, errno, false));
     }
     Py_RETURN_NONE;
 }
@@ -323,6 +332,14 @@ static PyObject *transport_fileno(PyObject *op, PyObject *unused)
     return PyLong_FromLong(live_link(self) == NULL ? -1 : wsc_link_fd(self->link));
 }
 
+static PyObject *raise_io(struct pywsc_state *state, enum wsc_status status)
+{
+    if (status == WSC_ERR_IO) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return pywsc_raise(state, status);
+}
+
 /* EngineTransport(engine, fd, connection) */
 static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
@@ -342,8 +359,13 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
                         "the engine is closed, or this was made before");
         return -1;
     }
-    if (wsc_link_new(owner->engine, fd, self, &self->link) != WSC_OK) {
-        (void)PyErr_SetFromErrno(PyExc_OSError);
+    if (PySet_Add(owner->live, op) < 0) {
+        return -1;
+    }
+    enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);
+    if (status != WSC_OK) {
+        (void)PySet_Discard(owner->live, op);
+        (void)raise_io(state, status);
         return -1;
     }
     self->engine = Py_NewRef(engine);
@@ -464,6 +486,10 @@ static PyObject *listener_close(PyObject *op, PyObject *unused)
 {
     (void)unused;
     close_listener((struct listener *)op);
+    if (PySet_Discard(((struct engine *)((struct listener *)op)->engine)->live, op) <
+        0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -517,14 +543,6 @@ static PyType_Spec listener_spec = {
 
 /* --- the engine --- */
 
-static PyObject *raise_io(struct pywsc_state *state, enum wsc_status status)
-{
-    if (status == WSC_ERR_IO) {
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    return pywsc_raise(state, status);
-}
-
 static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"loop", NULL};
@@ -541,6 +559,10 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
         wsc_engine_new(&pywsc_allocator, RECEIVE_SIZE, &self->engine);
     if (status != WSC_OK) {
         (void)raise_io(pywsc_type_state(Py_TYPE(op)), status);
+        return -1;
+    }
+    self->live = PySet_New(NULL);
+    if (self->live == NULL) {
         return -1;
     }
     self->loop = Py_NewRef(loop);
@@ -639,6 +661,10 @@ static PyObject *engine_listen(PyObject *op, PyObject *args)
     PyObject_GC_Track(listener);
     enum wsc_status status =
         wsc_listener_new(self->engine, fd, listener, &listener->listener);
+    if (status == WSC_OK && PySet_Add(self->live, (PyObject *)listener) < 0) {
+        Py_DECREF(listener);
+        return NULL;
+    }
     if (status != WSC_OK) {
         Py_DECREF(listener);
         return raise_io(state, status);
@@ -669,6 +695,7 @@ static PyObject *engine_forget(PyObject *op, PyObject *unused)
     (void)unused;
     if (self->engine != NULL) {
         wsc_engine_forget(self->engine);
+        self->forgotten = true;
     }
     Py_RETURN_NONE;
 }
@@ -677,13 +704,15 @@ static int engine_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((struct engine *)op)->loop);
+    Py_VISIT(((struct engine *)op)->live);
     return 0;
 }
 
 static int engine_clear(PyObject *op)
 {
-    (void)op; /* methods count on the loop, and a loop doesn't need us for its end */
-    return 0;
+    /* Methods count on the loop, and a loop doesn't need us for its end. */
+    struct engine *self = (struct engine *)op;
+    return self->live == NULL ? 0 : PySet_Clear(self->live);
 }
 
 static void engine_dealloc(PyObject *op)
@@ -696,6 +725,7 @@ static void engine_dealloc(PyObject *op)
     }
     wsc_engine_free(self->engine);
     Py_CLEAR(self->loop);
+    Py_CLEAR(self->live);
     type->tp_free(op);
     Py_DECREF(type);
 }

@@ -187,7 +187,7 @@ static int step_receive(struct operation *self, PyObject **result)
     if (got < 0) {
         return -1;
     }
-    if (connection->lost) {
+    if (connection->lost || connection->receive_ended) {
         raise_closed(self);
         return -1;
     }

@@ -4,15 +4,21 @@ from .broadcast import broadcast
 from .client import ClientConnection, connect, unix_connect
 from .connection import Connection
 from .server import Server, ServerConnection, basic_auth, serve, unix_serve
+from .stats import ConnectionStats, ServerStats, metrics_response
+from .workers import run
 
 __all__ = [
     "ClientConnection",
     "Connection",
+    "ConnectionStats",
     "Server",
     "ServerConnection",
+    "ServerStats",
     "basic_auth",
     "broadcast",
     "connect",
+    "metrics_response",
+    "run",
     "serve",
     "unix_connect",
     "unix_serve",

@@ -18,9 +18,9 @@ from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
 from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
+from .engine import Handover, adopt, uses_engine
 from .handshake import check_subprotocols
 from .log import LimitedLogger, LoggerLike, printable
-from .engine import Handover, adopt, uses_engine
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,

@@ -20,6 +20,7 @@ from .fragments import receive_fragments, send_fragments
 from .log import printable
 from .options import Options, receive_buffer
 from .pings import DataLike, Pings, payload_of
+from .stats import ConnectionStats, connection_stats
 
 __all__ = ["Connection", "broadcast"]
 
@@ -124,6 +125,10 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     def close_reason(self) -> str | None:
         """The close reason received; None while the connection isn't closed."""
         return self.protocol.close_reason
+
+    def stats(self) -> ConnectionStats:
+        """What went through it so far, what waits, and the latency."""
+        return connection_stats(self)
 
     # Receiving
 

@@ -149,8 +149,8 @@ class EngineServer:
             if fd < 0:
                 self._accept_failed(listener, error)
                 return
-            connection = self._new_connection()
             try:
+                connection = self._new_connection()
                 transport = EngineTransport(self._engine, fd, connection)
             except BaseException:
                 os.close(fd)
@@ -161,10 +161,10 @@ class EngineServer:
         return listener
 
     def _accept_failed(self, listener: _core.EngineListener, error: int) -> None:
-        name = errno.errorcode.get(error, str(error))
-        self._log.log(logging.ERROR, "can't accept connections: %s", name)
         listener.accept(False)
         self.get_loop().call_later(ACCEPT_PAUSE, listener.accept, True)
+        name = errno.errorcode.get(error, str(error))
+        self._log.log(logging.ERROR, "can't accept connections: %s", name)
 
     def close(self) -> None:
         for listener in self._listeners:

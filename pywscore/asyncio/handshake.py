@@ -23,6 +23,7 @@ from ..http import Headers, Request, Response, plain_response
 from .log import printable
 
 if TYPE_CHECKING:
+    from .. import _core
     from .server import ServerConnection
 
 ProcessRequest = Callable[..., Awaitable[Response | None] | Response | None]
@@ -113,14 +114,7 @@ class Handshake:
     def _accept(self, connection: ServerConnection, request: Request) -> Response:
         protocol = connection.protocol
         try:
-            if protocol.handshake_exception is not None:
-                if request.method != "GET":
-                    raise InvalidMethod(request.method)
-                if not request.protocol.startswith("HTTP/1.") or (
-                    request.protocol == "HTTP/1.0"
-                ):
-                    raise InvalidProtocol(request.protocol)
-                raise protocol.handshake_exception
+            check_request(protocol, request)
             self._check_origin(connection, request)
             subprotocol = self._choose_subprotocol(connection)
             return protocol.build_response(subprotocol=subprotocol)
@@ -180,6 +174,19 @@ class Handshake:
         raise NegotiationError(
             f"invalid subprotocol; expected one of {', '.join(self.subprotocols)}"
         )
+
+
+def check_request(protocol: _core.ServerProtocol, request: Request) -> None:
+    """Raises:
+    InvalidHandshake: if it doesn't ask for WebSocket (RFC 6455 §4.2.1).
+    """
+    if protocol.handshake_exception is None:
+        return
+    if request.method != "GET":
+        raise InvalidMethod(request.method)
+    if not request.protocol.startswith("HTTP/1.") or request.protocol == "HTTP/1.0":
+        raise InvalidProtocol(request.protocol)
+    raise protocol.handshake_exception
 
 
 # Refusals ------------------------------------------------------------------------

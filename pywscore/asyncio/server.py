@@ -17,6 +17,7 @@ from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
 from .auth import basic_auth
 from .broadcast import broadcast
+from .engine import EngineServer, uses_engine
 from .handshake import (
     Handshake,
     Origins,
@@ -29,7 +30,6 @@ from .handshake import (
     too_many,
 )
 from .log import LimitedLogger, LoggerLike, printable
-from .engine import EngineServer, uses_engine
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -39,6 +39,7 @@ from .options import (
     water_marks,
 )
 from .server_connection import ServerConnection
+from .stats import ServerStats, Totals
 
 __all__ = [
     "Server",
@@ -77,6 +78,7 @@ class Server:
         self._log = log
         self._max_connections = max_connections
         self._all: set[ServerConnection] = set()
+        self._totals = Totals()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._close_task: asyncio.Task[None] | None = None
@@ -89,6 +91,13 @@ class Server:
     def connections(self) -> set[ServerConnection]:
         """The connections that are open, as a new set."""
         return {ws for ws in self._all if ws.protocol.state is State.OPEN}
+
+    def stats(self) -> ServerStats:
+        """What all connections have counted, those that ended included.
+
+        It looks at each connection there is; the messages aren't counted in Python.
+        """
+        return self._totals.stats(self._all)
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -166,6 +175,7 @@ class Server:
         limit = self._max_connections
         full = limit is not None and len(self._all) >= limit
         self._all.add(ws)
+        self._totals.arrived()
         if self._closing:
             ws._refuse_unasked(shutting_down())
         elif full:
@@ -173,7 +183,9 @@ class Server:
             ws._refuse_unasked(too_many())
 
     def _left(self, ws: ServerConnection) -> None:
-        self._all.discard(ws)
+        if ws in self._all:
+            self._all.discard(ws)
+            self._totals.left(ws)
         self._changed.set()
 
     def _start_handler(self, ws: ServerConnection) -> asyncio.Task[None]:

@@ -37,6 +37,7 @@ class ServerConnection(Connection):
     """Set by ``basic_auth()``."""
 
     _task: asyncio.Task[None] | None = None
+    _opened: bool = False
 
     def __init__(
         self, protocol: _core.ServerProtocol, server: Server, *, options: Options
@@ -94,5 +95,6 @@ class ServerConnection(Connection):
         self.flush()
         if self.response.status_code != 101:
             return False
+        self._opened = True
         self._deadlines.opened()
         return True

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pywscore
+from pywscore.asyncio.workers import reserve
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
@@ -129,6 +130,18 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="FILE", help="PEM private key (default: in --cert)"
     )
+    parser.add_argument(
+        "--workers",
+        type=lambda text: bounded_int(text, 1, 1024),
+        default=1,
+        metavar="N",
+        help="processes that share the port (%(default)s)",
+    )
+    parser.add_argument(
+        "--metrics",
+        action="store_true",
+        help="answer GET /metrics in the format of Prometheus, whoever asks",
+    )
     add_verbose_option(parser)
 
 
@@ -197,6 +210,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def hold(host: str, port: int) -> list[socket.socket]:
+    """Take the port without listening, for workers who will."""
+    try:
+        return reserve(host, port)
+    except (OSError, UnicodeError) as error:
+        raise _listen_error(host, port, error) from None
+
+
 def _listen_error(host: str, port: int, error: Exception) -> CommandError:
     hint = ""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
@@ -228,6 +249,11 @@ def own_origins(
         origin = f"{scheme}://{join_host_port(name, port)}"
         origins.append(origin.removesuffix(f":{default_port}"))
     return list(dict.fromkeys([*origins, *extra]))
+
+
+def is_scrape(request: pywscore.Request) -> bool:
+    """Whether Prometheus asks, under --metrics."""
+    return request.method == "GET" and request.path.partition("?")[0] == "/metrics"
 
 
 async def wait_for_interrupt() -> None:

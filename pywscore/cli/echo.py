@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 from typing import Any
 
 import pywscore
 from pywscore.cli.common import (
+    CommandError,
     add_server_options,
     bounded_int,
     describe_close,
+    hold,
+    is_scrape,
     listen,
     own_address,
     own_origins,
     server_tls,
-    wait_for_interrupt,
 )
 
 logger = logging.getLogger("pywscore.cli")
@@ -45,8 +46,40 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    asyncio.run(serve_echo(options))
-    return 0
+    several = options.workers > 1
+    if several and options.metrics:
+        raise CommandError("--metrics counts one process: leave out --workers")
+    tls = server_tls(options)
+    if several:
+        held = hold(options.host, options.port)
+        where: dict[str, Any] = {"host": options.host}
+        port = where["port"] = held[0].getsockname()[1]
+    else:
+        where = {"sock": listen(options.host, options.port)}
+        port = where["sock"].getsockname()[1]
+    origins = own_origins(
+        options.host, port, secure=tls is not None, extra=options.origin
+    )
+
+    def on_ready(addresses: object) -> None:
+        scheme = "ws" if tls is None else "wss"
+        address = f"{scheme}://{own_address(options.host, port)}/"
+        print(f"Echo server on {address} (Ctrl-C stops it)", flush=True)
+
+    code = pywscore.run(
+        echo,
+        **where,
+        workers=options.workers,
+        on_ready=on_ready,
+        # None: programs other than browsers send no Origin.
+        origins=[*origins, None],
+        compression=None if options.no_compression else "deflate",
+        max_size=options.max_size,
+        process_request=scrape if options.metrics else None,
+        ssl=tls,
+    )
+    print("Stopped.", flush=True)
+    return code
 
 
 async def echo(ws: pywscore.Connection) -> None:
@@ -61,24 +94,9 @@ async def echo(ws: pywscore.Connection) -> None:
         logger.info("%s closed: %s", ws.remote_address, close)
 
 
-async def serve_echo(options: argparse.Namespace) -> None:
-    tls = server_tls(options)
-    listener = listen(options.host, options.port)
-    port = listener.getsockname()[1]
-    origins = own_origins(
-        options.host, port, secure=tls is not None, extra=options.origin
-    )
-    async with pywscore.serve(
-        echo,
-        sock=listener,
-        # None: programs other than browsers send no Origin.
-        origins=[*origins, None],
-        compression=None if options.no_compression else "deflate",
-        max_size=options.max_size,
-        ssl=tls,
-    ):
-        scheme = "ws" if tls is None else "wss"
-        address = f"{scheme}://{own_address(options.host, port)}/"
-        print(f"Echo server on {address} (Ctrl-C stops it)", flush=True)
-        await wait_for_interrupt()
-    print("Stopped.", flush=True)
+def scrape(
+    ws: pywscore.ServerConnection, request: pywscore.Request
+) -> pywscore.Response | None:
+    if is_scrape(request):
+        return pywscore.metrics_response(ws.server.stats())
+    return None

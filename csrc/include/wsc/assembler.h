@@ -41,7 +41,9 @@ struct wsc_assembler {
     size_t max_size;                         /* bytes of a message, inflated */
     bool streaming; /* give out a fragment at each frame's end; may be changed any time
                      */
-    const char *reason; /* after an error: what was wrong; static */
+    const char *reason;          /* after an error: what was wrong; static */
+    uint64_t compressed_bytes;   /* payload of compressed messages, so far */
+    uint64_t decompressed_bytes; /* what became of it */
 
     /* Private. */
     uint8_t *data;

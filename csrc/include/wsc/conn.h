@@ -76,6 +76,12 @@ struct wsc_conn {
                           (§7.1.1) unless the connection was failed */
     struct wsc_close received;
     struct wsc_close sent;
+    /* Counted since wsc_conn_init; bytes sent are in `outgoing`, those that came
+     * compressed in `assembler`. */
+    uint64_t bytes_received;
+    uint64_t messages_sent;
+    uint64_t compressed_sent;   /* payload bytes of compressed messages */
+    uint64_t decompressed_sent; /* the same before compression */
 
     /* Private. */
     const struct wsc_conn_config *config;

@@ -81,8 +81,8 @@ void wsc_link_close(struct wsc_link *link);
 /* As wsc_link_close, but data that was not sent is thrown away and the peer gets a
  * reset. */
 void wsc_link_abort(struct wsc_link *link);
-/* Stop or go on reading: TCP pushes back. */
-void wsc_link_read(struct wsc_link *link, bool on);
+/* Stop or go on reading: TCP pushes back. WSC_ERR_IO, when going on: errno says why. */
+enum wsc_status wsc_link_read(struct wsc_link *link, bool on);
 /* Send what waits. WSC_OK: all of it. WSC_NEED_SPACE: the socket takes no more now;
  * WSC_IO_WRITABLE comes when it does. WSC_ERR_IO: errno says why; WSC_IO_ERROR does not
  * come for it. What was sent has been consumed. */

@@ -35,6 +35,7 @@ struct wsc_outgoing_segment;
 struct wsc_outgoing {
     struct wsc_buffer bytes; /* of all copied frames that wait */
     size_t size;             /* bytes waiting in all */
+    uint64_t consumed;       /* bytes sent so far */
 
     /* Private. With no references waiting, there are no segments either. */
     struct wsc_outgoing_segment *segments;

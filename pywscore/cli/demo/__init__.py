@@ -8,6 +8,7 @@ from typing import Any
 
 import pywscore
 from pywscore.cli.common import (
+    CommandError,
     add_server_options,
     listen,
     own_address,
@@ -31,6 +32,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.workers > 1:
+        raise CommandError("the chat's rooms live in one process: leave out --workers")
     asyncio.run(serve_demo(options))
     return 0
 
@@ -50,7 +53,7 @@ async def serve_demo(options: argparse.Namespace) -> None:
         subprotocols=[SUBPROTOCOL],
         # Clients with subprotocols we lack, and those without, get plain lines.
         select_subprotocol=select_subprotocol,
-        process_request=Pages(origins).process_request,
+        process_request=Pages(origins, metrics=options.metrics).process_request,
         max_size=MAX_MESSAGE_BYTES,
         ping_interval=10,
         ping_timeout=10,

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from importlib.resources import files
 
 import pywscore
+from pywscore.cli.common import is_scrape
 
 # Path → file in static/, type.
 FILES = {
@@ -22,7 +23,8 @@ PLAIN = "text/plain; charset=utf-8"
 class Pages:
     """Static responses, built once; `origins` are those the page may connect to."""
 
-    def __init__(self, origins: Sequence[str]) -> None:
+    def __init__(self, origins: Sequence[str], *, metrics: bool = False) -> None:
+        self._metrics = metrics
         # Older browsers do not count sockets as 'self'; CSP has no IPv6 addresses.
         sockets = " ".join(
             origin.replace("http", "ws", 1) for origin in origins if "[" not in origin
@@ -40,9 +42,11 @@ class Pages:
         self._bodies["/healthz"] = (PLAIN, b"ok\n")
 
     def process_request(
-        self, ws: pywscore.Connection, request: pywscore.Request
+        self, ws: pywscore.ServerConnection, request: pywscore.Request
     ) -> pywscore.Response | None:
         """None for the chat's own path, which goes on to the handshake."""
+        if self._metrics and is_scrape(request):
+            return pywscore.metrics_response(ws.server.stats())
         path, _, _ = request.path.partition("?")
         if path == "/ws" or (path.startswith("/ws/") and path.count("/") == 2):
             return None

@@ -236,3 +236,73 @@ async def test_ending_the_connection_where_send_had_waited(
                 peer.send_close()
                 async with asyncio.timeout(3):
                     await peer.reader.read()
+
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.mark.threat("HSK-7", "HSK-8", "SLW-5")
+async def test_what_follows_an_unanswered_request_waits(
+    serve: Any, raw_client: Any
+) -> None:
+    answered = asyncio.Event()
+    received: list[Any] = []
+
+    async def process_request(ws: Any, request: Any) -> None:
+        await answered.wait()
+
+    async def handler(ws: Any) -> None:
+        received.extend([await ws.recv() for _ in range(2)])
+        await ws.wait_closed()
+
+    async with serve(
+        handler,
+        "127.0.0.1",
+        0,
+        process_request=process_request,
+        compression=None,
+        close_timeout=0.2,
+    ) as server:
+        async with raw_client(server, path=None) as peer:
+            block = bytes(1 << 16)
+            peer.writer.write(REQUEST)
+            peer.send(2, b"first")
+
+            async def flood() -> None:
+                for _ in range(512):
+                    peer.send(2, block)
+                    await peer.writer.drain()
+
+            flooding = asyncio.create_task(flood())
+            await asyncio.sleep(0.3)
+            assert not flooding.done()  # TCP pushes back
+            answered.set()
+            await asyncio.sleep(0.3)
+            assert received == [b"first", block]
+            flooding.cancel()
+            peer.writer.transport.abort()
+
+
+@pytest.mark.threat("HSK-7")
+async def test_control_frames_behind_the_request_need_no_recv(
+    serve: Any, raw_client: Any
+) -> None:
+    async def process_request(ws: Any, request: Any) -> None:
+        await asyncio.sleep(0.05)
+
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+
+    async with serve(
+        handler, "127.0.0.1", 0, process_request=process_request, compression=None
+    ) as server:
+        async with raw_client(server, path=None) as peer:
+            peer.writer.write(REQUEST)
+            peer.send(9, b"behind")
+            await peer.head()
+            assert await peer.receive() == (10, b"behind")
+            peer.send(9, b"later")
+            assert await peer.receive() == (10, b"later")

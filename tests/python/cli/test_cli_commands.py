@@ -398,3 +398,65 @@ def test_connect_on_a_terminal() -> None:
                 process.wait()
             os.close(ours)
             os.close(theirs)
+
+
+# Workers and metrics
+
+
+def get(address: str, path: str) -> tuple[int, str, str]:
+    client = http.client.HTTPConnection(address, timeout=PATIENCE)
+    client.request("GET", path)
+    response = client.getresponse()
+    body = response.read().decode()
+    client.close()
+    return response.status, response.getheader("Content-Type", ""), body
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="no SO_REUSEPORT")
+def test_echo_with_workers() -> None:
+    with server("echo", "--workers", "2") as address:
+        for _ in range(3):
+            result = run("connect", f"ws://{address}/", stdin="hello\n")
+            assert result.returncode == 0, result
+            assert "hello" in result.stdout
+        port = address.rpartition(":")[2]
+        result = run("echo", "--workers", "2", "--port", port)
+        assert_one_line(result, f"{address}: address already in use")
+        result = run("connect", f"ws://{address}/", "--origin", "https://evil.example")
+        assert_one_line(result, "HTTP 403")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("demo", "--workers", "2"), "rooms live in one process"),
+        (("echo", "--workers", "2", "--metrics"), "--metrics counts one process"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: tuple[str, ...], part: str) -> None:
+    assert_one_line(run(*arguments), part)
+
+
+@pytest.mark.parametrize("command", ["echo", "demo"])
+def test_metrics(command: str) -> None:
+    with server(command, "--metrics") as address:
+        url = f"ws://{address}/ws/Ann"
+        assert run("connect", url, stdin="hello\n").returncode == 0
+        status, content_type, body = get(address, "/metrics")
+        assert status == 200
+        assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+        samples = dict(
+            line.rsplit(" ", 1) for line in body.splitlines() if line[0] != "#"
+        )
+        assert samples["pywscore_messages_received_total"] == "1"
+        assert samples["pywscore_connections_accepted_total"] == "2"
+        assert samples['pywscore_connections{state="open"}'] == "0"
+        assert samples['pywscore_connections_closed_total{code="1000"}'] == "1"
+
+
+@pytest.mark.parametrize("command", ["echo", "demo"])
+def test_no_metrics_unless_asked_for(command: str) -> None:
+    with server(command) as address:
+        status, _, body = get(address, "/metrics")
+        assert status in {404, 426}
+        assert "pywscore_" not in body
