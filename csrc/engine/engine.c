@@ -286,8 +286,12 @@ bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out)
             engine->ready_next++;
             continue;
         }
-        /* An error ends the waiting for room too: writing shows what it is. */
-        if (ready->writable || (source->interest.write && !source->interest.read)) {
+        if (ready->readable && !source->interest.read) {
+            /* An error or the end: nobody reads, so writing has to show it. */
+            ready->readable = false;
+            ready->writable = source->interest.write;
+        }
+        if (ready->writable) {
             ready->writable = false;
             (void)watch(source, source->interest.read, false);
             out->type = WSC_IO_WRITABLE;
