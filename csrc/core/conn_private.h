@@ -39,17 +39,19 @@ void wsc_conn_open_eof(struct wsc_conn *conn);
 /* Stop reading for good: forget the input and what only receiving needs. */
 void wsc_conn_stop_reading(struct wsc_conn *conn);
 /* A sticky error of the peer (or memory): fail the connection with its close code. */
-enum wsc_status wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error,
-                                   const char *reason);
+enum wsc_status
+wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error, const char *reason);
 /* Both ends agreed on permessage-deflate. */
-enum wsc_status wsc_conn_use_deflate(struct wsc_conn *conn,
-                                     const struct wsc_deflate_params *params);
+enum wsc_status
+wsc_conn_use_deflate(struct wsc_conn *conn, const struct wsc_deflate_params *params);
 /* Queue a control frame. */
 enum wsc_status wsc_conn_queue_control(struct wsc_conn *conn, enum wsc_opcode opcode,
                                        const uint8_t *data, size_t len);
 /* Queue our close frame, once. */
-enum wsc_status wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close);
+enum wsc_status
+wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close);
 /* Answer a ping: at once while little output waits, else remember the newest only. */
-enum wsc_status wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
+enum wsc_status
+wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
 
 #endif

@@ -46,9 +46,9 @@ static enum wsc_status queue_frame(struct wsc_conn *conn, enum wsc_opcode opcode
         return status;
     }
     (void)wsc_frame_header_encode(&header, out);
-    /* Without a mask the key is zero. Not memcpy even then: on some processors it is several
-     * times slower when the two places are a few bytes apart modulo 4 KiB, as two
-     * allocations of the same size are. */
+    /* Without a mask the key is zero. Not memcpy even then: on some processors it is
+     * several times slower when the two places are a few bytes apart modulo 4 KiB, as
+     * two allocations of the same size are. */
     wsc_mask_copy(out + header_size, data, len, header.masking_key, 0);
     wsc_outgoing_commit(&conn->outgoing, header_size + len);
     return WSC_OK;

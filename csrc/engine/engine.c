@@ -376,7 +376,8 @@ void wsc_link_abort(struct wsc_link *link)
 enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
 {
     link->reading = on;
-    return watch(&link->source, on, link->source.interest.write) < 0 ? WSC_ERR_IO : WSC_OK;
+    return watch(&link->source, on, link->source.interest.write) < 0 ? WSC_ERR_IO
+                                                                     : WSC_OK;
 }
 
 void wsc_link_end(struct wsc_link *link)

@@ -40,8 +40,8 @@ bool test_check_int(long long got, long long want, const char *file, int line,
     return true;
 }
 
-bool test_check_bytes(const void *got, size_t got_len, const void *want, size_t want_len,
-                      const char *file, int line, const char *what)
+bool test_check_bytes(const void *got, size_t got_len, const void *want,
+                      size_t want_len, const char *file, int line, const char *what)
 {
     if (got_len == want_len && (got_len == 0 || memcmp(got, want, got_len) == 0)) {
         return true;
@@ -105,8 +105,9 @@ size_t test_random_below(size_t bound)
 static bool refuses(struct test_allocator *self)
 {
     self->requests++;
-    return self->fail_at != 0 && (self->requests == self->fail_at ||
-                                  (self->fail_forever && self->requests > self->fail_at));
+    return self->fail_at != 0 &&
+           (self->requests == self->fail_at ||
+            (self->fail_forever && self->requests > self->fail_at));
 }
 
 static void *counting_realloc(void *ctx, void *ptr, size_t size)
@@ -180,7 +181,8 @@ void test_every_allocation(bool (*scenario)(const struct wsc_allocator *allocato
             bool completed = scenario(&allocator.base);
             bool reached = allocator.requests >= n;
             if (!CHECK(allocator.live_blocks == 0)) {
-                printf("  leak when allocation %zu fails%s\n", n, forever ? " for good" : "");
+                printf("  leak when allocation %zu fails%s\n", n,
+                       forever ? " for good" : "");
                 return;
             }
             if (!reached) {

@@ -30,13 +30,14 @@ void wsc_buffer_init(struct wsc_buffer *buffer, const struct wsc_allocator *allo
 void wsc_buffer_fini(struct wsc_buffer *buffer);
 /* Make room for `extra` more bytes after `len`, growing by 1.5 x but never past `max`.
  * WSC_ERR_TOO_BIG or WSC_ERR_NO_MEMORY leave the buffer as it was. */
-WSC_NODISCARD enum wsc_status wsc_buffer_reserve(struct wsc_buffer *buffer, size_t extra);
+WSC_NODISCARD enum wsc_status
+wsc_buffer_reserve(struct wsc_buffer *buffer, size_t extra);
 /* Copy `len` bytes to the end; the same errors as wsc_buffer_reserve. */
-WSC_NODISCARD enum wsc_status wsc_buffer_append(struct wsc_buffer *buffer,
-                                                const void *data, size_t len);
+WSC_NODISCARD enum wsc_status
+wsc_buffer_append(struct wsc_buffer *buffer, const void *data, size_t len);
 /* wsc_buffer_append of a NUL-terminated string, without the NUL. */
-WSC_NODISCARD enum wsc_status wsc_buffer_append_str(struct wsc_buffer *buffer,
-                                                    const char *text);
+WSC_NODISCARD enum wsc_status
+wsc_buffer_append_str(struct wsc_buffer *buffer, const char *text);
 /* Drop the first `n` bytes (n <= len), moving the rest down. */
 void wsc_buffer_consume(struct wsc_buffer *buffer, size_t n);
 /* len = 0; keeps the memory unless the capacity is above `keep_cap`. */

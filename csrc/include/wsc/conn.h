@@ -115,8 +115,8 @@ void wsc_conn_fini(struct wsc_conn *conn);
  * WSC_ERR_INVALID_STATE: the last input is not used up yet. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t len);
-/* The peer ended its side of the TCP connection, or it broke: state CLOSED. Input that is
- * left is dropped: take its events first. Frees what only receiving needs. */
+/* The peer ended its side of the TCP connection, or it broke: state CLOSED. Input that
+ * is left is dropped: take its events first. Frees what only receiving needs. */
 void wsc_conn_feed_eof(struct wsc_conn *conn);
 /* WSC_OK with *out_event; WSC_NEED_DATA: feed, or (server) answer the request first;
  * negative: the connection's sticky error. */
@@ -156,7 +156,8 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
  * wsc_conn_accept_headers agreed (call it before, with its headers among `headers`, or
  * without the extensions header for none); any other status ends it.
  * WSC_ERR_INVALID_STATE: no request waits for an answer. WSC_ERR_HANDSHAKE: 101 to a
- * request that cannot be accepted. WSC_ERR_INVALID_ARGUMENT: not writable (see wsc_handshake_write_response); nothing is queued then. */
+ * request that cannot be accepted. WSC_ERR_INVALID_ARGUMENT: not writable (see
+ * wsc_handshake_write_response); nothing is queued then. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_respond(struct wsc_conn *conn, uint16_t status, struct wsc_str reason,
                  const struct wsc_handshake_header *headers, size_t count,

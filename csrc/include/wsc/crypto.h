@@ -19,7 +19,7 @@ WSC_NODISCARD enum wsc_status wsc_crypto_check_openssl(void);
 /* For example "OpenSSL 3.0.19 27 Jan 2026". Static storage. */
 const char *wsc_crypto_openssl_version(void);
 
-#define WSC_KEY_SIZE 24    /* base64 of 16 bytes */
+#define WSC_KEY_SIZE    24 /* base64 of 16 bytes */
 #define WSC_ACCEPT_SIZE 28 /* base64 of a SHA-1 digest */
 
 /* The bytes that base64 (RFC 4648 §4, padded) needs for `len` bytes. */
@@ -31,8 +31,8 @@ bool wsc_key_is_valid(const char *text, size_t len);
 
 /* Sec-WebSocket-Accept for a Sec-WebSocket-Key of WSC_KEY_SIZE characters; no NULs.
  * WSC_ERR_INVALID_STATE: OpenSSL gives no SHA-1 (switched off by its configuration). */
-WSC_NODISCARD enum wsc_status wsc_accept_key(const char key[WSC_KEY_SIZE],
-                                             char out_accept[WSC_ACCEPT_SIZE]);
+WSC_NODISCARD enum wsc_status
+wsc_accept_key(const char key[WSC_KEY_SIZE], char out_accept[WSC_ACCEPT_SIZE]);
 
 /* Fill with bytes from the secure generator. WSC_ERR_RANDOM: none to be had; then
  * nothing may be sent that needed them. Thread-safe; after fork() parent and child draw
@@ -49,8 +49,8 @@ struct wsc_key_pool {
 
 void wsc_key_pool_init(struct wsc_key_pool *pool);
 /* A fresh masking key; used bytes are wiped. WSC_ERR_RANDOM as wsc_random_fill. */
-WSC_NODISCARD enum wsc_status wsc_key_pool_next(struct wsc_key_pool *pool,
-                                                uint8_t out_masking_key[4]);
+WSC_NODISCARD enum wsc_status
+wsc_key_pool_next(struct wsc_key_pool *pool, uint8_t out_masking_key[4]);
 
 #ifdef __cplusplus
 }

@@ -31,9 +31,9 @@ const char *wsc_deflate_zlib_version(void);
 
 /* Idle zlib contexts for reuse, keyed by their parameters; holds at most `max_idle`. */
 struct wsc_deflate_pool;
-WSC_NODISCARD enum wsc_status wsc_deflate_pool_new(const struct wsc_allocator *allocator,
-                                                   size_t max_idle,
-                                                   struct wsc_deflate_pool **out_pool);
+WSC_NODISCARD enum wsc_status
+wsc_deflate_pool_new(const struct wsc_allocator *allocator, size_t max_idle,
+                     struct wsc_deflate_pool **out_pool);
 /* Outlives every wsc_deflate that uses it. `pool` may be NULL. */
 void wsc_deflate_pool_free(struct wsc_deflate_pool *pool);
 
@@ -43,7 +43,8 @@ struct wsc_deflate;
 WSC_NODISCARD enum wsc_status
 wsc_deflate_new(const struct wsc_allocator *allocator, struct wsc_deflate_pool *pool,
                 enum wsc_role role, const struct wsc_deflate_settings *settings,
-                const struct wsc_deflate_params *params, struct wsc_deflate **out_deflate);
+                const struct wsc_deflate_params *params,
+                struct wsc_deflate **out_deflate);
 /* Gives contexts back to the pool or frees them. `deflate` may be NULL. */
 void wsc_deflate_free(struct wsc_deflate *deflate);
 

@@ -37,18 +37,18 @@ enum wsc_handshake_error {
                                    (400); client: not offered, or more than one */
     WSC_HANDSHAKE_EXTENSIONS,   /* grammar (400); client: see the extension error */
     WSC_HANDSHAKE_STATUS,       /* client: the status is not 101 */
-    WSC_HANDSHAKE_ACCEPT,       /* client: Sec-WebSocket-Accept absent, twice or wrong */
+    WSC_HANDSHAKE_ACCEPT, /* client: Sec-WebSocket-Accept absent, twice or wrong */
 };
 
 struct wsc_handshake_failure {
     enum wsc_handshake_error error;
-    uint16_t status;     /* what a server answers: 400, 405, 414, 426, 431, 505; 0 from
-                            wsc_handshake_check_response */
-    const char *header;  /* name of the header at fault, static; NULL if none */
+    uint16_t status;      /* what a server answers: 400, 405, 414, 426, 431, 505; 0 from
+                             wsc_handshake_check_response */
+    const char *header;   /* name of the header at fault, static; NULL if none */
     struct wsc_str value; /* its value, or the part of it at fault: into the head, or
                              into the `scratch` given; data NULL when absent */
-    bool duplicate;      /* the header came more than once */
-    const char *reason;  /* one English sentence, static, for the refusal's body */
+    bool duplicate;       /* the header came more than once */
+    const char *reason;   /* one English sentence, static, for the refusal's body */
 };
 
 /* A correct request. Everything points into the head. */
@@ -76,17 +76,18 @@ void wsc_handshake_head_failure(const struct wsc_http_head *head,
  * Sec-WebSocket-Protocol lines. Start with *position 0. WSC_OK with the next one,
  * WSC_NEED_DATA at the end; WSC_ERR_HANDSHAKE on a bad grammar, which a checked request
  * does not have. */
-WSC_NODISCARD enum wsc_status wsc_handshake_protocol_next(const struct wsc_http_head *head,
-                                                          size_t *position,
-                                                          struct wsc_str *out_protocol);
-/* Is the request's Origin on the list? Exact match; an entry with data NULL stands for a
- * request without Origin (RFC 6455 §10.2). */
+WSC_NODISCARD enum wsc_status
+wsc_handshake_protocol_next(const struct wsc_http_head *head, size_t *position,
+                            struct wsc_str *out_protocol);
+/* Is the request's Origin on the list? Exact match; an entry with data NULL stands for
+ * a request without Origin (RFC 6455 §10.2). */
 bool wsc_handshake_origin_is_allowed(const struct wsc_handshake_request *request,
                                      const struct wsc_str *origins, size_t count);
-/* All values of the header of that name, joined by ", ", appended to `out`; on an error of
- * the buffer, nothing. */
+/* All values of the header of that name, joined by ", ", appended to `out`; on an error
+ * of the buffer, nothing. */
 WSC_NODISCARD enum wsc_status wsc_handshake_join(const struct wsc_http_head *head,
-                                                 const char *name, struct wsc_buffer *out);
+                                                 const char *name,
+                                                 struct wsc_buffer *out);
 
 /* A header to be written; both parts are checked (token; field value). */
 struct wsc_handshake_header {
@@ -99,7 +100,8 @@ struct wsc_handshake_header {
  * WSC_ERR_INVALID_ARGUMENT when anything is not writable as it stands (CR, LF, NUL, a
  * name that is no token, a status outside 100-599): nothing is appended then. */
 WSC_NODISCARD enum wsc_status
-wsc_handshake_write_response(struct wsc_buffer *out, uint16_t status, struct wsc_str reason,
+wsc_handshake_write_response(struct wsc_buffer *out, uint16_t status,
+                             struct wsc_str reason,
                              const struct wsc_handshake_header *headers, size_t count,
                              const uint8_t *body, size_t body_len);
 /* Append a request: "GET target HTTP/1.1", the headers, the empty line. The same

@@ -54,8 +54,8 @@ struct wsc_http_header {
 };
 
 struct wsc_http_head {
-    /* The head's results: valid after wsc_http_head_feed returned WSC_OK, borrowed until
-     * fini. */
+    /* The head's results: valid after wsc_http_head_feed returned WSC_OK, borrowed
+     * until fini. */
     enum wsc_http_kind kind;
     struct wsc_str method; /* request */
     struct wsc_str target; /* request: as sent, visible ASCII only */
@@ -73,8 +73,8 @@ struct wsc_http_head {
     size_t line_len;       /* of the line being read, without CR LF */
     size_t lines;          /* header lines begun */
     uint8_t step;
-    uint8_t matched;     /* bytes of a fixed text, or digits, read in this step */
-    bool out_of_memory;  /* sticky */
+    uint8_t matched;    /* bytes of a fixed text, or digits, read in this step */
+    bool out_of_memory; /* sticky */
 };
 
 /* `limits` is copied; `allocator` borrowed for the head's life. Allocates nothing. */
@@ -93,9 +93,9 @@ WSC_NODISCARD enum wsc_status wsc_http_head_feed(struct wsc_http_head *head,
 
 /* The first header of this name after `previous` (NULL: from the start), or NULL.
  * ASCII case is ignored. */
-const struct wsc_http_header *wsc_http_head_find(const struct wsc_http_head *head,
-                                                 const char *name,
-                                                 const struct wsc_http_header *previous);
+const struct wsc_http_header *
+wsc_http_head_find(const struct wsc_http_head *head, const char *name,
+                   const struct wsc_http_header *previous);
 
 /* Walk a comma-separated list (RFC 9110 §5.6.1): start with *position 0. False at the
  * end. White space around an element is removed, empty elements are passed over. Commas
@@ -104,13 +104,13 @@ bool wsc_http_list_next(struct wsc_str list, size_t *position,
                         struct wsc_str *out_element);
 /* The same for a list of tokens: WSC_OK with the next token; WSC_NEED_DATA at the end;
  * WSC_ERR_HANDSHAKE when an element is not a token. */
-WSC_NODISCARD enum wsc_status wsc_http_token_next(struct wsc_str list, size_t *position,
-                                                  struct wsc_str *out_token);
+WSC_NODISCARD enum wsc_status
+wsc_http_token_next(struct wsc_str list, size_t *position, struct wsc_str *out_token);
 
 /* Character classes, for those who write heads. */
 bool wsc_http_is_token(struct wsc_str text);       /* RFC 9110 §5.6.2, not empty */
-bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab; no space
-                                                      or tab at either end; may be
+bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab; no
+                                                      space or tab at either end; may be
                                                       empty */
 bool wsc_http_is_target(struct wsc_str text); /* visible ASCII without '#', not empty */
 bool wsc_str_equal_nocase(struct wsc_str a, const char *b);

@@ -28,9 +28,9 @@ enum wsc_status {
     WSC_ERR_PROTOCOL = -5,         /* RFC 6455 or 7692 violated by the peer (1002) */
     WSC_ERR_UTF8 = -6,             /* text that is not UTF-8 (1007) */
     WSC_ERR_POLICY = -7,           /* a policy limit was passed (1008) */
-    WSC_ERR_RANDOM = -8,           /* the operating system gave no random bytes (1011) */
-    WSC_ERR_IO = -10,              /* the operating system refused; errno says why */
-    WSC_ERR_HANDSHAKE = -9,        /* opening handshake refused; see wsc/handshake.h */
+    WSC_ERR_RANDOM = -8,    /* the operating system gave no random bytes (1011) */
+    WSC_ERR_IO = -10,       /* the operating system refused; errno says why */
+    WSC_ERR_HANDSHAKE = -9, /* opening handshake refused; see wsc/handshake.h */
 };
 
 /* The enumerator's name, for example "WSC_ERR_UTF8". Static storage; never NULL. */

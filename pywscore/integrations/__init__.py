@@ -1,0 +1,1 @@
+"""Drop-ins for other frameworks; each needs its own package installed."""

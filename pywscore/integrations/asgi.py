@@ -1,0 +1,400 @@
+"""A WebSocket connection as ASGI applications see it (version 2.5 of its messages).
+
+What is particular to a server is left to a subclass; uvicorn.py has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+from .. import _core
+from ..asyncio.connection import Connection
+from ..asyncio.deadlines import NEVER
+from ..asyncio.handshake import check_request, refusal
+from ..asyncio.log import printable
+from ..enums import CloseCode, State
+from ..exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
+from ..http import Headers, Request, Response, plain_response
+
+Event = dict[str, Any]
+
+# Messages that a task may send before the loop gets its turn.
+_TURN = 128
+
+
+class ASGIConnection(Connection):
+    """A connection that calls an ASGI application for its request.
+
+    A subclass sets the attributes without a value when it is made.
+    """
+
+    protocol: _core.ServerProtocol
+
+    app: Callable[..., Awaitable[Any]]
+    app_state: Event
+    asgi_version: str
+    root_path: str
+    server: tuple[str, int | None] | None = None
+    client: tuple[str, int] | None = None
+    scheme: str = "ws"
+    tasks: set[asyncio.Task[None]]
+    app_logger: logging.Logger
+    """What the application does wrong, and how requests are answered, goes here."""
+    disconnect_error: type[OSError] = OSError
+    """Raised by ``send()`` when the client is gone."""
+
+    initial_response: tuple[int, Headers] | None = None
+    """Status and headers of a denial response that the application began."""
+    scope: Event
+
+    _accepted: bool = False
+    _app_closed: bool = False  # the application sent websocket.close, or denied
+    _connect_given: bool = False
+    _turn: int = _TURN
+    _shut_down: bool = False  # the server closed with 1012
+    _disconnected: Event | None = None
+    _receivers: deque[asyncio.Future[None]] | None = None
+    _denial_body: bytearray | None = None  # until its length is known
+    _denial_left: int | None = None  # of the Content-Length, once the head is sent
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """What all responses begin with."""
+        return []
+
+    @property
+    def handshake_complete(self) -> bool:
+        """Whether the request has been answered."""
+        return self.state is not State.CONNECTING
+
+    @property
+    def close_sent(self) -> bool:
+        """Whether a close frame or a refusal has been sent."""
+        return self._app_closed or self.protocol.close_sent is not None
+
+    def _log_answer(self, what: str) -> None:
+        """Log how the request is answered."""
+
+    def _on_request(self, request: Request) -> None:
+        self.request = request
+        self._deadlines.opening(NEVER)  # from here on it is the application's time
+        try:
+            # Raises what is wrong with the request, which nothing has asked for yet.
+            self.protocol.build_response()
+        except InvalidHandshake:
+            self._refuse(request)
+            return
+        self.scope = self._make_scope(request)
+        task = self.loop.create_task(self._run_asgi())
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _refuse(self, request: Request) -> None:
+        self._app_closed = True
+        try:
+            check_request(self.protocol, request)
+        except InvalidHandshake as exc:
+            self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
+            self._answer(refusal(exc))
+
+    def _on_closing(self) -> None:
+        if self._denial_left is not None:
+            return  # the rest of the body is to come
+        super()._on_closing()
+        self._end_receiving()
+
+    # The application
+
+    def _make_scope(self, request: Request) -> Event:
+        path, _, query = request.path.partition("?")
+        raw_path = path.encode("latin-1", "surrogateescape")
+        return {
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.5"},
+            "http_version": "1.1",
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(path),
+            "raw_path": self.root_path.encode() + raw_path,
+            "query_string": query.encode("latin-1", "surrogateescape"),
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1", "surrogateescape"))
+                for name, value in request.headers.raw_items()
+            ],
+            "subprotocols": self.protocol.offered_subprotocols,
+            "state": self.app_state.copy(),
+            "extensions": {"websocket.http.response": {}},
+        }
+
+    async def _run_asgi(self) -> None:
+        code = CloseCode.NORMAL_CLOSURE
+        try:
+            result = await self.app(self.scope, self.asgi_receive, self.asgi_send)
+        except self.disconnect_error:
+            pass
+        except BaseException:
+            code = CloseCode.INTERNAL_ERROR
+            self.app_logger.exception("Exception in ASGI application\n")
+        else:
+            if self.state is State.CONNECTING:
+                self.app_logger.error(
+                    "ASGI callable returned without completing handshake."
+                )
+            elif result is not None:
+                self.app_logger.error(
+                    "ASGI callable should return None, but returned '%s'.", result
+                )
+        if self.state is State.OPEN:
+            self._start_close(code)
+        elif self.state is State.CONNECTING:
+            self._send_500()
+        elif self._denial_left is not None:
+            self._abort("the application ended within a response")
+
+    async def asgi_receive(self) -> Event:
+        """ASGI's ``receive()``."""
+        if not self._connect_given:
+            self._connect_given = True
+            return {"type": "websocket.connect"}
+        try:
+            message = await self.recv()
+        except ConcurrencyError:
+            await self._wait_to_receive()
+            return await self.asgi_receive()
+        except ConnectionClosed:
+            if self._disconnected is None:
+                self._disconnected = self._make_disconnect()
+            return self._disconnected.copy()
+        finally:
+            if self._receivers:
+                self._let_next_receive()
+        if type(message) is str:
+            return {"type": "websocket.receive", "text": message}
+        return {"type": "websocket.receive", "bytes": message}
+
+    async def _wait_to_receive(self) -> None:
+        # Tasks that receive at the same time get a message each, in turn.
+        if self._receivers is None:
+            self._receivers = deque()
+        turn = self.loop.create_future()
+        self._receivers.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._receivers:
+                self._receivers.remove(turn)
+            elif self._receivers:
+                self._let_next_receive()
+            raise
+
+    def _let_next_receive(self) -> None:
+        while self._receivers:
+            turn = self._receivers.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _make_disconnect(self) -> Event:
+        # The side that closed first says why. Without a close frame of the peer or the
+        # application there is no reason to give.
+        protocol = self.protocol
+        close = protocol.close_sent
+        if close is None or protocol.close_received_then_sent:
+            close = protocol.close_received
+        if close is None:
+            return {"type": "websocket.disconnect", "code": 1006}
+        code = int(close.code)
+        if self._shut_down and not protocol.close_received_then_sent:
+            return {"type": "websocket.disconnect", "code": code}
+        return {"type": "websocket.disconnect", "code": code, "reason": close.reason}
+
+    async def asgi_send(self, message: Event) -> None:
+        """ASGI's ``send()``."""
+        kind = message["type"]
+        if kind == "websocket.send" and self._accepted and not self._app_closed:
+            data = message.get("bytes")
+            if data is None:
+                data = message.get("text")
+                if data is None:
+                    return
+            try:
+                if not self.send_nowait(data):
+                    await self.drain()
+                self._turn -= 1
+                if self._turn < 0:
+                    # Broken transports take all without a word until the loop runs.
+                    self._turn = _TURN
+                    await asyncio.sleep(0)
+            except ConnectionClosed:
+                raise self.disconnect_error() from None
+            return
+        if self._lost:
+            raise self.disconnect_error()
+        if self.initial_response is not None and not self._app_closed:
+            await self._send_denial_body(message)
+        elif self._app_closed:
+            raise RuntimeError(
+                f"Unexpected ASGI message '{kind}', after sending 'websocket.close'."
+            )
+        elif not self._accepted:
+            self._send_answer(message)
+        elif kind == "websocket.close":
+            code = message.get("code")
+            self._app_close(1000 if code is None else code, message.get("reason") or "")
+        else:
+            raise RuntimeError(
+                "Expected ASGI message 'websocket.send' or 'websocket.close', "
+                f"but got '{kind}'."
+            )
+
+    def _app_close(self, code: int, reason: str) -> None:
+        if self.state is State.OPEN:
+            self._start_close(code, reason)
+            self._app_closed = True
+
+    # The answer to the request
+
+    def _send_answer(self, message: Event) -> None:
+        kind = message["type"]
+        if kind not in (
+            "websocket.accept",
+            "websocket.close",
+            "websocket.http.response.start",
+        ):
+            raise RuntimeError(
+                "Expected ASGI message 'websocket.accept', 'websocket.close' or "
+                f"'websocket.http.response.start' but got '{kind}'."
+            )
+        if self.state is not State.CONNECTING:
+            raise self.disconnect_error()
+        if kind == "websocket.accept":
+            self._accept(message)
+        elif kind == "websocket.close":
+            self._log_answer("403")
+            self._app_closed = True
+            self._answer(plain_response(http.HTTPStatus.FORBIDDEN, ""))
+        else:
+            self._start_denial(message)
+
+    def _accept(self, message: Event) -> None:
+        self._log_answer("[accepted]")
+        subprotocol = message.get("subprotocol")
+        if subprotocol and subprotocol not in self.protocol.offered_subprotocols:
+            # RFC 6455 §4.1: the client would have to fail the connection.
+            self.app_logger.warning(
+                "The subprotocol '%s' is left out: the client didn't offer it.",
+                subprotocol,
+            )
+            subprotocol = None
+        self.protocol.accept(
+            subprotocol=subprotocol or None,
+            headers=_texts([*self.default_headers, *message.get("headers", ())]),
+        )
+        self._accepted = True
+        self.flush()
+        self._deadlines.opened()
+        self.app_logger.info("connection open")
+
+    def _answer(self, response: Response) -> None:
+        """Send a whole response that isn't the application's, and end."""
+        headers = Headers(_texts(self.default_headers))
+        for name, value in response.headers.raw_items():
+            if name.lower() != "date":
+                headers[name] = value
+        response.headers = headers
+        self._respond(response)
+
+    def _respond(self, response: Response) -> None:
+        self.response = response
+        self.protocol.respond(response)
+        self.flush()
+        self.app_logger.info(
+            "connection rejected (%d %s)", response.status_code, response.reason_phrase
+        )
+
+    def _send_500(self) -> None:
+        if self.state is State.CONNECTING:
+            self._app_closed = True
+            self._answer(plain_response(500, "Internal Server Error"))
+
+    def _start_denial(self, message: Event) -> None:
+        status = message["status"]
+        if not 200 <= status < 600:
+            raise RuntimeError(f"Invalid HTTP status code '{status}' in response.")
+        self._log_answer(str(status))
+        headers = Headers(_texts([*self.default_headers, *message.get("headers", ())]))
+        if "Connection" not in headers:
+            headers["Connection"] = "close"
+        self.initial_response = status, headers
+        lengths = headers.get_all("Content-Length")
+        if len(lengths) == 1 and lengths[0].isdecimal():
+            self._denial_left = int(lengths[0])
+            self._respond(Response(status, _phrase(status), headers))
+        else:
+            self._denial_body = bytearray()
+
+    async def _send_denial_body(self, message: Event) -> None:
+        if message["type"] != "websocket.http.response.body":
+            raise RuntimeError(
+                "Expected ASGI message 'websocket.http.response.body' but got "
+                f"'{message['type']}'."
+            )
+        body = message.get("body", b"")
+        done = not message.get("more_body", False)
+        if self._denial_left is not None:
+            await self._stream_denial(body, done)
+        elif self._denial_body is not None:
+            self._denial_body += body
+            if done:
+                self._finish_denial(bytes(self._denial_body))
+
+    async def _stream_denial(self, body: bytes, done: bool) -> None:
+        assert self._denial_left is not None
+        if len(body) > self._denial_left:
+            raise RuntimeError("Response content longer than Content-Length")
+        self._denial_left -= len(body)
+        if done and self._denial_left:
+            raise RuntimeError("Response content shorter than Content-Length")
+        try:
+            if body:
+                await self.drain()  # the head is out before
+                self.transport.write(body)
+                await self.drain()
+        except ConnectionClosed:
+            raise self.disconnect_error() from None
+        if done:
+            self._denial_left = None
+            self._app_closed = True
+            self._on_closing()
+
+    def _finish_denial(self, body: bytes) -> None:
+        assert self.initial_response is not None
+        status, headers = self.initial_response
+        if self.state is not State.CONNECTING:
+            raise self.disconnect_error()
+        if "Content-Type" not in headers:
+            headers["Content-Type"] = "text/plain; charset=utf-8"
+        headers["Content-Length"] = str(len(body))
+        self._app_closed = True
+        self._respond(Response(status, _phrase(status), headers, body))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [
+        (bytes(n).decode("latin-1"), bytes(v).decode("latin-1")) for n, v in headers
+    ]

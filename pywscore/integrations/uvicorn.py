@@ -1,0 +1,194 @@
+"""uvicorn's WebSocket connections on pywscore's core::
+
+    uvicorn --ws pywscore.integrations.uvicorn:WebSocketProtocol app:app
+
+FastAPI, Starlette and Django Channels applications run as they are. See
+docs/uvicorn.md for what differs from uvicorn's own classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import weakref
+from typing import Any, cast
+
+try:
+    from uvicorn.logging import TRACE_LOG_LEVEL
+    from uvicorn.protocols.utils import (
+        ClientDisconnected,
+        get_client_addr,
+        get_local_addr,
+        get_path_with_query_string,
+        get_remote_addr,
+        is_ssl,
+    )
+except ImportError as exc:  # pragma: no cover
+    raise ImportError(
+        "pywscore.integrations.uvicorn needs uvicorn: pip install 'pywscore[uvicorn]'"
+    ) from exc
+
+from .. import _core
+from ..asyncio.deadlines import NEVER
+from ..asyncio.log import LimitedLogger
+from ..asyncio.options import Options, water_marks
+from ..enums import CloseCode, State
+from ..extensions import SERVER_DEFAULT
+from .asgi import ASGIConnection, Event
+from .uvicorn_http import MAX_HEAD, bytes_after_head, complete, with_version
+
+__all__ = ["WebSocketProtocol"]
+
+logger = logging.getLogger("uvicorn.error")
+
+# How long a peer may take to answer the close frame when the server shuts down.
+_SHUTDOWN_TIMEOUT = 1.0
+# data_received() goes through the receive buffer in steps of at most this.
+_STEP = 65536
+
+_options: weakref.WeakKeyDictionary[Any, Options] = weakref.WeakKeyDictionary()
+
+
+def _options_of(config: Any) -> Options:
+    """What the connections of one uvicorn configuration have in common."""
+    if config not in _options:
+        interval = config.ws_ping_interval
+        _options[config] = Options(
+            ping_interval=interval if interval is not None and interval > 0 else None,
+            ping_timeout=config.ws_ping_timeout,
+            max_queue=water_marks("ws_max_queue", max(config.ws_max_queue, 1)),
+            log=LimitedLogger(logger),
+        )
+    return _options[config]
+
+
+class WebSocketProtocol(ASGIConnection):
+    """A WebSocket connection that uvicorn's HTTP protocols hand over to.
+
+    Arguments and attributes are those of uvicorn's own classes, as far as uvicorn or
+    its users touch them.
+    """
+
+    app_logger = logger
+    disconnect_error = ClientDisconnected
+
+    ping_sent_at: float = 0.0
+    """When the last keepalive ping was sent, on the loop's clock; 0.0 before."""
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: Event,
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        protocol = _core.ServerProtocol(
+            max_size=config.ws_max_size,
+            compression=SERVER_DEFAULT if config.ws_per_message_deflate else None,
+            max_head=MAX_HEAD,
+            any_request=True,
+        )
+        super().__init__(protocol, options=_options_of(config))
+        self.config = config
+        self.app = config.loaded_app
+        self.app_state = app_state
+        self.server_state = server_state
+        self.root_path = config.root_path
+        self.asgi_version = config.asgi_version
+        self.connections = server_state.connections
+        self.tasks = server_state.tasks
+
+    # What uvicorn's tests, and tools that know its classes, look at
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The Date and Server headers, and those of the configuration."""
+        return cast(list[tuple[bytes, bytes]], self.server_state.default_headers)
+
+    @property
+    def close_timeout(self) -> float:
+        """Seconds to wait for the peer's part of the closing handshake."""
+        return self.options.close_timeout or 0.0
+
+    @close_timeout.setter
+    def close_timeout(self, seconds: float) -> None:
+        self.options = dataclasses.replace(self.options, close_timeout=seconds)
+
+    @property
+    def ping_timer(self) -> asyncio.TimerHandle | None:
+        """The timer, if keepalive pings are to be sent or answered."""
+        clocks = self._deadlines
+        pinging = clocks._ping_at is not NEVER or clocks._pong_at is not NEVER
+        return clocks._handle if pinging else None
+
+    @property
+    def close_timer(self) -> asyncio.TimerHandle | None:
+        """The timer, if the peer's close frame is awaited."""
+        if self._lost or self._ended:
+            return None
+        return self._deadlines._handle if self.protocol.close_sent is not None else None
+
+    # What uvicorn calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = complete(transport)
+        self.connections.add(self)
+        self.server = get_local_addr(transport)
+        self.client = get_remote_addr(transport)
+        self.scheme = "wss" if is_ssl(transport) else "ws"
+        self._trace("WebSocket connection made")
+        super().connection_made(transport)
+        if self.options.open_timeout is not None:
+            self._deadlines.opening(self.loop.time() + self.options.open_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """What the HTTP protocol puts together from the request; later, any bytes.
+
+        Frames that came behind the request in one packet aren't in ``data``: they are
+        fetched from the HTTP protocol.
+        """
+        if self.request is None and hasattr(self.transport, "get_protocol"):
+            carrier = self.transport.get_protocol()
+            data = with_version(data, carrier) + bytes_after_head(carrier)
+        for start in range(0, len(data), _STEP):
+            part = data[start : start + _STEP]
+            self.get_buffer(-1)[: len(part)] = part
+            self.buffer_updated(len(part))
+
+    def shutdown(self) -> None:
+        """Close with 1012; 500 if the request hasn't been answered yet."""
+        if self._lost:
+            return
+        if self.state is State.OPEN:
+            self._shut_down = True
+            self._deadlines.closing(_SHUTDOWN_TIMEOUT)
+            self._start_close(CloseCode.SERVICE_RESTART)
+            self._end()
+        else:
+            self._send_500()
+            self._ended = True
+            self.transport.close()
+
+    # What the core calls
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        super()._on_lost(exc)
+        self.connections.discard(self)
+        self._trace("WebSocket connection lost")
+
+    def _send_keepalive_ping(self) -> None:
+        self.ping_sent_at = self.loop.time()
+        super()._send_keepalive_ping()
+
+    def _trace(self, what: str) -> None:
+        if logger.isEnabledFor(TRACE_LOG_LEVEL):
+            prefix = "{}:{} - ".format(*self.client) if self.client else ""
+            logger.log(TRACE_LOG_LEVEL, "%s%s", prefix, what)
+
+    def _log_answer(self, what: str) -> None:
+        client = get_client_addr(cast(Any, self.scope))
+        path = get_path_with_query_string(cast(Any, self.scope))
+        logger.info('%s - "WebSocket %s" %s', client, path, what)
