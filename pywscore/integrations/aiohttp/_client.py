@@ -1,0 +1,329 @@
+"""``ws_connect()``: a WebSocket client over an aiohttp session."""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Generator, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import (
+    ClientResponse,
+    ClientSession,
+    ServerTimeoutError,
+    WSCloseCode,
+    WSMessage,
+    WSServerHandshakeError,
+    hdrs,
+)
+from multidict import CIMultiDict
+
+from ... import _core
+from ...enums import State
+from ...extensions import PerMessageDeflate
+from ...http import Response
+from ._connection import (
+    CLOSING_TRANSPORT,
+    ControlConnection,
+    NotingConnection,
+    UpgradedConnection,
+    options_for,
+    take_over,
+)
+from ._heartbeat import signs_by_kernel
+from ._messages import CLOSED_MESSAGE, Messages
+from ._private import ClientConnectionResetError, ClientWSTimeout, client_protocol
+
+__all__ = ["ClientWebSocketResponse", "ws_connect"]
+
+_WRITER_LIMIT = 65536
+
+
+class _Tail:
+    """The parser and payload that aiohttp's client protocol has after the upgrade."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.received += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        pass
+
+    def set_exception(self, exc: Any, cause: Any = None) -> None:
+        pass
+
+    def is_eof(self) -> bool:
+        return False
+
+
+class ClientWebSocketResponse(Messages):
+    """A client's connection, with the interface of aiohttp's class of this name."""
+
+    def __init__(
+        self,
+        connection: UpgradedConnection,
+        response: ClientResponse,
+        *,
+        timeout: ClientWSTimeout,
+        autoclose: bool,
+        autoping: bool,
+        heartbeat: float | None,
+        decode_text: bool,
+    ) -> None:
+        self._connection = connection
+        self._response = response
+        self._receive_timeout = timeout.ws_receive
+        self._autoclose = autoclose
+        self._autoping = autoping
+        self._decode_text = decode_text
+        self._heartbeat = heartbeat
+        self._set_plain(connection, ClientWebSocketResponse.receive)
+
+    __class_getitem__: Any = classmethod(types.GenericAlias)
+
+    @property
+    def protocol(self) -> str | None:
+        """The subprotocol that the server chose."""
+        return self._open_connection().subprotocol
+
+    @property
+    def compress(self) -> int:
+        """The window bits of what is sent, 0 without compression."""
+        agreed = self._open_connection().protocol.compression
+        return 0 if agreed is None else agreed.client_max_window_bits or 15
+
+    @property
+    def client_notakeover(self) -> bool:
+        """Is the window forgotten after each message that is sent?"""
+        agreed = self._open_connection().protocol.compression
+        return agreed is not None and agreed.client_no_context_takeover
+
+    async def receive(self, timeout: float | None = None) -> WSMessage:
+        """Wait for a message; see WebSocketResponse.receive()."""
+        try:
+            return await super().receive(timeout)
+        except TimeoutError:
+            self._close_code = WSCloseCode.ABNORMAL_CLOSURE
+            raise
+
+    async def _receive_after_end(self) -> WSMessage:
+        if not self._closed:
+            await self.close()
+        return CLOSED_MESSAGE
+
+    async def _close_after_peer(self) -> None:
+        await self.close()
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes | str = b""
+    ) -> bool:
+        """Close the connection; see WebSocketResponse.close().
+
+        Returns:
+            False if it was closed before.
+        """
+        connection = self._open_connection()
+        if self._closed:
+            return False
+        self._closed = True
+        connection.stop_heartbeat()
+        try:
+            if self._closing:
+                return True
+            if connection.state is State.CLOSED and not self._waiting:
+                self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
+                return True
+            connection.start_closing(code, message)
+            if self._waiting:
+                self._close_wait = connection.loop.create_future()
+                connection.release()
+                await self._close_wait
+                if self._close_code is None:
+                    self._close_code = WSCloseCode.OK
+                return True
+            await self._closing_handshake(connection)
+            return True
+        finally:
+            self._response.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _start_heartbeat(self) -> None:
+        connection = self._open_connection()
+        if self._heartbeat is not None and not connection._lost:
+            connection.start_heartbeat(self._heartbeat, self._no_pong)
+
+    def _no_pong(self) -> None:
+        assert self._heartbeat is not None
+        half = self._heartbeat / 2
+        self._heartbeat_expired(
+            ServerTimeoutError(f"No PONG received after {half} seconds")
+        )
+
+
+class _Connecting:
+    """What ws_connect() returns: to be awaited, or entered with ``async with``."""
+
+    def __init__(self, coroutine: Any) -> None:
+        self._coroutine = coroutine
+        self._ws: ClientWebSocketResponse | None = None
+
+    def __await__(self) -> Generator[Any, None, ClientWebSocketResponse]:
+        return self._coroutine.__await__()  # type: ignore[no-any-return]
+
+    async def __aenter__(self) -> ClientWebSocketResponse:
+        self._ws = await self
+        return self._ws
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._ws is not None
+        await self._ws.close()
+
+
+def ws_connect(
+    session: ClientSession,
+    url: Any,
+    *,
+    method: str = hdrs.METH_GET,
+    protocols: Iterable[str] = (),
+    timeout: ClientWSTimeout | float | None = None,
+    receive_timeout: float | None = None,
+    autoclose: bool = True,
+    autoping: bool = True,
+    heartbeat: float | None = None,
+    origin: str | None = None,
+    headers: Any = None,
+    compress: int = 0,
+    max_msg_size: int = 4 * 1024 * 1024,
+    decode_text: bool = True,
+    **request: Any,
+) -> _Connecting:
+    """Connect to a WebSocket server through ``session``.
+
+    Its connector, TLS, cookies and proxies are used. The arguments are those of
+    ``session.ws_connect()``; ``request`` goes to ``session.request()``.
+
+    Returns:
+        An awaitable of a ClientWebSocketResponse, and an asynchronous context manager.
+
+    Raises:
+        WSServerHandshakeError: if the server doesn't accept.
+    """
+    if not isinstance(timeout, ClientWSTimeout):
+        if timeout is not None:
+            warnings.warn(
+                "timeout as a number is deprecated, use ClientWSTimeout(ws_close=...)",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        ws_close = 10.0 if timeout is None else timeout
+        timeout = ClientWSTimeout(ws_receive=receive_timeout, ws_close=ws_close)
+    if compress and not 9 <= compress <= 15:
+        raise ValueError("compress must be 0, or window bits from 9 to 15")
+    deflate = None
+    if compress:
+        bits = None if compress == 15 else compress
+        deflate = PerMessageDeflate(server_max_window_bits=bits, mem_level=5)
+    limit: int | None = max_msg_size or None
+    if limit is not None and deflate is None:
+        limit -= 1  # aiohttp refuses what is as long as its limit
+    protocol = _core.ClientProtocol(
+        target="/",
+        headers=[("Host", "aiohttp")],
+        subprotocols=list(protocols),
+        max_size=limit,
+        compression=deflate,
+        max_head=65536,
+        max_header_line=16384,
+    )
+    protocol.data_to_send()  # aiohttp sends the request
+    lines: CIMultiDict[str] = CIMultiDict(headers or {})
+    for name, value in protocol.request.headers.raw_items():
+        if name.lower() != "host":
+            lines[name] = value
+    if origin is not None:
+        lines[hdrs.ORIGIN] = origin
+    cls = UpgradedConnection if autoping else ControlConnection
+    settings = {
+        "timeout": timeout,
+        "autoclose": autoclose,
+        "autoping": autoping,
+        "heartbeat": heartbeat,
+        "decode_text": decode_text,
+    }
+    request.update(method=method, url=url, headers=lines, read_until_eof=False)
+    return _Connecting(_connect(session, request, protocol, cls, settings))
+
+
+async def _connect(
+    session: ClientSession,
+    request: dict[str, Any],
+    protocol: _core.ClientProtocol,
+    cls: type[UpgradedConnection],
+    settings: dict[str, Any],
+) -> ClientWebSocketResponse:
+    response = await session.request(**request)
+    try:
+        _check(response, protocol)
+        owner, transport = client_protocol(response)
+        if transport is None:
+            raise ClientConnectionResetError("Connection lost")
+        timeout: ClientWSTimeout = settings["timeout"]
+        ws_close = timeout.ws_close
+        if ws_close is not None:
+            ws_close = max(ws_close, 0.001)
+        options = options_for(ws_close, _WRITER_LIMIT)
+        beats = settings["heartbeat"] is not None
+        if cls is UpgradedConnection and beats and signs_by_kernel(transport) is None:
+            cls = NotingConnection
+        connection = cls(protocol, owner, options=options)
+        ws = ClientWebSocketResponse(connection, response, **settings)
+        owner.read_timeout = None
+        tail = _Tail()
+        owner.set_parser(tail, tail)
+        take_over(transport, connection, tail.received, on_engine=False)
+        ws._start_heartbeat()
+    except BaseException:
+        response.close()
+        raise
+    return ws
+
+
+def _check(response: ClientResponse, protocol: _core.ClientProtocol) -> None:
+    def refuse(why: str) -> WSServerHandshakeError:
+        return WSServerHandshakeError(
+            response.request_info,
+            response.history,
+            message=why,
+            status=response.status,
+            headers=response.headers,
+        )
+
+    if response.status != 101:
+        raise refuse("Invalid response status")
+    head = b"HTTP/1.1 101 Switching Protocols\r\n" + b"".join(
+        b"%b: %b\r\n" % line for line in response.raw_headers
+    )
+    protocol.receive_data(head + b"\r\n")
+    event = protocol.next_event()
+    failure = protocol.handshake_exception
+    if failure is not None or not isinstance(event, Response):
+        raise refuse(str(failure)) from failure

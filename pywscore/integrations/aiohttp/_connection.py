@@ -1,0 +1,336 @@
+"""The connection behind a WebSocketResponse, once HTTP is done with its transport."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import types
+from collections import deque
+from collections.abc import Generator
+from typing import Any, cast
+
+from aiohttp import WSMessage, WSMsgType
+
+from ... import _core
+from ...asyncio.connection import Connection
+from ...asyncio.engine import EngineTransport, can_use_engine, engine_of
+from ...asyncio.log import LimitedLogger
+from ...asyncio.options import Options
+from ...enums import State
+from ...exceptions import ProtocolError
+from ._heartbeat import Heartbeat, Signs, signs_by_kernel
+from ._private import ClientConnectionResetError, writing_paused
+
+__all__ = ["ControlConnection", "UpgradedConnection", "options_for", "take_over"]
+
+# aiohttp stops reading at 128 KiB of messages; the core counts messages.
+MAX_QUEUE = (32, 8)
+CLOSING_TRANSPORT = "Cannot write to closing transport"
+_CLOSE_PAYLOAD_MAX = 123
+
+_log = LimitedLogger(logging.getLogger("aiohttp.websocket"))
+
+
+@functools.lru_cache(64)
+def options_for(close_timeout: float | None, writer_limit: int) -> Options:
+    """The settings of connections, shared by all with the same arguments."""
+    return Options(
+        open_timeout=None,
+        ping_interval=None,
+        ping_timeout=None,
+        close_timeout=close_timeout,
+        max_queue=MAX_QUEUE,
+        write_limit=(writer_limit, writer_limit // 4),
+        log=_log,
+    )
+
+
+class UpgradedConnection(Connection):
+    """Reads and writes; aiohttp's protocol still hears of flow control and loss.
+
+    Args:
+        protocol: past its handshake.
+        owner: aiohttp's protocol, which had the transport before.
+        options: see options_for().
+    """
+
+    cut_why: str | None = None
+    """Why a deadline cut the connection, if one did."""
+    _heartbeat: Heartbeat | None = None
+    _released: bool = False
+
+    def __init__(
+        self,
+        protocol: _core.ServerProtocol | _core.ClientProtocol,
+        owner: Any,
+        *,
+        options: Options,
+    ) -> None:
+        super().__init__(protocol, options=options)
+        self._owner: Any = owner
+
+    # Heartbeat
+
+    def start_heartbeat(self, interval: float, expired: Any) -> None:
+        """Ping after ``interval`` seconds without data; see Heartbeat."""
+        signs = signs_by_kernel(self.transport)
+        if signs is None:
+            signs = self._signs
+        self._heartbeat = Heartbeat(
+            self.loop, interval, signs, self._send_ping, expired
+        )
+
+    def stop_heartbeat(self) -> None:
+        """No more pings."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
+
+    def _signs(self) -> Signs:
+        return 0, 0.0
+
+    def _send_ping(self) -> None:
+        if self.state is State.OPEN:
+            self.protocol.send_ping(b"")
+            self.flush()
+
+    # Sending
+
+    def send_control(self, opcode: int, message: Any) -> None:
+        """Queue a ping, a pong or, with its payload, a close frame."""
+        if self.state is not State.OPEN:
+            raise ClientConnectionResetError(CLOSING_TRANSPORT)
+        payload = message.encode() if isinstance(message, str) else bytes(message)
+        if opcode == WSMsgType.PING:
+            self.protocol.send_ping(payload)
+        elif opcode == WSMsgType.PONG:
+            self.protocol.send_pong(payload)
+        elif len(payload) < 2:
+            self.protocol.send_close()
+        else:
+            code = int.from_bytes(payload[:2], "big")
+            self.protocol.send_close(code, payload[2:].decode())
+        self.flush()
+
+    async def _send_slow(
+        self, message: Any, text: bool | None, compress: bool | None
+    ) -> None:
+        # Nothing but a connection that isn't open leads here.
+        raise ClientConnectionResetError(CLOSING_TRANSPORT)
+
+    # Closing
+
+    def start_closing(self, code: int, message: bytes | str) -> None:
+        """Send a close frame; what can't be in one is left out."""
+        if isinstance(message, str):
+            message = message.encode()
+        reason = message[:_CLOSE_PAYLOAD_MAX].decode(errors="ignore")
+        try:
+            self._start_close(int(code), reason)
+        except (ProtocolError, ValueError, OverflowError):
+            # 1005, 1006 and the like, of another connection perhaps: RFC 6455 §7.4.1
+            # has them for this end's eyes only.
+            self.protocol.send_close()
+            self.flush()
+
+    def release(self) -> None:
+        """Let a waiting recv() end now, and TCP as soon as our output is sent."""
+        if self._released or self._lost:
+            return
+        self._released = True
+        timeout = self.options.close_timeout
+        transport = self.transport
+        _core.Connection.connection_lost(self, None)
+        if transport.get_write_buffer_size() and timeout is not None:
+            self.loop.call_later(timeout, transport.abort)
+        transport.close()
+
+    def cut(self) -> None:
+        """End TCP at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _on_closing(self) -> None:
+        super()._on_closing()
+        protocol = self.protocol
+        if not protocol.is_server and protocol.close_expected:
+            # Clients of aiohttp don't wait for the server to end TCP.
+            self._end(linger=False)
+
+    def _abort(self, why: str) -> None:
+        self.cut_why = why
+        super()._abort(why)
+
+    # What the transport calls
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._owner is not None and not writing_paused(self._owner):
+            self._owner.pause_writing()
+
+    def _resume_writing(self) -> None:
+        super()._resume_writing()
+        owner = self._owner
+        if owner is not None and not self.write_paused and writing_paused(owner):
+            owner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.stop_heartbeat()
+        # First, so that the handler, which may go on at once, finds things as usual.
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.connection_lost(exc)
+        if not self._released:
+            super().connection_lost(exc)
+
+
+class NotingConnection(UpgradedConnection):
+    """Notes when it reads, for a heartbeat without the kernel's help."""
+
+    _reads: int = 0
+    _read_at: float = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._read_at = self.loop.time()
+        super().connection_made(transport)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._reads += 1
+        self._read_at = self.loop.time()
+        super().buffer_updated(nbytes)
+
+    def _signs(self) -> Signs:
+        return self._reads, self.loop.time() - self._read_at
+
+
+class ControlConnection(NotingConnection):
+    """Hands out pings and pongs in their place, and answers none (autoping=False)."""
+
+    _waiter: Any = None
+    _interrupted: bool = False
+
+    def __init__(self, protocol: Any, owner: Any, *, options: Options) -> None:
+        super().__init__(protocol, owner, options=options)
+        self._controls: deque[tuple[int, WSMessage]] = deque()
+
+    def _on_ping(self, data: bytes) -> None:
+        # The core has queued the pong, as the last of the output: take it back.
+        output = self.protocol.data_to_send()
+        head = 2 if self.protocol.is_server else 6
+        rest = output[: len(output) - head - len(data)]
+        if rest:
+            self.transport.write(rest)
+        self._add(WSMsgType.PING, data)
+
+    def _on_pong(self, data: bytes) -> None:
+        self._add(WSMsgType.PONG, data)
+
+    def _add(self, kind: WSMsgType, data: bytes) -> None:
+        self._controls.append((self.messages_received, WSMessage(kind, data, "")))
+        if self._waiter is not None:
+            self._interrupted = True
+            self._waiter.cancel()
+
+    def next_control(self) -> WSMessage | None:
+        """A ping or pong, if it came before the next message."""
+        controls = self._controls
+        taken = self.messages_received - self.messages_queued
+        if controls and controls[0][0] <= taken:
+            return controls.popleft()[1]
+        return None
+
+    @types.coroutine
+    def recv_or_control(self) -> Generator[Any, None, str | bytes | WSMessage]:
+        """The next message, ping or pong."""
+        while True:
+            control = self.next_control()
+            if control is not None:
+                return control
+            message = yield from self._recv_until_control()
+            if message is not None:
+                return message
+
+    def _recv_until_control(self) -> Generator[Any, None, str | bytes | None]:
+        task = asyncio.current_task()
+        cancels = 0 if task is None else task.cancelling()
+        operation = self.recv()
+        try:
+            while True:
+                self._waiter = operation.send(None)
+                self._interrupted = False
+                yield self._waiter
+        except StopIteration as stop:
+            return cast("str | bytes", stop.value)
+        except asyncio.CancelledError:
+            operation.close()
+            if self._interrupted and (task is None or task.cancelling() == cancels):
+                return None
+            raise
+        finally:
+            self._waiter = None
+
+
+def _engine_can_carry(transport: Any, loop: asyncio.AbstractEventLoop) -> bool:
+    if transport.get_extra_info("sslcontext") is not None or not can_use_engine(loop):
+        return False
+    sock = transport.get_extra_info("socket")
+    # Only sockets of the loops that are known: others may do more than send bytes.
+    module = type(transport).__module__
+    return (
+        sock is not None
+        and module.startswith(("asyncio.", "uvloop."))
+        and transport.get_write_buffer_size() == 0
+        and not transport.is_closing()
+    )
+
+
+class _Gone(asyncio.Protocol):
+    """Of a transport whose socket was taken."""
+
+
+def take_over(
+    transport: asyncio.Transport,
+    connection: UpgradedConnection,
+    received: bytes | bytearray,
+    *,
+    on_engine: bool,
+) -> Any:
+    """Carry ``connection`` over the socket of ``transport``, or over it.
+
+    Args:
+        transport: open, not at its end.
+        connection: without a transport.
+        received: bytes that came after the handshake already.
+        on_engine: take the socket, where the engine can carry it.
+
+    Returns:
+        The transport that the connection has now.
+    """
+    loop = connection.loop
+    transport.pause_reading()
+    if on_engine and _engine_can_carry(transport, loop):
+        fd = os.dup(transport.get_extra_info("socket").fileno())
+        transport.set_protocol(_Gone())
+        # Closes its descriptor, not the TCP connection, which is ours as well.
+        transport.abort()
+        try:
+            taken: Any = EngineTransport(engine_of(loop), fd, connection)
+        except BaseException:
+            os.close(fd)
+            raise
+        connection.connection_made(taken)
+    else:
+        taken = transport
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        transport.resume_reading()
+    rest = memoryview(received)
+    while rest:
+        buffer = connection.get_buffer(-1)
+        size = min(len(rest), len(buffer))
+        buffer[:size] = rest[:size]
+        connection.buffer_updated(size)
+        rest = rest[size:]
+    return taken
