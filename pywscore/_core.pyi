@@ -330,6 +330,7 @@ class Connection:
 
 # The engine (Linux) ---------------------------------------------------------------
 
+@final
 class Engine:
     """Sockets in C, watched by an event loop as one descriptor."""
 
@@ -352,6 +353,7 @@ class EngineListener:
         """Stop or go on accepting."""
     def close(self) -> None: ...
 
+@disjoint_base
 class EngineTransport:
     """A connected socket as the transport of a connection. It owns `fd`, unless
     OSError is raised."""

@@ -97,7 +97,9 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
         return 0; /* reported with the state, when the answer has been sent */
     }
     bool request = event->type == WSC_EVENT_REQUEST;
-    if (!request && pywsc_protocol_note_answer(state, self->protocol) < 0) {
+    int noted = request ? pywsc_protocol_note_failure(state, self->protocol)
+                        : pywsc_protocol_note_answer(state, self->protocol);
+    if (noted < 0) {
         return -1;
     }
     return pywsc_connection_hook(

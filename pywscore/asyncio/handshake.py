@@ -23,7 +23,6 @@ from ..http import Headers, Request, Response, plain_response
 from .log import printable
 
 if TYPE_CHECKING:
-    from .. import _core
     from .server import ServerConnection
 
 ProcessRequest = Callable[..., Awaitable[Response | None] | Response | None]
@@ -114,7 +113,8 @@ class Handshake:
     def _accept(self, connection: ServerConnection, request: Request) -> Response:
         protocol = connection.protocol
         try:
-            check_request(protocol, request)
+            if protocol.handshake_exception is not None:
+                raise protocol.handshake_exception
             self._check_origin(connection, request)
             subprotocol = self._choose_subprotocol(connection)
             return protocol.build_response(subprotocol=subprotocol)
@@ -174,19 +174,6 @@ class Handshake:
         raise NegotiationError(
             f"invalid subprotocol; expected one of {', '.join(self.subprotocols)}"
         )
-
-
-def check_request(protocol: _core.ServerProtocol, request: Request) -> None:
-    """Raises:
-    InvalidHandshake: if it doesn't ask for WebSocket (RFC 6455 §4.2.1).
-    """
-    if protocol.handshake_exception is None:
-        return
-    if request.method != "GET":
-        raise InvalidMethod(request.method)
-    if not request.protocol.startswith("HTTP/1.") or request.protocol == "HTTP/1.0":
-        raise InvalidProtocol(request.protocol)
-    raise protocol.handshake_exception
 
 
 # Refusals ------------------------------------------------------------------------

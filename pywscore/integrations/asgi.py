@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from .. import _core
 from ..asyncio.connection import Connection
 from ..asyncio.deadlines import NEVER
-from ..asyncio.handshake import check_request, refusal
+from ..asyncio.handshake import refusal
 from ..asyncio.log import printable
 from ..enums import CloseCode, State
 from ..exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
@@ -84,24 +84,18 @@ class ASGIConnection(Connection):
     def _on_request(self, request: Request) -> None:
         self.request = request
         self._deadlines.opening(NEVER)  # from here on it is the application's time
-        try:
-            # Raises what is wrong with the request, which nothing has asked for yet.
-            self.protocol.build_response()
-        except InvalidHandshake:
-            self._refuse(request)
+        if isinstance(self.protocol.handshake_exception, InvalidHandshake):
+            self._refuse(self.protocol.handshake_exception)
             return
         self.scope = self._make_scope(request)
         task = self.loop.create_task(self._run_asgi())
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def _refuse(self, request: Request) -> None:
+    def _refuse(self, exc: InvalidHandshake) -> None:
         self._app_closed = True
-        try:
-            check_request(self.protocol, request)
-        except InvalidHandshake as exc:
-            self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
-            self._answer(refusal(exc))
+        self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
+        self._answer(refusal(exc))
 
     def _on_closing(self) -> None:
         if self._denial_left is not None:
