@@ -199,7 +199,7 @@ static void serve_event(struct server *server, const struct wsc_io *io)
     case WSC_IO_ACCEPTED:
         break;
     }
-    CHECK(!"an event of the other kind");
+    CHECK(false && "an event of the other kind");
 }
 
 static void serve_once(struct server *server, int timeout_ms)
@@ -358,7 +358,7 @@ static void at_every_index(enum io_call call, int error, bool fatal)
             return;
         }
         if (at > 5000) {
-            CHECK(!"the session doesn't end");
+            CHECK(false && "the session does not end");
             return;
         }
     }
