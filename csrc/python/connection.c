@@ -233,7 +233,7 @@ static PyObject *wake(PyObject *op, PyObject *unused)
         return NULL;
     }
     pywsc_connection_batch_begin(self);
-    self->budget = UINT8_MAX;
+    self->budget = PYWSC_BUDGET;
     return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
 }
 

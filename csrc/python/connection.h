@@ -39,6 +39,7 @@ struct pywsc_connection {
     unsigned long long messages_received;
     unsigned long thread;
     unsigned budget; /* messages to be taken before the loop gets its turn */
+    unsigned sends;  /* messages sent since it had its turn */
     unsigned batch;  /* > 0: output leaves at the end of the batch */
     bool read_paused;
     bool write_paused;
@@ -102,6 +103,9 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
 
 /* May a waiting task be resumed right here? Not while another task is running. */
 bool pywsc_connection_may_resume(struct pywsc_connection *self);
+
+/* Messages that a task may take, or send, before the loop gets its turn. */
+#define PYWSC_BUDGET 128
 
 /* --- operation.c --- */
 

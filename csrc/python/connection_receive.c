@@ -1,8 +1,6 @@
 #include "connection.h"
 #include "protocol_methods.h"
 
-/* Messages that a task may take before the loop gets its turn. */
-#define BUDGET          128
 #define QUEUE_FIRST_CAP 4
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
@@ -198,7 +196,8 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
             return -1;
         }
     }
-    self->budget = BUDGET;
+    self->budget = PYWSC_BUDGET;
+    self->sends = 0;
     if (pywsc_connection_pump(self) < 0) {
         return -1;
     }

@@ -212,6 +212,24 @@ static int wait_for_room(struct operation *self)
                : PyList_Append(connection->send_waiters, (PyObject *)waiter);
 }
 
+/* Go on in the loop's next round. */
+static int wait_for_loop(struct operation *self)
+{
+    struct pywsc_state *state = state_of(self);
+    struct pywsc_waiter *waiter = pywsc_waiter_new(state, self->connection->loop);
+    if (waiter == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->waiter, waiter);
+    PyObject *wake =
+        PyObject_GetAttr((PyObject *)waiter, state->names[PYWSC_NAME_WAKE]);
+    int result = wake == NULL
+                     ? -1
+                     : pywsc_call_soon(state, self->connection->loop, wake, NULL, NULL);
+    Py_XDECREF(wake);
+    return result;
+}
+
 static int start_slow_send(struct operation *self)
 {
     struct pywsc_state *state = state_of(self);
@@ -243,7 +261,12 @@ static int step_send(struct operation *self)
         Py_CLEAR(self->first);
     }
     if (!connection->write_paused) {
-        return 1;
+        /* A task that only sends must let the loop see the end of the connection. */
+        if (self->waiter != NULL || ++connection->sends < PYWSC_BUDGET) {
+            return 1;
+        }
+        connection->sends = 0;
+        return wait_for_loop(self);
     }
     if (connection->lost) {
         raise_closed(self);

@@ -302,6 +302,17 @@ static PyObject *waiter_get_loop(PyObject *op, PyObject *unused)
     return Py_NewRef(((struct pywsc_waiter *)op)->loop);
 }
 
+/* A callback of the loop. */
+static PyObject *waiter_wake(PyObject *op, PyObject *unused)
+{
+    struct pywsc_waiter *self = (struct pywsc_waiter *)op;
+    (void)unused;
+    if (pywsc_waiter_wake(self->module, self, true) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static int waiter_traverse(PyObject *op, visitproc visit, void *arg)
 {
     struct pywsc_waiter *self = (struct pywsc_waiter *)op;
@@ -361,6 +372,7 @@ static PyMethodDef waiter_methods[] = {
     {"done", waiter_done, METH_NOARGS, NULL},
     {"cancelled", waiter_cancelled, METH_NOARGS, NULL},
     {"get_loop", waiter_get_loop, METH_NOARGS, NULL},
+    {"_wake", waiter_wake, METH_NOARGS, NULL},
     {NULL},
 };
 

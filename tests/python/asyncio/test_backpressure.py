@@ -307,3 +307,31 @@ async def test_control_frames_behind_the_request_need_no_recv(
             assert await peer.receive() == (10, b"behind")
             peer.send(9, b"later")
             assert await peer.receive() == (10, b"later")
+
+
+async def test_a_task_that_only_sends_notices_the_end(
+    serve: Any, raw_client: Any
+) -> None:
+    ended = asyncio.Event()
+    seen: list[Any] = []
+
+    async def handler(ws: Any) -> None:
+        seen.append(ws)
+        try:
+            while True:  # to a peer that reads as fast as we send
+                await ws.send(b"x")
+        finally:
+            ended.set()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        async with raw_client(server) as peer:
+
+            async def read_all() -> None:
+                while await peer.reader.read(1 << 16):
+                    pass
+
+            reading = asyncio.create_task(read_all())
+            await asyncio.sleep(0.05)  # the loop has its turn meanwhile
+            seen[0].transport.abort()
+            await asyncio.wait_for(ended.wait(), 5)
+            reading.cancel()
