@@ -164,6 +164,7 @@ def test_buffers(kind: Any) -> None:
     assert Inflater().decompress(kind(payload)) == b"Hello"
 
 
+@pytest.mark.slow  # resident memory says nothing under the sanitizers
 @pytest.mark.threat("INF-12")
 def test_memory_is_given_back() -> None:
     code = """

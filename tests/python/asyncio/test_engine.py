@@ -43,6 +43,7 @@ async def some_connections(
             await asyncio.gather(*(one() for _ in range(50)))
 
 
+@pytest.mark.slow  # resident memory says nothing under the sanitizers
 @pytest.mark.threat("OVL-4")
 async def test_nothing_is_left(
     serve: Any, connect: Any, uri_of: Any, echo: Any
