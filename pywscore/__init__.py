@@ -66,6 +66,7 @@ from .extensions import (
 )
 from .http import Headers, HeadersLike, MultipleValuesError, Request, Response
 from .protocol import ClientProtocol, Protocol, ServerProtocol
+from .tls import TLSContext
 from .uri import WebSocketURI, parse_uri
 
 __all__ = [
@@ -124,6 +125,7 @@ __all__ = [
     "ServerStats",
     "State",
     "StatusLineTooLong",
+    "TLSContext",
     "TextMessage",
     "TooManyFragments",
     "TooManyHeaders",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "poller.h"
+#include "tls.h"
 
 #define ACCEPTS_PER_POLL 64
 #define PIECES           64
@@ -32,7 +33,10 @@ struct wsc_listener {
 
 struct wsc_link {
     struct source source;
+    struct wsc_tls *tls; /* NULL without TLS */
     bool reading;
+    bool write_waits; /* WSC_NEED_SPACE was said, WSC_IO_WRITABLE was not */
+    bool end_waits;   /* shut down once what is encrypted has left */
 };
 
 struct wsc_engine {
@@ -42,6 +46,7 @@ struct wsc_engine {
     struct source *sources;
     uint8_t *buffer;
     size_t buffer_size;
+    struct wsc_tls_shared *tls; /* made when first needed */
     size_t ready_count;
     size_t ready_next;
     size_t accepts_left;
@@ -95,6 +100,9 @@ static void source_free(struct source *source)
     }
     if (source->next != NULL) {
         source->next->previous = source->previous;
+    }
+    if (!source->is_listener) {
+        wsc_tls_free(((struct wsc_link *)source)->tls);
     }
     wsc_free(engine->allocator, source);
 }
@@ -155,6 +163,7 @@ void wsc_engine_free(struct wsc_engine *engine)
     if (engine->spare >= 0) {
         (void)close(engine->spare);
     }
+    wsc_tls_shared_free(engine->tls);
     wsc_free(engine->allocator, engine->buffer);
     wsc_free(engine->allocator, engine);
 }
@@ -267,6 +276,110 @@ next_received(struct wsc_engine *engine, struct wsc_link *link, struct wsc_io *o
     return true;
 }
 
+static void tls_failed(struct wsc_link *link, struct wsc_io *out)
+{
+    out->type = WSC_IO_ERROR;
+    out->error = link->tls->error;
+    out->message = link->tls->error == 0 ? link->tls->shared->message : NULL;
+    link->write_waits = false;
+    link->reading = false;
+    (void)watch(&link->source, false, false);
+}
+
+/* What the poller is to wait for; called when something has changed. */
+static enum wsc_status watch_tls(struct wsc_link *link)
+{
+    bool open = link->tls->state != WSC_TLS_HANDSHAKE;
+    bool write = link->tls->left != NULL || (link->write_waits && open);
+    /* An end that waits to be reported is: the socket may have nothing to say any more,
+     * so let its being writable wake us. */
+    write = write || (link->reading && link->tls->state == WSC_TLS_ENDED);
+    bool read = link->reading && link->tls->state != WSC_TLS_ENDED;
+    return watch(&link->source, read, write) < 0 ? WSC_ERR_IO : WSC_OK;
+}
+
+static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
+{
+    if (!link->reading || link->tls->state != WSC_TLS_ENDED) {
+        return false;
+    }
+    out->type = WSC_IO_EOF;
+    (void)wsc_link_read(link, false);
+    return true;
+}
+
+static bool
+next_received_tls(struct wsc_engine *engine, struct wsc_link *link, struct wsc_io *out)
+{
+    if (!link->reading) {
+        return false;
+    }
+    size_t len = 0;
+    if (link->tls->state == WSC_TLS_HANDSHAKE || link->tls->state == WSC_TLS_OPEN) {
+        len = wsc_tls_receive(link->tls, link->source.fd, engine->buffer,
+                              engine->buffer_size);
+    }
+    if (link->tls->state == WSC_TLS_FAILED) {
+        /* What came in the same read before it is lost with the connection. */
+        tls_failed(link, out);
+        return true;
+    }
+    if (len == 0 && tls_ended(link, out)) {
+        return true;
+    }
+    (void)watch_tls(link);
+    out->type = WSC_IO_DATA;
+    out->data = engine->buffer;
+    out->len = len;
+    return len > 0;
+}
+
+/* The socket takes bytes: first those that are encrypted. */
+static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
+{
+    link->tls->shared->out_len = 0;
+    enum wsc_status status = wsc_tls_send(link->tls, link->source.fd);
+    if (status == WSC_ERR_IO) {
+        link->tls->error = errno;
+        tls_failed(link, out);
+        return true;
+    }
+    if (status == WSC_OK && link->end_waits) {
+        link->end_waits = false;
+        (void)shutdown(link->source.fd, SHUT_WR);
+    }
+    if (status == WSC_OK && link->write_waits &&
+        link->tls->state != WSC_TLS_HANDSHAKE) {
+        link->write_waits = false;
+        (void)watch_tls(link);
+        out->type = WSC_IO_WRITABLE;
+        return true;
+    }
+    (void)watch_tls(link);
+    return tls_ended(link, out);
+}
+
+static bool
+next_of_link(struct wsc_engine *engine, struct wsc_ready *ready, struct wsc_io *out)
+{
+    struct wsc_link *link = ready->owner;
+    if (ready->writable) {
+        ready->writable = false;
+        if (link->tls != NULL) {
+            return next_writable_tls(link, out);
+        }
+        (void)watch(&link->source, link->source.interest.read, false);
+        out->type = WSC_IO_WRITABLE;
+        return true;
+    }
+    engine->ready_next++;
+    if (!ready->readable) {
+        return false;
+    }
+    return link->tls != NULL ? next_received_tls(engine, link, out)
+                             : next_received(engine, link, out);
+}
+
 bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out)
 {
     while (engine->ready_next < engine->ready_count) {
@@ -291,14 +404,7 @@ bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out)
             ready->readable = false;
             ready->writable = source->interest.write;
         }
-        if (ready->writable) {
-            ready->writable = false;
-            (void)watch(source, source->interest.read, false);
-            out->type = WSC_IO_WRITABLE;
-            return true;
-        }
-        engine->ready_next++;
-        if (ready->readable && next_received(engine, (struct wsc_link *)source, out)) {
+        if (next_of_link(engine, ready, out)) {
             return true;
         }
     }
@@ -350,6 +456,9 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
                      sizeof(on)); /* not of Unix sockets */
     source_init(&link->source, engine, fd, owner, false);
+    link->tls = NULL;
+    link->write_waits = false;
+    link->end_waits = false;
     link->reading = true;
     if (watch(&link->source, true, false) < 0) {
         source_free(&link->source);
@@ -359,29 +468,89 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
     return WSC_OK;
 }
 
+enum wsc_status wsc_link_start_tls(struct wsc_link *link,
+                                   const struct wsc_tls_context *context,
+                                   const char *server_name)
+{
+    struct wsc_engine *engine = link->source.engine;
+    if (engine->tls == NULL && engine->buffer_size >= WSC_TLS_PLAIN_MIN) {
+        engine->tls = wsc_tls_shared_new(engine->allocator);
+    }
+    if (engine->tls == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    engine->tls->out_len = 0;
+    link->tls = wsc_tls_new(engine->tls, context, server_name);
+    if (link->tls == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    if (wsc_tls_send(link->tls, link->source.fd) == WSC_ERR_IO) {
+        return WSC_ERR_IO;
+    }
+    return watch_tls(link);
+}
+
+bool wsc_link_is_open(const struct wsc_link *link)
+{
+    return link->tls == NULL || link->tls->state != WSC_TLS_HANDSHAKE;
+}
+
+size_t wsc_link_unsent(const struct wsc_link *link)
+{
+    return link->tls == NULL ? 0 : link->tls->left_end - link->tls->left_start;
+}
+
+const struct ssl_st *wsc_link_ssl(const struct wsc_link *link)
+{
+    return link->tls == NULL ? NULL : link->tls->ssl;
+}
+
 void wsc_link_close(struct wsc_link *link)
 {
     int fd = link->source.fd;
+    if (link->tls != NULL && wsc_link_unsent(link) == 0) {
+        wsc_tls_end(link->tls);
+        (void)wsc_tls_send(link->tls, fd);
+    }
     source_free(&link->source);
     (void)close(fd);
+}
+
+void wsc_link_forget(struct wsc_link *link)
+{
+    source_free(&link->source);
 }
 
 void wsc_link_abort(struct wsc_link *link)
 {
     struct linger linger = {1, 0};
     (void)setsockopt(link->source.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    if (link->tls != NULL) {
+        link->tls->end_sent = true; /* an abort is not an orderly end */
+    }
     wsc_link_close(link);
 }
 
 enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
 {
     link->reading = on;
+    if (link->tls != NULL) {
+        return watch_tls(link);
+    }
     return watch(&link->source, on, link->source.interest.write) < 0 ? WSC_ERR_IO
                                                                      : WSC_OK;
 }
 
 void wsc_link_end(struct wsc_link *link)
 {
+    if (link->tls != NULL) {
+        wsc_tls_end(link->tls);
+        if (wsc_tls_send(link->tls, link->source.fd) == WSC_NEED_SPACE) {
+            link->end_waits = true;
+            (void)watch_tls(link);
+            return;
+        }
+    }
     (void)shutdown(link->source.fd, SHUT_WR);
 }
 
@@ -417,8 +586,26 @@ send_pieces(int fd, const struct wsc_outgoing *outgoing, size_t *out_offered)
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
+static enum wsc_status write_tls(struct wsc_link *link, struct wsc_outgoing *outgoing)
+{
+    enum wsc_status status = WSC_NEED_SPACE;
+    if (wsc_link_is_open(link)) {
+        status = wsc_tls_write(link->tls, link->source.fd, outgoing);
+    }
+    if (status == WSC_NEED_SPACE) {
+        link->write_waits = true;
+        if (watch_tls(link) != WSC_OK) {
+            return WSC_ERR_IO;
+        }
+    }
+    return status;
+}
+
 enum wsc_status wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing)
 {
+    if (link->tls != NULL) {
+        return write_tls(link, outgoing);
+    }
     while (outgoing->size > 0) {
         size_t offered;
         ssize_t sent = send_pieces(link->source.fd, outgoing, &offered);

@@ -1,5 +1,7 @@
 #include "engine.h"
 
+#include "tls.h"
+
 #ifndef __linux__
 
 /* The engine has epoll only: elsewhere connections are on asyncio's transports. */
@@ -19,6 +21,7 @@ int pywsc_transport_flush(struct pywsc_transport *self)
 #else
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <string.h>
 
 /* Engine and EngineTransport: the engine (wsc/engine.h) as something that an asyncio
@@ -90,6 +93,18 @@ static int finish(struct pywsc_transport *self, int error, bool reset)
     return status;
 }
 
+/* New reference; NULL with another exception. */
+static PyObject *tls_exception(PyObject *message)
+{
+    PyObject *ssl = PyImport_ImportModule("ssl");
+    if (ssl == NULL) {
+        return NULL;
+    }
+    PyObject *exception = PyObject_CallMethod(ssl, "SSLError", "iO", 1, message);
+    Py_DECREF(ssl);
+    return exception;
+}
+
 static PyObject *transport_lost(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
@@ -110,6 +125,12 @@ static PyObject *transport_lost(PyObject *op, PyObject *unused)
         Py_XDECREF(type);
         Py_XDECREF(traceback);
     }
+    else if (self->message != NULL) {
+        Py_SETREF(exception, tls_exception(self->message));
+        if (exception == NULL) {
+            return NULL;
+        }
+    }
     self->connection = NULL;
     PyObject *result = PyObject_CallMethodOneArg(
         connection, state_of(self)->names[PYWSC_NAME_CONNECTION_LOST], exception);
@@ -125,8 +146,10 @@ static struct pywsc_connection *connection_of(struct pywsc_transport *self)
 
 static size_t output_size(struct pywsc_transport *self)
 {
-    return self->connection == NULL ? 0
-                                    : connection_of(self)->protocol->conn.outgoing.size;
+    size_t size = live_link(self) == NULL ? 0 : wsc_link_unsent(self->link);
+    return self->connection == NULL
+               ? 0
+               : size + connection_of(self)->protocol->conn.outgoing.size;
 }
 
 /* Call pause_writing() or resume_writing(). */
@@ -170,8 +193,7 @@ int pywsc_transport_flush(struct pywsc_transport *self)
     if (!self->blocked) {
         return output_left(self);
     }
-    return conn->outgoing.size > self->high && !self->paused ? set_paused(self, true)
-                                                             : 0;
+    return output_size(self) > self->high && !self->paused ? set_paused(self, true) : 0;
 }
 
 /* The socket takes bytes again. */
@@ -194,6 +216,9 @@ static int close_transport(struct pywsc_transport *self)
     }
     self->closing = true;
     self->end_pending = false;
+    if (!wsc_link_is_open(self->link)) {
+        return finish(self, 0, false);
+    }
     wsc_link_read(self->link, false);
     return output_size(self) == 0 ? output_left(self) : 0;
 }
@@ -340,17 +365,66 @@ static PyObject *raise_io(struct pywsc_state *state, enum wsc_status status)
     return pywsc_raise(state, status);
 }
 
-/* EngineTransport(engine, fd, connection) */
+/* What TLS agreed on: (cipher's name, version, secret bits, ALPN protocol, resumed,
+ * the peer's certificate as DER), or None. */
+static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
+{
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
+    const SSL *ssl = live_link(self) == NULL ? NULL : wsc_link_ssl(self->link);
+    unsigned char *der = NULL;
+    const unsigned char *alpn = NULL;
+    unsigned int alpn_len = 0;
+    (void)unused;
+    if (ssl == NULL || !wsc_link_is_open(self->link)) {
+        Py_RETURN_NONE;
+    }
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+    SSL_get0_alpn_selected(ssl, &alpn, &alpn_len);
+    X509 *certificate = SSL_get1_peer_certificate(ssl);
+    int der_len = certificate == NULL ? 0 : i2d_X509(certificate, &der);
+    PyObject *result = Py_BuildValue(
+        "(zsiz#Ny#)", cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher),
+        SSL_get_version(ssl), cipher == NULL ? 0 : SSL_CIPHER_get_bits(cipher, NULL),
+        (const char *)alpn, (Py_ssize_t)alpn_len,
+        PyBool_FromLong(SSL_session_reused(ssl)), der == NULL ? "" : (const char *)der,
+        (Py_ssize_t)(der_len > 0 ? der_len : 0));
+    OPENSSL_free(der);
+    X509_free(certificate);
+    return result;
+}
+
+/* -1 with an exception: the link is to be forgotten then. */
+static int start_tls(struct pywsc_transport *self, PyObject *tls, const char *name)
+{
+    enum wsc_status status =
+        wsc_link_start_tls(self->link, pywsc_tls_context(tls), name);
+    if (status == WSC_OK) {
+        self->tls = Py_NewRef(tls);
+        return 0;
+    }
+    (void)raise_io(state_of(self), status);
+    return -1;
+}
+
+/* EngineTransport(engine, fd, connection, tls=None, server_hostname=None) */
 static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"engine", "fd", "connection", NULL};
+    static char *keywords[] = {"engine",          "fd", "connection", "tls",
+                               "server_hostname", NULL};
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     struct pywsc_state *state = state_of(self);
     PyObject *engine;
     PyObject *connection;
+    PyObject *tls = Py_None;
+    const char *name = NULL;
     int fd;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!iO!", keywords, state->engine,
-                                     &engine, &fd, state->connection, &connection)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!iO!|Oz", keywords, state->engine,
+                                     &engine, &fd, state->connection, &connection, &tls,
+                                     &name)) {
+        return -1;
+    }
+    if (tls != Py_None && !Py_IS_TYPE(tls, state->tls_context)) {
+        PyErr_SetString(PyExc_TypeError, "tls must be a TLSContext");
         return -1;
     }
     struct engine *owner = (struct engine *)engine;
@@ -369,6 +443,11 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     self->engine = Py_NewRef(engine);
+    if (tls != Py_None && start_tls(self, tls, name) < 0) {
+        wsc_link_forget(self->link); /* the descriptor stays the caller's */
+        self->link = NULL;
+        return -1;
+    }
     self->connection = Py_NewRef(connection);
     self->high = (size_t)64 << 10;
     self->low = (size_t)16 << 10;
@@ -400,6 +479,8 @@ static void transport_dealloc(PyObject *op)
         wsc_link_close(self->link);
     }
     Py_CLEAR(self->engine);
+    Py_CLEAR(self->tls);
+    Py_CLEAR(self->message);
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -419,6 +500,7 @@ static PyMethodDef transport_methods[] = {
      (PyCFunction)(void (*)(void))transport_set_write_buffer_limits,
      METH_VARARGS | METH_KEYWORDS, NULL},
     {"fileno", transport_fileno, METH_NOARGS, NULL},
+    {"_tls_info", transport_tls_info, METH_NOARGS, NULL},
     {"_lost", transport_lost, METH_NOARGS, NULL},
     {NULL},
 };
@@ -584,6 +666,12 @@ static int link_event(struct pywsc_transport *self, const struct wsc_io *io)
         self->ended = true;
         return close_transport(self);
     case WSC_IO_ERROR:
+        if (io->message != NULL) {
+            Py_XSETREF(self->message, PyUnicode_FromString(io->message));
+            if (self->message == NULL) {
+                return -1;
+            }
+        }
         return finish(self, io->error, false);
     case WSC_IO_ACCEPTED:
         break;

@@ -135,7 +135,7 @@ static int module_exec(PyObject *module)
         pywsc_protocol_init(module, state) < 0 ||
         pywsc_waiter_init(module, state) < 0 ||
         pywsc_connection_init(module, state) < 0 ||
-        pywsc_engine_init(module, state) < 0 ||
+        pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0 ||
         pywsc_compression_init(module, state) < 0) {
         return -1;
     }
@@ -148,7 +148,7 @@ static int module_exec(PyObject *module)
         apply(protocol) apply(server_protocol) apply(client_protocol) apply(events)    \
             apply(receive_buffer) apply(waiter) apply(connection) apply(operation)     \
                 apply(engine) apply(engine_transport) apply(engine_listener)           \
-                    apply(deflater) apply(inflater)
+                    apply(tls_context) apply(deflater) apply(inflater)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {

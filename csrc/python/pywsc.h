@@ -102,6 +102,7 @@ struct pywsc_state {
     PyTypeObject *engine;
     PyTypeObject *engine_transport;
     PyTypeObject *engine_listener;
+    PyTypeObject *tls_context;
     PyTypeObject *deflater;
     PyTypeObject *inflater;
     PyObject *objects[PYWSC_OBJECTS];
@@ -128,6 +129,7 @@ int pywsc_protocol_init(PyObject *module, struct pywsc_state *state);
 int pywsc_waiter_init(PyObject *module, struct pywsc_state *state);
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state);
 int pywsc_engine_init(PyObject *module, struct pywsc_state *state);
+int pywsc_tls_init(PyObject *module, struct pywsc_state *state);
 int pywsc_compression_init(PyObject *module, struct pywsc_state *state);
 
 /* Make a type from its spec and add it; NULL with an exception set. */

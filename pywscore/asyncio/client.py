@@ -16,6 +16,7 @@ from ..exceptions import InvalidStatus, SecurityError
 from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
+from ..tls import TLSContext
 from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .engine import Handover, adopt, uses_engine
@@ -139,6 +140,14 @@ class connect:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if self._ws_uri.secure and kwargs.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
+        tls = kwargs.get("ssl")
+        if isinstance(tls, TLSContext):
+            if tls.is_server:
+                raise ValueError(
+                    "connect() needs a context made with TLSContext.client()"
+                )
+            if carrier == "transport":
+                raise ValueError('TLSContext doesn\'t go with carrier="transport"')
         marks = water_marks("write_limit", write_limit)
         assert marks is not None
         self._log = LimitedLogger(logger or logging.getLogger("pywscore.client"))
@@ -241,10 +250,15 @@ class connect:
             return self._new_connection(uri, headers)
 
         on_engine = uses_engine(self._carrier, loop, kwargs.get("ssl"))
+        tls: TLSContext | None = None
+        name: str | None = None
+        if isinstance(kwargs.get("ssl"), TLSContext):
+            tls = kwargs.pop("ssl")
+            name = kwargs.pop("server_hostname")
         if kwargs.pop("unix", False):
             if on_engine:
                 made = await loop.create_unix_connection(Handover, **kwargs)
-                return adopt(*made, factory())
+                return adopt(*made, factory(), tls, name)
             _, connection = await loop.create_unix_connection(factory, **kwargs)
             return connection
         proxy = self.proxy if kwargs.get("sock") is None else None
@@ -253,6 +267,8 @@ class connect:
         if proxy is not None:
             parsed = parse_proxy(proxy)
             if parsed.scheme.startswith("http"):
+                if tls is not None:
+                    raise ValueError("TLSContext doesn't go with an HTTP proxy")
                 ours, theirs = _split(kwargs, parsed.scheme == "https")
                 transport = await connect_http(
                     parsed, uri, self._user_agent_header, **theirs
@@ -266,7 +282,7 @@ class connect:
             kwargs.setdefault("port", uri.port)
         if on_engine:
             made = await loop.create_connection(Handover, **kwargs)
-            return adopt(*made, factory())
+            return adopt(*made, factory(), tls, name)
         _, connection = await loop.create_connection(factory, **kwargs)
         return connection
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 from .. import _core
 from ..exceptions import InvalidMessage
@@ -47,6 +48,8 @@ class ClientConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._at_end = True
+        if isinstance(exc, ssl.SSLError):
+            self._fail_handshake(exc)
         super().connection_lost(exc)
 
     def _on_lost(self, exc: Exception | None) -> None:

@@ -7,12 +7,14 @@ import errno
 import logging
 import os
 import socket
+import ssl as ssl_module
 import weakref
 from asyncio import trsock
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from .. import _core
+from ..tls import TLSContext
 from .connection import Connection
 from .log import LimitedLogger
 
@@ -20,6 +22,8 @@ __all__ = ["EngineServer", "EngineTransport", "Handover", "adopt", "uses_engine"
 
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE = 1.0
+
+_TLS_NAMES = frozenset({"cipher", "alpn", "session_reused", "peercert_der"})
 
 C = TypeVar("C", bound=Connection)
 
@@ -37,6 +41,12 @@ def can_use_engine(loop: asyncio.AbstractEventLoop) -> bool:
 
 def uses_engine(carrier: str, loop: asyncio.AbstractEventLoop, ssl: Any) -> bool:
     """Whether a server or client with these arguments is carried by the engine."""
+    if isinstance(ssl, TLSContext):
+        if carrier == "transport":
+            raise ValueError('TLSContext doesn\'t go with carrier="transport"')
+        if not can_use_engine(loop):
+            raise ValueError("TLSContext needs the engine, which this loop can't watch")
+        return True
     if carrier == "engine" and ssl is not None:
         raise ValueError("the engine doesn't carry ssl.SSLContext")
     return carrier != "transport" and ssl is None and can_use_engine(loop)
@@ -73,7 +83,9 @@ class EngineTransport(_core.EngineTransport):
     _peername: Any = None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``socket``, ``sockname`` or ``peername``."""
+        """``socket``, ``sockname`` or ``peername``; with TLS ``cipher`` as in
+        ``ssl.SSLSocket.cipher()``, ``alpn``, ``session_reused`` and
+        ``peercert_der``."""
         if name == "socket":
             sock = self._get_socket()
             return default if sock is None else trsock.TransportSocket(sock)
@@ -81,7 +93,15 @@ class EngineTransport(_core.EngineTransport):
             self._note_names()
             value = self._sockname if name == "sockname" else self._peername
             return default if value is None else value
-        return default
+        info = self._tls_info() if name in _TLS_NAMES else None
+        if info is None:
+            return default
+        cipher, version, bits, alpn, reused, peercert = info
+        if name == "cipher":
+            return cipher, version, bits
+        if name == "session_reused":
+            return reused
+        return (alpn if name == "alpn" else peercert) or default
 
     def _get_socket(self) -> socket.socket | None:
         if self._socket is None and self.fileno() >= 0:
@@ -115,7 +135,9 @@ class EngineServer:
         new_connection: Callable[[], Connection],
         log: LimitedLogger,
         backlog: int,
+        tls: TLSContext | None = None,
     ) -> None:
+        self._tls = tls
         self._bound = bound
         self._new_connection = new_connection
         self._log = log
@@ -149,9 +171,10 @@ class EngineServer:
             if fd < 0:
                 self._accept_failed(listener, error)
                 return
+            tls = None if self._tls is None else self._tls._current
             try:
                 connection = self._new_connection()
-                transport = EngineTransport(self._engine, fd, connection)
+                transport = EngineTransport(self._engine, fd, connection, tls)
             except BaseException:
                 os.close(fd)
                 raise
@@ -190,13 +213,28 @@ class Handover(asyncio.Protocol):
         self.received += data
 
 
-def adopt(transport: asyncio.Transport, handover: Handover, connection: C) -> C:
+def adopt(
+    transport: asyncio.Transport,
+    handover: Handover,
+    connection: C,
+    tls: TLSContext | None = None,
+    server_hostname: str | None = None,
+) -> C:
     """Take the socket over from a transport that has sent nothing."""
+    if tls is not None and handover.received:
+        transport.abort()
+        raise ssl_module.SSLError("the server isn't one for TLS")
     fd = os.dup(transport.get_extra_info("socket").fileno())
     # Closes its descriptor, not the TCP connection, which is ours as well.
     transport.abort()
     try:
-        taken = EngineTransport(engine_of(connection.loop), fd, connection)
+        taken = EngineTransport(
+            engine_of(connection.loop),
+            fd,
+            connection,
+            None if tls is None else tls._current,
+            server_hostname,
+        )
     except BaseException:
         os.close(fd)
         raise

@@ -15,6 +15,7 @@ from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
+from ..tls import TLSContext
 from .auth import basic_auth
 from .broadcast import broadcast
 from .engine import EngineServer, uses_engine
@@ -316,7 +317,7 @@ def serve(
             503.
         logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
         carrier: who does the I/O: ``"transport"`` is asyncio's transports;
-            ``"engine"`` is sockets in C, on Linux and without ``ssl``; ``"auto"`` is
+            ``"engine"`` is sockets in C, on Linux, TLS by TLSContext; ``"auto"`` is
             the engine where it can serve.
         create_connection: called as ``ServerConnection(protocol, server,
             options=...)``.
@@ -334,7 +335,13 @@ def serve(
     assert marks is not None
     if max_connections is not None and max_connections < 1:
         raise ValueError("max_connections must be positive")
-    if kwargs.get("ssl") is not None:
+    tls = kwargs.get("ssl")
+    if isinstance(tls, TLSContext):
+        if not tls.is_server:
+            raise ValueError("serve() needs a context made with TLSContext.server()")
+        if carrier == "transport":
+            raise ValueError('TLSContext doesn\'t go with carrier="transport"')
+    elif tls is not None:
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
     log = LimitedLogger(logger or logging.getLogger("pywscore.server"))
@@ -375,9 +382,10 @@ def serve(
         if not uses_engine(carrier, loop, kwargs.get("ssl")):
             return await create(new_connection, *where, **kwargs)
         start = kwargs.pop("start_serving", True)
+        context = kwargs.pop("ssl", None)
         bound = await create(asyncio.Protocol, *where, start_serving=False, **kwargs)
         backlog = kwargs.get("backlog", 100)
-        engine_server = EngineServer(bound, new_connection, log, backlog)
+        engine_server = EngineServer(bound, new_connection, log, backlog, context)
         if start:
             await engine_server.start_serving()
         return engine_server

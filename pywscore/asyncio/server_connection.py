@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
+import ssl
 from typing import TYPE_CHECKING
 
 from .. import _core
@@ -12,6 +13,7 @@ from ..enums import State
 from ..http import Request, Response, plain_response
 from .connection import Connection
 from .handshake import Handshake, serialize
+from .log import printable
 from .options import Options
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class ServerConnection(Connection):
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
+        if isinstance(exc, ssl.SSLError):
+            self._log(logging.INFO, "TLS failed: %s", printable(exc))
         self.server._left(self)
 
     async def _open(self, handshake: Handshake) -> bool:

@@ -15,6 +15,7 @@
 #include "wsc/alloc.h"
 #include "wsc/outgoing.h"
 #include "wsc/status.h"
+#include "wsc/tls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,6 +41,8 @@ struct wsc_io {
     size_t len;
     int fd;
     int error;
+    const char *message; /* with WSC_IO_ERROR and no `error`: what is wrong with TLS;
+                            until the next call of wsc_engine_next */
 };
 
 /* `receive_size` bytes are shared by all links. WSC_ERR_NO_MEMORY, or WSC_ERR_IO with
@@ -76,8 +79,23 @@ void wsc_listener_close(struct wsc_listener *listener);
  * error it stays the caller's. Reading begins at once. */
 WSC_NODISCARD enum wsc_status wsc_link_new(struct wsc_engine *engine, int fd,
                                            void *owner, struct wsc_link **out_link);
+/* Speak TLS on a new link, with the handshake first; until that is done, nothing comes
+ * but WSC_IO_ERROR, and wsc_link_write gives WSC_NEED_SPACE. A client says and checks
+ * `server_name`; NULL: neither. On error the link is only good for closing. `context`
+ * has to outlive the link. */
+WSC_NODISCARD enum wsc_status wsc_link_start_tls(struct wsc_link *link,
+                                                 const struct wsc_tls_context *context,
+                                                 const char *server_name);
+/* Is the TLS handshake done, if there is one? */
+bool wsc_link_is_open(const struct wsc_link *link);
+/* Encrypted bytes that wsc_link_write took and the socket did not yet. */
+size_t wsc_link_unsent(const struct wsc_link *link);
+/* OpenSSL's SSL object, to ask it; NULL without TLS. */
+const struct ssl_st *wsc_link_ssl(const struct wsc_link *link);
 /* Close the socket and forget the link; never NULL, never twice. */
 void wsc_link_close(struct wsc_link *link);
+/* Forget the link; the socket is the caller's again. */
+void wsc_link_forget(struct wsc_link *link);
 /* As wsc_link_close, but data that was not sent is thrown away and the peer gets a
  * reset. */
 void wsc_link_abort(struct wsc_link *link);

@@ -1,0 +1,405 @@
+#include "tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* With what OpenSSL may hold of one record, less than WSC_TLS_PLAIN_MIN. */
+#define IN_SIZE  ((size_t)64 << 10)
+#define OUT_SIZE ((size_t)80 << 10)
+/* A peer that asks for answers (KeyUpdate) and reads none gets no more than this. */
+#define OUT_MAX ((size_t)512 << 10)
+/* RFC 8446 §5.1: the plaintext of a record. */
+#define RECORD ((size_t)16 << 10)
+/* Plaintext given to one send. */
+#define WRITE_STEP ((size_t)64 << 10)
+#define PIECES     64
+
+/* --- OpenSSL's side: a BIO on the shared memory --- */
+
+static int bio_read(BIO *bio, char *out, int size)
+{
+    const struct wsc_tls *tls = BIO_get_data(bio);
+    struct wsc_tls_shared *shared = tls->shared;
+    size_t len = shared->in_end - shared->in_start;
+    BIO_clear_retry_flags(bio);
+    if (len == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    len = len < (size_t)size ? len : (size_t)size;
+    memcpy(out, shared->in + shared->in_start, len);
+    shared->in_start += len;
+    return (int)len;
+}
+
+static bool reserve(const struct wsc_allocator *allocator, uint8_t **data, size_t *cap,
+                    size_t needed)
+{
+    if (needed <= *cap) {
+        return true;
+    }
+    if (needed > OUT_MAX) {
+        return false;
+    }
+    size_t size = *cap * 2 > needed ? *cap * 2 : needed;
+    uint8_t *larger = wsc_realloc(allocator, *data, size);
+    if (larger == NULL) {
+        return false;
+    }
+    *data = larger;
+    *cap = size;
+    return true;
+}
+
+static int bio_write(BIO *bio, const char *data, int size)
+{
+    const struct wsc_tls *tls = BIO_get_data(bio);
+    struct wsc_tls_shared *shared = tls->shared;
+    BIO_clear_retry_flags(bio);
+    if (!reserve(shared->allocator, &shared->out, &shared->out_cap,
+                 shared->out_len + (size_t)size)) {
+        return -1;
+    }
+    memcpy(shared->out + shared->out_len, data, (size_t)size);
+    shared->out_len += (size_t)size;
+    return size;
+}
+
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator)
+{
+    struct wsc_tls_shared *shared = wsc_alloc_zeroed(allocator, sizeof(*shared));
+    if (shared == NULL) {
+        return NULL;
+    }
+    shared->allocator = allocator;
+    shared->in = wsc_alloc(allocator, IN_SIZE);
+    shared->plain = wsc_alloc(allocator, RECORD);
+    shared->out = wsc_alloc(allocator, OUT_SIZE);
+    shared->out_cap = OUT_SIZE;
+    shared->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsc");
+    if (shared->in == NULL || shared->plain == NULL || shared->out == NULL ||
+        shared->method == NULL || BIO_meth_set_read(shared->method, bio_read) != 1 ||
+        BIO_meth_set_write(shared->method, bio_write) != 1 ||
+        BIO_meth_set_ctrl(shared->method, bio_ctrl) != 1) {
+        wsc_tls_shared_free(shared);
+        return NULL;
+    }
+    return shared;
+}
+
+void wsc_tls_shared_free(struct wsc_tls_shared *shared)
+{
+    if (shared == NULL) {
+        return;
+    }
+    BIO_meth_free(shared->method);
+    wsc_free(shared->allocator, shared->in);
+    wsc_free(shared->allocator, shared->out);
+    wsc_free(shared->allocator, shared->plain);
+    wsc_free(shared->allocator, shared);
+}
+
+/* --- one link --- */
+
+static bool set_server_name(const struct wsc_tls *tls, const char *name, bool check)
+{
+    X509_VERIFY_PARAM *parameters = SSL_get0_param(tls->ssl);
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
+    if (address != NULL) {
+        /* RFC 6066 §3: an address is no host name. */
+        ASN1_OCTET_STRING_free(address);
+        return !check || X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1;
+    }
+    union {
+        const char *read_only;
+        void *arg;
+    } said = {.read_only = name}; /* the macro has a cast */
+    if (SSL_ctrl(tls->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 said.arg) != 1) {
+        return false;
+    }
+    SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return !check || SSL_set1_host(tls->ssl, name) == 1;
+}
+
+struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
+                            const struct wsc_tls_context *context,
+                            const char *server_name)
+{
+    struct wsc_tls *tls = wsc_alloc_zeroed(shared->allocator, sizeof(*tls));
+    if (tls == NULL) {
+        return NULL;
+    }
+    ERR_clear_error();
+    tls->shared = shared;
+    tls->ssl = SSL_new(context->ssl_ctx);
+    BIO *bio = BIO_new(shared->method);
+    if (tls->ssl == NULL || bio == NULL) {
+        (void)BIO_free(bio);
+        wsc_tls_free(tls);
+        return NULL;
+    }
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(tls->ssl, bio, bio);
+    if (context->server) {
+        SSL_set_accept_state(tls->ssl);
+        return tls;
+    }
+    SSL_set_connect_state(tls->ssl);
+    shared->out_len = 0;
+    bool begun = server_name == NULL ||
+                 set_server_name(tls, server_name, context->check_host_name);
+    int result = begun ? SSL_do_handshake(tls->ssl) : 0;
+    if (!begun || SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
+        ERR_clear_error();
+        wsc_tls_free(tls);
+        return NULL;
+    }
+    return tls;
+}
+
+void wsc_tls_free(struct wsc_tls *tls)
+{
+    if (tls == NULL) {
+        return;
+    }
+    SSL_free(tls->ssl);
+    wsc_free(tls->shared->allocator, tls->left);
+    wsc_free(tls->shared->allocator, tls);
+}
+
+/* OpenSSL gave an error: keep what it says. */
+static void fail(struct wsc_tls *tls)
+{
+    char *message = tls->shared->message;
+    const char *reason = ERR_reason_error_string(ERR_get_error());
+    const char *more = "";
+    long verified = SSL_get_verify_result(tls->ssl);
+    if (verified != X509_V_OK && tls->state == WSC_TLS_HANDSHAKE &&
+        SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE) {
+        more = X509_verify_cert_error_string(verified);
+    }
+    (void)BIO_snprintf(message, WSC_TLS_MESSAGE_SIZE, "%s%s%s",
+                       reason == NULL ? "TLS error" : reason, more[0] == 0 ? "" : ": ",
+                       more);
+    ERR_clear_error();
+    tls->state = WSC_TLS_FAILED;
+    tls->error = 0;
+}
+
+static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_len)
+{
+    while (*out_len < size) {
+        size_t got = 0;
+        ERR_clear_error();
+        int result = SSL_read_ex(tls->ssl, out + *out_len, size - *out_len, &got);
+        *out_len += got;
+        if (result == 1) {
+            continue;
+        }
+        int error = SSL_get_error(tls->ssl, result);
+        if (error == SSL_ERROR_ZERO_RETURN) {
+            tls->state = WSC_TLS_ENDED;
+        }
+        else if (error != SSL_ERROR_WANT_READ) {
+            fail(tls);
+        }
+        return;
+    }
+}
+
+static void shake_hands(struct wsc_tls *tls)
+{
+    ERR_clear_error();
+    int result = SSL_do_handshake(tls->ssl);
+    if (result == 1) {
+        tls->state = WSC_TLS_OPEN;
+    }
+    else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
+        fail(tls);
+    }
+}
+
+static void received_end(struct wsc_tls *tls, int error)
+{
+    bool early = tls->state == WSC_TLS_HANDSHAKE;
+    tls->state = error != 0 || early ? WSC_TLS_FAILED : WSC_TLS_ENDED;
+    tls->error = error;
+    if (error == 0 && early) {
+        (void)BIO_snprintf(tls->shared->message, WSC_TLS_MESSAGE_SIZE,
+                           "connection closed during the TLS handshake");
+    }
+}
+
+size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
+{
+    struct wsc_tls_shared *shared = tls->shared;
+    size_t len = 0;
+    ssize_t got = recv(fd, shared->in, IN_SIZE, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        return 0;
+    }
+    if (got <= 0) {
+        received_end(tls, got == 0 ? 0 : errno);
+        return 0;
+    }
+    shared->in_start = 0;
+    shared->in_end = (size_t)got;
+    shared->out_len = 0;
+    if (tls->state == WSC_TLS_HANDSHAKE) {
+        shake_hands(tls);
+    }
+    if (tls->state == WSC_TLS_OPEN) {
+        decrypt(tls, out, size, &len);
+    }
+    shared->in_end = shared->in_start = 0;
+    if (wsc_tls_send(tls, fd) == WSC_ERR_IO && tls->state != WSC_TLS_FAILED) {
+        tls->state = WSC_TLS_FAILED;
+        tls->error = errno;
+    }
+    return len;
+}
+
+/* --- sending --- */
+
+static ssize_t send_bytes(int fd, const uint8_t *data, size_t len)
+{
+    for (;;) {
+        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        if (sent >= 0) {
+            return sent;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+            return 0;
+        }
+        if (errno != EINTR) {
+            return -1;
+        }
+    }
+}
+
+static enum wsc_status send_left(struct wsc_tls *tls, int fd)
+{
+    size_t len = tls->left_end - tls->left_start;
+    if (len == 0) {
+        return WSC_OK;
+    }
+    ssize_t sent = send_bytes(fd, tls->left + tls->left_start, len);
+    if (sent < 0) {
+        return WSC_ERR_IO;
+    }
+    tls->left_start += (size_t)sent;
+    if (tls->left_start < tls->left_end) {
+        return WSC_NEED_SPACE;
+    }
+    wsc_free(tls->shared->allocator, tls->left);
+    tls->left = NULL;
+    tls->left_start = tls->left_end = tls->left_cap = 0;
+    return WSC_OK;
+}
+
+enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
+{
+    struct wsc_tls_shared *shared = tls->shared;
+    size_t len = shared->out_len;
+    size_t at = 0;
+    shared->out_len = 0;
+    enum wsc_status status = send_left(tls, fd);
+    if (status == WSC_OK && len > 0) {
+        ssize_t sent = send_bytes(fd, shared->out, len);
+        if (sent < 0) {
+            return WSC_ERR_IO;
+        }
+        at = (size_t)sent;
+    }
+    if (status == WSC_ERR_IO || at == len) {
+        return status;
+    }
+    if (!reserve(shared->allocator, &tls->left, &tls->left_cap,
+                 tls->left_end + len - at)) {
+        errno = ENOBUFS;
+        return WSC_ERR_IO;
+    }
+    memcpy(tls->left + tls->left_end, shared->out + at, len - at);
+    tls->left_end += len - at;
+    return WSC_NEED_SPACE;
+}
+
+/* Small pieces together, so that they share a record. */
+static size_t gather(struct wsc_tls_shared *shared, const struct wsc_outgoing *outgoing,
+                     const uint8_t **out_data)
+{
+    struct wsc_outgoing_piece pieces[PIECES];
+    size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
+    size_t len = 0;
+    if (count == 1 || pieces[0].len >= RECORD) {
+        *out_data = pieces[0].data;
+        return pieces[0].len < RECORD ? pieces[0].len : RECORD;
+    }
+    for (size_t i = 0; i < count && len < RECORD; i++) {
+        size_t part = pieces[i].len < RECORD - len ? pieces[i].len : RECORD - len;
+        memcpy(shared->plain + len, pieces[i].data, part);
+        len += part;
+    }
+    *out_data = shared->plain;
+    return len;
+}
+
+static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
+{
+    size_t done = 0;
+    while (outgoing->size > 0 && done < WRITE_STEP) {
+        const uint8_t *data;
+        size_t written = 0;
+        size_t len = gather(tls->shared, outgoing, &data);
+        ERR_clear_error();
+        if (SSL_write_ex(tls->ssl, data, len, &written) != 1) {
+            fail(tls);
+            return false;
+        }
+        wsc_outgoing_consume(outgoing, written);
+        done += written;
+    }
+    return true;
+}
+
+enum wsc_status
+wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing)
+{
+    struct wsc_tls_shared *shared = tls->shared;
+    shared->out_len = 0;
+    enum wsc_status status = wsc_tls_send(tls, fd);
+    while (status == WSC_OK && outgoing->size > 0) {
+        if (!encrypt_some(tls, outgoing)) {
+            errno = EPIPE;
+            return WSC_ERR_IO;
+        }
+        status = wsc_tls_send(tls, fd);
+    }
+    return status;
+}
+
+void wsc_tls_end(struct wsc_tls *tls)
+{
+    tls->shared->out_len = 0;
+    if (tls->end_sent || tls->state == WSC_TLS_FAILED ||
+        tls->state == WSC_TLS_HANDSHAKE) {
+        return;
+    }
+    tls->end_sent = true;
+    ERR_clear_error();
+    (void)SSL_shutdown(tls->ssl);
+    ERR_clear_error();
+}

@@ -1,0 +1,77 @@
+/* TLS of one link, apart from its socket.
+ *
+ * OpenSSL reads from and writes to memory that all links share: what one recv brought
+ * is decrypted whole before the next link's turn, and what a write made leaves with one
+ * send. Only what the socket did not take is kept with the link. */
+#ifndef WSC_ENGINE_TLS_H
+#define WSC_ENGINE_TLS_H
+
+#include <openssl/ssl.h>
+#include <stdint.h>
+
+#include "wsc/outgoing.h"
+#include "wsc/tls.h"
+
+struct wsc_tls_context {
+    const struct wsc_allocator *allocator;
+    SSL_CTX *ssl_ctx;
+    struct wsc_tls_name *names;
+    bool server;
+    bool check_host_name;
+};
+
+/* What the links of an engine have in common. */
+struct wsc_tls_shared {
+    const struct wsc_allocator *allocator;
+    BIO_METHOD *method;
+    uint8_t *in; /* what was received and OpenSSL has not read yet */
+    size_t in_start;
+    size_t in_end;
+    uint8_t *out; /* what OpenSSL wrote and is not sent yet */
+    size_t out_len;
+    size_t out_cap;
+    uint8_t *plain; /* small pieces side by side, for one record */
+    char message[WSC_TLS_MESSAGE_SIZE];
+};
+
+enum wsc_tls_state {
+    WSC_TLS_HANDSHAKE,
+    WSC_TLS_OPEN,
+    WSC_TLS_ENDED, /* the peer's end came; it may not be reported yet */
+    WSC_TLS_FAILED,
+};
+
+struct wsc_tls {
+    struct wsc_tls_shared *shared;
+    SSL *ssl;
+    uint8_t *left; /* not taken by the socket yet */
+    size_t left_start;
+    size_t left_end;
+    size_t left_cap;
+    int error; /* errno, or 0: it is in the shared message */
+    enum wsc_tls_state state;
+    bool end_sent; /* close_notify, or at least it is in `left` */
+};
+
+struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator);
+void wsc_tls_shared_free(struct wsc_tls_shared *shared);
+
+/* A client sends its first message with the first wsc_tls_send. */
+struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
+                            const struct wsc_tls_context *context,
+                            const char *server_name);
+void wsc_tls_free(struct wsc_tls *tls);
+
+/* Receive once, and decrypt all of it into `out`, of at least WSC_TLS_PLAIN_MIN bytes:
+ * the length. The state says what else there is. */
+#define WSC_TLS_PLAIN_MIN ((size_t)(128 << 10))
+size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size);
+/* Send what is encrypted: WSC_OK, WSC_NEED_SPACE or WSC_ERR_IO with errno. */
+enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd);
+/* Encrypt and send; the same. */
+enum wsc_status
+wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing);
+/* Queue close_notify, unless that is done. */
+void wsc_tls_end(struct wsc_tls *tls);
+
+#endif

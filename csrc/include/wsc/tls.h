@@ -1,0 +1,61 @@
+/* TLS settings for links of the engine: a server's or a client's SSL_CTX. At least TLS
+ * 1.2, no renegotiation, no early data, no compression. */
+#ifndef WSC_TLS_H
+#define WSC_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wsc/alloc.h"
+#include "wsc/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct wsc_tls_context;
+
+enum wsc_tls_verify {
+    WSC_TLS_VERIFY_NONE,
+    WSC_TLS_VERIFY_OPTIONAL, /* of a server: a client may come without certificate */
+    WSC_TLS_VERIFY_REQUIRED,
+};
+
+#define WSC_TLS_MESSAGE_SIZE 256
+
+/* A client verifies chain and name, a server asks for no certificate, unless told
+ * otherwise. */
+WSC_NODISCARD enum wsc_status wsc_tls_context_new(const struct wsc_allocator *allocator,
+                                                  bool server,
+                                                  struct wsc_tls_context **out_context);
+/* Not before the links that were made with it are closed. NULL is fine. */
+void wsc_tls_context_free(struct wsc_tls_context *context);
+
+/* These give WSC_ERR_IO and say why in `out_message`, of WSC_TLS_MESSAGE_SIZE. */
+WSC_NODISCARD enum wsc_status
+wsc_tls_context_certificate(struct wsc_tls_context *context, const char *chain_file,
+                            const char *key_file, const char *password,
+                            char *out_message);
+/* The certificates to trust; both NULL: the system's. */
+WSC_NODISCARD enum wsc_status
+wsc_tls_context_trust(struct wsc_tls_context *context, const char *file,
+                      const char *folder, char *out_message);
+/* For TLS 1.2; OpenSSL's syntax. */
+WSC_NODISCARD enum wsc_status wsc_tls_context_ciphers(struct wsc_tls_context *context,
+                                                      const char *ciphers,
+                                                      char *out_message);
+/* Clients that ask for `name`, or a subdomain of it if it begins with "*.", get the
+ * certificate of `other`, which has to live as long as `context`. */
+WSC_NODISCARD enum wsc_status wsc_tls_context_add_name(struct wsc_tls_context *context,
+                                                       const char *name,
+                                                       struct wsc_tls_context *other);
+void wsc_tls_context_verify(struct wsc_tls_context *context, enum wsc_tls_verify verify,
+                            bool check_host_name);
+/* 1.3 only, rather than 1.2 and 1.3. */
+void wsc_tls_context_only_1_3(struct wsc_tls_context *context);
+bool wsc_tls_context_is_server(const struct wsc_tls_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,161 @@
+"""TLS settings for the engine carrier."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, Self
+
+from . import _core
+
+__all__ = ["TLSContext"]
+
+Path = str | os.PathLike[str]
+_VERIFY = {"none": 0, "optional": 1, "required": 2}
+
+
+class TLSContext:
+    """TLS by OpenSSL in C, for ``ssl=`` of ``serve()`` and ``connect()``.
+
+    Made with ``TLSContext.server()`` or ``TLSContext.client()``. At least TLS 1.2;
+    no renegotiation, no early data.
+    """
+
+    def __init__(self, server: bool, **settings: Any) -> None:
+        self.is_server = server
+        self._settings = settings
+        self._names: list[tuple[str, TLSContext]] = []
+        self._current = self._build()
+
+    @classmethod
+    def server(
+        cls,
+        certificate: Path,
+        key: Path | None = None,
+        *,
+        password: str | None = None,
+        client_ca: Path | None = None,
+        client_certificates: Literal["none", "optional", "required"] | None = None,
+        ciphers: str | None = None,
+        minimum_version: Literal["1.2", "1.3"] = "1.2",
+    ) -> Self:
+        """Settings of a server.
+
+        Args:
+            certificate: PEM file with the certificate and those between it and its
+                authority.
+            key: PEM file with the key; by default in the same file.
+            password: of the key.
+            client_ca: PEM file of the authorities of clients' certificates.
+            client_certificates: whether clients need one; by default they do with
+                ``client_ca``.
+            ciphers: for TLS 1.2, as OpenSSL writes them.
+            minimum_version: the oldest version of TLS.
+
+        Raises:
+            OSError: if a file can't be read.
+            ValueError: if a file or setting can't be used.
+        """
+        if client_certificates is None:
+            client_certificates = "none" if client_ca is None else "required"
+        if client_certificates != "none" and client_ca is None:
+            raise ValueError("client certificates need client_ca")
+        return cls(
+            True,
+            certificate=certificate,
+            key=key,
+            password=password,
+            ca=client_ca,
+            verify=client_certificates,
+            ciphers=ciphers,
+            minimum_version=minimum_version,
+        )
+
+    @classmethod
+    def client(
+        cls,
+        *,
+        ca: Path | None = None,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        password: str | None = None,
+        verify: bool = True,
+        check_hostname: bool = True,
+        ciphers: str | None = None,
+        minimum_version: Literal["1.2", "1.3"] = "1.2",
+    ) -> Self:
+        """Settings of a client.
+
+        Args:
+            ca: PEM file of the authorities to trust; the system's by default.
+            certificate: PEM file of the client's certificate.
+            key: PEM file with its key; by default in the same file.
+            password: of the key.
+            verify: False trusts anybody; for tests only.
+            check_hostname: False takes a certificate for any name.
+            ciphers: for TLS 1.2, as OpenSSL writes them.
+            minimum_version: the oldest version of TLS.
+
+        Raises:
+            OSError: if a file can't be read.
+            ValueError: if a file or setting can't be used.
+        """
+        return cls(
+            False,
+            certificate=certificate,
+            key=key,
+            password=password,
+            ca=ca,
+            verify="required" if verify else "none",
+            check_hostname=verify and check_hostname,
+            ciphers=ciphers,
+            minimum_version=minimum_version,
+        )
+
+    def add_certificate(self, name: str, context: TLSContext) -> None:
+        """Serve clients that ask for ``name`` with the certificate of ``context``.
+
+        Args:
+            name: a host name, or ``*.`` and a domain for its subdomains.
+            context: made with ``TLSContext.server()``.
+        """
+        if not (self.is_server and context.is_server) or context is self:
+            raise ValueError("add_certificate() takes another server's context")
+        self._names.append((name, context))
+        self._current.add_name(name, context._current)
+
+    def reload(self) -> None:
+        """Read all files again, for new connections. On an error nothing changes."""
+        for _, context in self._names:
+            context.reload()
+        self._current = self._build()
+
+    def _build(self) -> _core.TLSContext:
+        if not hasattr(_core, "TLSContext"):
+            raise ValueError("TLSContext needs the engine, which isn't available here")
+        settings = self._settings
+        made = _core.TLSContext(self.is_server)
+        if settings["certificate"] is not None:
+            chain = _readable(settings["certificate"])
+            key = chain if settings["key"] is None else _readable(settings["key"])
+            made.certificate(chain, key, settings["password"])
+        ca = settings["ca"]
+        if ca is not None:
+            made.trust(os.fsdecode(_readable(ca)), None)
+        elif not self.is_server and settings["verify"] != "none":
+            made.trust(None, None)
+        made.verify(_VERIFY[settings["verify"]], settings.get("check_hostname", False))
+        if settings["ciphers"] is not None:
+            made.ciphers(settings["ciphers"])
+        if settings["minimum_version"] == "1.3":
+            made.only_1_3()
+        elif settings["minimum_version"] != "1.2":
+            raise ValueError("minimum_version must be '1.2' or '1.3'")
+        for name, context in self._names:
+            made.add_name(name, context._current)
+        return made
+
+
+def _readable(path: Path) -> bytes:
+    # OpenSSL's own errors about files don't name them.
+    with open(path, "rb"):
+        return os.fsencode(path)

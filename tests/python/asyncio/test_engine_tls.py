@@ -1,0 +1,384 @@
+"""TLSContext: TLS in the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import gc
+import os
+import pathlib
+import socket
+import ssl
+import struct
+import sys
+import time
+from typing import Any
+
+import pytest
+import trustme
+
+import pywscore
+from pywscore import ConnectionClosedError, TLSContext
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engine")
+
+
+class Files:
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self.authority = trustme.CA()
+        self.ca = folder / "ca.pem"
+        self.authority.cert_pem.write_to_path(self.ca)
+        self.chain = self.issue("server", "localhost", "127.0.0.1")
+
+    def issue(self, file: str, *names: str, **kwargs: Any) -> pathlib.Path:
+        path = self.folder / f"{file}.pem"
+        made = self.authority.issue_cert(*names, **kwargs)
+        made.private_key_and_cert_chain_pem.write_to_path(path)
+        return path
+
+    def server(self, **kwargs: Any) -> TLSContext:
+        return TLSContext.server(self.chain, **kwargs)
+
+    def client(self, **kwargs: Any) -> TLSContext:
+        return TLSContext.client(ca=self.ca, **kwargs)
+
+    def python_client(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def python_server(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain)
+        return context
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(autouse=True)
+def only_auto(environment: Any) -> None:
+    if environment.carrier == "transport":
+        pytest.skip("the engine only")
+
+
+MESSAGES: list[Any] = ["text", b"", b"x" * 16384, b"y" * 900_000, ["a", "b"]]
+
+
+async def exchange(ws: Any) -> None:
+    for message in MESSAGES:
+        await ws.send(message)
+        expected = "ab" if isinstance(message, list) else message
+        assert await ws.recv() == expected
+
+
+@pytest.mark.parametrize("ends", ["both", "server", "client"])
+async def test_echo(
+    serve: Any, uri_of: Any, echo: Any, files: Files, ends: str
+) -> None:
+    ours, theirs = files.server(), files.client()
+    server_tls = ours if ends != "client" else files.python_server()
+    client_tls = theirs if ends != "server" else files.python_client()
+    async with serve(echo, "127.0.0.1", 0, ssl=server_tls) as server:
+        uri = uri_of(server, scheme="wss")
+        async with pywscore.connect(uri, ssl=client_tls, proxy=None) as ws:
+            await exchange(ws)
+            if ends == "both":
+                cipher = ws.transport.get_extra_info("cipher")
+                assert cipher[1:] == ("TLSv1.3", 256)
+                assert ws.transport.get_extra_info("alpn") == "http/1.1"
+                assert ws.transport.get_extra_info("peercert_der")
+        assert ws.close_code == 1000
+
+
+async def test_websockets_as_client(
+    serve: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    websockets = pytest.importorskip("websockets")
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        uri = uri_of(server, scheme="wss")
+        async with websockets.connect(uri, ssl=files.python_client(), proxy=None) as ws:
+            await exchange(ws)
+        assert ws.close_code == 1000
+
+
+@pytest.mark.threat("TLS-9", "SLW-1")
+async def test_much_in_both_directions(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        uri = uri_of(server, scheme="wss")
+        async with connect(uri, ssl=files.client(), compression=None) as ws:
+            count = 40
+            payload = os.urandom(300_000)
+
+            async def send() -> None:
+                for number in range(count):
+                    await ws.send(payload + bytes([number]))
+
+            task = asyncio.create_task(send())
+            for number in range(count):
+                await asyncio.sleep(0.002)
+                assert await ws.recv() == payload + bytes([number])
+            await task
+
+
+@pytest.mark.threat("TLS-3")
+@pytest.mark.parametrize("step", [1, 2, 7])
+async def test_records_cut(
+    serve: Any, connect: Any, files: Files, echo: Any, step: int
+) -> None:
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        async def pump(reader: Any, writer: Any) -> None:
+            try:
+                while data := await reader.read(4096):
+                    for i in range(0, len(data), step):
+                        writer.write(data[i : i + step])
+                        await asyncio.sleep(0)
+            finally:
+                writer.close()
+
+        async def proxy(reader: Any, writer: Any) -> None:
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
+            sock = to_writer.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.gather(pump(reader, to_writer), pump(to_reader, writer))
+
+        between = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        uri = f"wss://127.0.0.1:{between.sockets[0].getsockname()[1]}/"
+        async with connect(uri, ssl=files.client()) as ws:
+            for message in ("one", b"z" * 5000):
+                await ws.send(message)
+                assert await ws.recv() == message
+        assert ws.close_code == 1000
+        between.close()
+
+
+async def test_resumption(serve: Any, echo: Any, files: Files) -> None:
+    context = files.python_client()
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        def visit(session: Any) -> tuple[bool, Any]:
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                with context.wrap_socket(
+                    raw, server_hostname="localhost", session=session
+                ) as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    sock.recv(1000)
+                    return bool(sock.session_reused), sock.session
+
+        reused, session = await asyncio.to_thread(visit, None)
+        assert not reused
+        reused, _ = await asyncio.to_thread(visit, session)
+        assert reused
+
+
+async def test_server_names_and_reload(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    first = files.issue("first", "one.example")
+    context = TLSContext.server(first)
+    context.add_certificate(
+        "*.b.example", TLSContext.server(files.issue("second", "x.b.example"))
+    )
+    async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
+        uri = uri_of(server, scheme="wss")
+
+        async def visit(name: str) -> None:
+            async with connect(uri, ssl=files.client(), server_hostname=name):
+                pass
+
+        await visit("one.example")
+        await visit("x.b.example")
+        with pytest.raises(ssl.SSLError):
+            await visit("three.example")
+        files.issue("first", "three.example")
+        await visit("one.example")
+        context.reload()
+        await visit("three.example")
+        await visit("x.b.example")
+        first.write_text("nonsense")
+        with pytest.raises(ValueError):
+            context.reload()
+        await visit("three.example")
+
+
+async def test_client_certificates(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    mine = files.issue("client", "somebody@example.org")
+    for demand, without in (("required", False), ("optional", True)):
+        context = files.server(client_ca=files.ca, client_certificates=demand)
+        async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
+            uri = uri_of(server, scheme="wss")
+            async with connect(uri, ssl=files.client(certificate=mine)) as ws:
+                await ws.send("x")
+                (there,) = server.connections
+                assert there.transport.get_extra_info("peercert_der")
+            if without:
+                async with connect(uri, ssl=files.client()):
+                    pass
+            else:
+                with pytest.raises((OSError, pywscore.InvalidMessage)):
+                    await connect(uri, ssl=files.client())
+
+
+@pytest.mark.threat("TLS-8")
+@pytest.mark.parametrize("why", ["name", "address", "authority", "expired"])
+async def test_server_not_trusted(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files, why: str
+) -> None:
+    context, client = files.server(), files.client()
+    name = {"name": "other.example", "address": "127.0.0.9"}.get(why, "localhost")
+    if why == "authority":
+        client = TLSContext.client()
+    if why == "expired":
+        past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        context = TLSContext.server(files.issue("expired", "localhost", not_after=past))
+    async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
+        with pytest.raises(ssl.SSLError, match="certificate verify failed: "):
+            await connect(
+                uri_of(server, scheme="wss"), ssl=client, server_hostname=name
+            )
+
+
+@pytest.mark.threat("TLS-8")
+async def test_old_versions(serve: Any, echo: Any, files: Files) -> None:
+    context = files.python_client()
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        host, port = server.sockets[0].getsockname()
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection(
+                host, port, ssl=context, server_hostname="localhost"
+            )
+
+
+@pytest.mark.threat("TLS-2")
+async def test_plain_to_tls_and_back(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        start = time.monotonic()
+        with pytest.raises((pywscore.InvalidMessage, OSError)):
+            await connect(uri_of(server))
+        assert time.monotonic() - start < 0.5
+    async with serve(echo, "127.0.0.1", 0) as server:
+        with pytest.raises(OSError):
+            await connect(uri_of(server, scheme="wss"), ssl=files.client())
+
+
+@pytest.mark.threat("HSK-8", "TLS-1")
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
+async def test_handshake_that_stalls(
+    serve: Any, echo: Any, files: Files, sent: bytes
+) -> None:
+    async with serve(
+        echo, "127.0.0.1", 0, ssl=files.server(), open_timeout=0.5
+    ) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        start = time.monotonic()
+        writer.write(sent)
+        try:
+            assert await reader.read() == b""
+        except ConnectionError:
+            pass
+        assert 0.4 < time.monotonic() - start < 0.9
+        writer.close()
+
+
+@pytest.mark.threat("TLS-4")
+async def test_end_without_close_notify(serve: Any, files: Files) -> None:
+    ended = asyncio.get_running_loop().create_future()
+
+    async def handler(ws: Any) -> None:
+        try:
+            await ws.recv()
+        except ConnectionClosedError:
+            ended.set_result(ws.close_code)
+        else:
+            ended.set_result("a message")
+
+    async with serve(handler, "127.0.0.1", 0, ssl=files.server()) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        def visit() -> None:
+            raw = socket.create_connection(("127.0.0.1", port))
+            context = files.python_client()
+            sock = context.wrap_socket(raw, server_hostname="localhost")
+            sock.sendall(
+                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            assert sock.recv(1000).startswith(b"HTTP/1.1 101 ")
+            sock.sendall(b"\x81\x85\0\0\0\0hel")  # 3 of 5 bytes
+            sock.close()  # without unwrap()
+
+        await asyncio.to_thread(visit)
+        assert await asyncio.wait_for(ended, 5) == 1006
+
+
+@pytest.mark.threat("TLS-6")
+async def test_failed_handshakes_leave_nothing(
+    serve: Any, echo: Any, files: Files
+) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    def resident() -> int:
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    def reset(sock: socket.socket) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        address = server.sockets[0].getsockname()
+
+        def fail(count: int) -> None:
+            for number in range(count):
+                with socket.create_connection(address) as sock:
+                    if number % 3:
+                        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                        try:
+                            sock.recv(100)
+                        except ConnectionError:
+                            pass
+                    else:
+                        sock.sendall(b"\x16\x03\x01\x02\x00\x01")
+                        reset(sock)
+
+        gc.disable()
+        try:
+            await asyncio.to_thread(fail, 200)
+            await asyncio.sleep(0.05)
+            before = descriptors(), resident()
+            await asyncio.to_thread(fail, 1000)
+            await asyncio.sleep(0.1)
+            assert descriptors() <= before[0]
+            assert resident() - before[1] < 2 << 20
+        finally:
+            gc.enable()
+
+
+async def test_arguments(files: Files, echo: Any) -> None:
+    with pytest.raises(ValueError, match="transport"):
+        pywscore.serve(echo, "127.0.0.1", 0, ssl=files.server(), carrier="transport")
+    with pytest.raises(ValueError, match="transport"):
+        pywscore.connect("wss://a/", ssl=files.client(), carrier="transport")
+    with pytest.raises(ValueError, match="server"):
+        pywscore.serve(echo, "127.0.0.1", 0, ssl=files.client())
+    with pytest.raises(ValueError, match="client"):
+        pywscore.connect("wss://a/", ssl=files.server())
+    with pytest.raises(FileNotFoundError):
+        TLSContext.server("/does/not/exist.pem")
+    with pytest.raises(ValueError):
+        TLSContext.server(files.ca)
+    with pytest.raises(ValueError):
+        files.server(ciphers="NOTHING")
