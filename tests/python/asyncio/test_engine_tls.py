@@ -325,6 +325,7 @@ async def test_end_without_close_notify(serve: Any, files: Files) -> None:
         assert await asyncio.wait_for(ended, 5) == 1006
 
 
+@pytest.mark.slow  # resident memory says nothing under the sanitizers
 @pytest.mark.threat("TLS-6")
 async def test_failed_handshakes_leave_nothing(
     serve: Any, echo: Any, files: Files
