@@ -500,9 +500,13 @@ size_t wsc_link_unsent(const struct wsc_link *link)
     return link->tls == NULL ? 0 : link->tls->left_end - link->tls->left_start;
 }
 
-const struct ssl_st *wsc_link_ssl(const struct wsc_link *link)
+bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info)
 {
-    return link->tls == NULL ? NULL : link->tls->ssl;
+    if (link->tls == NULL || !wsc_link_is_open(link)) {
+        return false;
+    }
+    wsc_tls_get_info(link->tls, out_info);
+    return true;
 }
 
 void wsc_link_close(struct wsc_link *link)

@@ -53,6 +53,8 @@ struct wsc_tls {
     bool end_sent; /* close_notify, or at least it is in `left` */
 };
 
+void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info);
+
 struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator);
 void wsc_tls_shared_free(struct wsc_tls_shared *shared);
 

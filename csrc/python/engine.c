@@ -21,7 +21,6 @@ int pywsc_transport_flush(struct pywsc_transport *self)
 #else
 
 #include <errno.h>
-#include <openssl/ssl.h>
 #include <string.h>
 
 /* Engine and EngineTransport: the engine (wsc/engine.h) as something that an asyncio
@@ -370,26 +369,18 @@ static PyObject *raise_io(struct pywsc_state *state, enum wsc_status status)
 static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
-    const SSL *ssl = live_link(self) == NULL ? NULL : wsc_link_ssl(self->link);
-    unsigned char *der = NULL;
-    const unsigned char *alpn = NULL;
-    unsigned int alpn_len = 0;
+    struct wsc_tls_info info;
     (void)unused;
-    if (ssl == NULL || !wsc_link_is_open(self->link)) {
+    if (live_link(self) == NULL || !wsc_link_tls_info(self->link, &info)) {
         Py_RETURN_NONE;
     }
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
-    SSL_get0_alpn_selected(ssl, &alpn, &alpn_len);
-    X509 *certificate = SSL_get1_peer_certificate(ssl);
-    int der_len = certificate == NULL ? 0 : i2d_X509(certificate, &der);
-    PyObject *result = Py_BuildValue(
-        "(zsiz#Ny#)", cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher),
-        SSL_get_version(ssl), cipher == NULL ? 0 : SSL_CIPHER_get_bits(cipher, NULL),
-        (const char *)alpn, (Py_ssize_t)alpn_len,
-        PyBool_FromLong(SSL_session_reused(ssl)), der == NULL ? "" : (const char *)der,
-        (Py_ssize_t)(der_len > 0 ? der_len : 0));
-    OPENSSL_free(der);
-    X509_free(certificate);
+    PyObject *result =
+        Py_BuildValue("(zsiz#Ny#)", info.cipher, info.version, info.secret_bits,
+                      (const char *)info.alpn, (Py_ssize_t)info.alpn_len,
+                      PyBool_FromLong(info.session_reused),
+                      info.certificate == NULL ? "" : (const char *)info.certificate,
+                      (Py_ssize_t)info.certificate_len);
+    wsc_tls_info_fini(&info);
     return result;
 }
 

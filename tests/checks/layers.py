@@ -17,7 +17,9 @@ CORE_LAYERS = [
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
     ("assembler", "handshake"),
     ("conn",),
-    ("engine",),  # its public header only: csrc/engine is a room of its own
+    # Public headers only: csrc/engine is a room of its own.
+    ("tls",),
+    ("engine",),
 ]
 RANK = {name: rank for rank, names in enumerate(CORE_LAYERS) for name in names}
 
@@ -36,7 +38,7 @@ CORE_OWN = {
 BINDING = r"(Python|structmember|datetime)\.h"
 ENGINE = (
     r"(sys/(epoll|event|eventfd|socket|types|uio|un|time|ioctl)|netinet/(in|tcp)"
-    r"|arpa/inet|fcntl|unistd|poll|signal|errno|time|netdb|openssl/\w+)\.h"
+    r"|arpa/inet|fcntl|unistd|strings|poll|signal|errno|time|netdb|openssl/\w+)\.h"
 )
 STANDARD = CORE_STANDARD | {
     *("ctype.h", "float.h", "math.h", "stdarg.h", "stdio.h", "time.h", "signal.h"),

@@ -90,8 +90,9 @@ WSC_NODISCARD enum wsc_status wsc_link_start_tls(struct wsc_link *link,
 bool wsc_link_is_open(const struct wsc_link *link);
 /* Encrypted bytes that wsc_link_write took and the socket did not yet. */
 size_t wsc_link_unsent(const struct wsc_link *link);
-/* OpenSSL's SSL object, to ask it; NULL without TLS. */
-const struct ssl_st *wsc_link_ssl(const struct wsc_link *link);
+/* False without TLS, or before its handshake is done. *out_info is to be freed with
+ * wsc_tls_info_fini. */
+bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info);
 /* Close the socket and forget the link; never NULL, never twice. */
 void wsc_link_close(struct wsc_link *link);
 /* Forget the link; the socket is the caller's again. */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "wsc/alloc.h"
 #include "wsc/status.h"
@@ -54,6 +55,19 @@ void wsc_tls_context_verify(struct wsc_tls_context *context, enum wsc_tls_verify
 /* 1.3 only, rather than 1.2 and 1.3. */
 void wsc_tls_context_only_1_3(struct wsc_tls_context *context);
 bool wsc_tls_context_is_server(const struct wsc_tls_context *context);
+
+/* What a handshake agreed on; text is static or the link's. */
+struct wsc_tls_info {
+    const char *cipher; /* NULL if there is none */
+    const char *version;
+    int secret_bits;
+    const uint8_t *alpn; /* NULL if there is none */
+    size_t alpn_len;
+    bool session_reused;
+    uint8_t *certificate; /* the peer's, as DER; NULL if there is none; owned */
+    size_t certificate_len;
+};
+void wsc_tls_info_fini(struct wsc_tls_info *info);
 
 #ifdef __cplusplus
 }
