@@ -139,10 +139,10 @@ static int give_password(char *buffer, int size, int writing, void *arg)
     const char *password = arg;
     (void)writing;
     size_t len = password == NULL ? 0 : strlen(password);
-    if (password == NULL || len > (size_t)size) {
+    if (password == NULL || len >= (size_t)size) {
         return -1;
     }
-    memcpy(buffer, password, len);
+    memcpy(buffer, password, len + 1);
     return (int)len;
 }
 
