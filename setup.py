@@ -4,7 +4,6 @@ Environment variables for developers:
     PYWSCORE_SANITIZE   for example "address,undefined"
     PYWSCORE_COVERAGE   1: instrument for gcov
     PYWSCORE_WERROR     1: all warnings, as errors
-    PYWSCORE_LTO        0: without link-time optimization
 """
 
 import os
@@ -12,7 +11,6 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 
@@ -102,13 +100,9 @@ class BuildExt(build_ext):
             compile_args += ["-fno-wrapv", "-fno-omit-frame-pointer", "-g", "-O1"]
             compile_args += ["-UNDEBUG"]
             link_args += [f"-fsanitize={checks}"]
-        elif os.environ.get("PYWSCORE_COVERAGE") == "1":
+        if os.environ.get("PYWSCORE_COVERAGE") == "1":
             compile_args += ["--coverage", "-O0", "-UNDEBUG"]
             link_args += ["--coverage"]
-        elif os.environ.get("PYWSCORE_LTO") != "0" and self.links("-flto=auto"):
-            # A tenth less time per small message: the binding inlines the core.
-            compile_args += ["-flto=auto"]
-            link_args += ["-flto=auto", "-O3"]
         extension.extra_compile_args = compile_args
         extension.extra_link_args = link_args
         if sys.platform == "darwin":
@@ -116,20 +110,6 @@ class BuildExt(build_ext):
                 if prefix := homebrew(package):
                     self.compiler.include_dirs.append(f"{prefix}/include")
                     self.compiler.library_dirs.append(f"{prefix}/lib")
-
-    def links(self, *flags: str) -> bool:
-        with tempfile.TemporaryDirectory() as folder:
-            source = f"{folder}/probe.c"
-            with open(source, "w") as file:
-                file.write("int probe(void) { return 0; }\n")
-            command = [*self.compiler.linker_so, *flags, source]
-            command += ["-o", f"{folder}/probe.so"]
-            try:
-                done = subprocess.run(command, capture_output=True)
-            except FileNotFoundError:
-                return False
-        # Clang warns about =auto, and may have no linker that can do it.
-        return done.returncode == 0 and not done.stderr
 
     def preprocesses(self, text: str) -> bool:
         command = [
