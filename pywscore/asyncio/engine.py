@@ -18,7 +18,16 @@ from ..tls import TLSContext
 from .connection import Connection
 from .log import LimitedLogger
 
-__all__ = ["EngineServer", "EngineTransport", "Handover", "adopt", "uses_engine"]
+__all__ = [
+    "EngineServer",
+    "EngineTransport",
+    "Handover",
+    "adopt",
+    "can_take_over",
+    "feed",
+    "take_over",
+    "uses_engine",
+]
 
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE = 1.0
@@ -224,7 +233,42 @@ def adopt(
     if tls is not None and handover.received:
         transport.abort()
         raise ssl_module.SSLError("the server isn't one for TLS")
+    take_over(transport, connection, tls, server_hostname)
+    feed(connection, handover.received)
+    return connection
+
+
+def can_take_over(
+    transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
+) -> bool:
+    """Whether the engine can carry what ``transport`` carries: a plain socket."""
+    if transport.get_extra_info("sslcontext") is not None or not can_use_engine(loop):
+        return False
+    # Only sockets of the loops that are known: others may do more than send bytes.
+    module = type(transport).__module__
+    return (
+        transport.get_extra_info("socket") is not None
+        and module.startswith(("asyncio.", "uvloop."))
+        and transport.get_write_buffer_size() == 0
+        and not transport.is_closing()
+    )
+
+
+def take_over(
+    transport: asyncio.Transport,
+    connection: Connection,
+    tls: TLSContext | None = None,
+    server_hostname: str | None = None,
+) -> asyncio.Transport:
+    """Give ``connection`` the socket of ``transport``, which is at its end with that.
+
+    Its protocol isn't told. The caller hands over, by ``feed()``, what has been read.
+
+    Returns:
+        The connection's transport.
+    """
     fd = os.dup(transport.get_extra_info("socket").fileno())
+    transport.set_protocol(asyncio.Protocol())
     # Closes its descriptor, not the TCP connection, which is ours as well.
     transport.abort()
     try:
@@ -239,11 +283,15 @@ def adopt(
         os.close(fd)
         raise
     connection.connection_made(cast(asyncio.Transport, taken))
-    received = memoryview(handover.received)
-    while received:
+    return cast(asyncio.Transport, taken)
+
+
+def feed(connection: Connection, received: bytes | bytearray) -> None:
+    """Let ``connection`` receive what others have read from its socket."""
+    rest = memoryview(received)
+    while rest:
         buffer = connection.get_buffer(-1)
-        size = min(len(received), len(buffer))
-        buffer[:size] = received[:size]
+        size = min(len(rest), len(buffer))
+        buffer[:size] = rest[:size]
         connection.buffer_updated(size)
-        received = received[size:]
-    return connection
+        rest = rest[size:]

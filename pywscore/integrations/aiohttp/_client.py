@@ -28,8 +28,8 @@ from ._connection import (
     ControlConnection,
     NotingConnection,
     UpgradedConnection,
+    carry,
     options_for,
-    take_over,
 )
 from ._heartbeat import signs_by_kernel
 from ._messages import CLOSED_MESSAGE, Messages
@@ -299,7 +299,7 @@ async def _connect(
         owner.read_timeout = None
         tail = _Tail()
         owner.set_parser(tail, tail)
-        take_over(transport, connection, tail.received, on_engine=False)
+        carry(transport, connection, tail.received, on_engine=False)
         ws._start_heartbeat()
     except BaseException:
         response.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 import types
 from collections import deque
 from collections.abc import Generator
@@ -15,7 +14,7 @@ from aiohttp import WSMessage, WSMsgType
 
 from ... import _core
 from ...asyncio.connection import Connection
-from ...asyncio.engine import EngineTransport, can_use_engine, engine_of
+from ...asyncio.engine import can_take_over, feed, take_over
 from ...asyncio.log import LimitedLogger
 from ...asyncio.options import Options
 from ...enums import State
@@ -23,7 +22,7 @@ from ...exceptions import ProtocolError
 from ._heartbeat import Heartbeat, Signs, signs_by_kernel
 from ._private import ClientConnectionResetError, writing_paused
 
-__all__ = ["ControlConnection", "UpgradedConnection", "options_for", "take_over"]
+__all__ = ["ControlConnection", "UpgradedConnection", "carry", "options_for"]
 
 # aiohttp stops reading at 128 KiB of messages; the core counts messages.
 MAX_QUEUE = (32, 8)
@@ -272,31 +271,13 @@ class ControlConnection(NotingConnection):
             self._waiter = None
 
 
-def _engine_can_carry(transport: Any, loop: asyncio.AbstractEventLoop) -> bool:
-    if transport.get_extra_info("sslcontext") is not None or not can_use_engine(loop):
-        return False
-    sock = transport.get_extra_info("socket")
-    # Only sockets of the loops that are known: others may do more than send bytes.
-    module = type(transport).__module__
-    return (
-        sock is not None
-        and module.startswith(("asyncio.", "uvloop."))
-        and transport.get_write_buffer_size() == 0
-        and not transport.is_closing()
-    )
-
-
-class _Gone(asyncio.Protocol):
-    """Of a transport whose socket was taken."""
-
-
-def take_over(
+def carry(
     transport: asyncio.Transport,
     connection: UpgradedConnection,
     received: bytes | bytearray,
     *,
     on_engine: bool,
-) -> Any:
+) -> asyncio.Transport:
     """Carry ``connection`` over the socket of ``transport``, or over it.
 
     Args:
@@ -308,29 +289,12 @@ def take_over(
     Returns:
         The transport that the connection has now.
     """
-    loop = connection.loop
     transport.pause_reading()
-    if on_engine and _engine_can_carry(transport, loop):
-        fd = os.dup(transport.get_extra_info("socket").fileno())
-        transport.set_protocol(_Gone())
-        # Closes its descriptor, not the TCP connection, which is ours as well.
-        transport.abort()
-        try:
-            taken: Any = EngineTransport(engine_of(loop), fd, connection)
-        except BaseException:
-            os.close(fd)
-            raise
-        connection.connection_made(taken)
+    if on_engine and can_take_over(transport, connection.loop):
+        transport = take_over(transport, connection)
     else:
-        taken = transport
         transport.set_protocol(connection)
         connection.connection_made(transport)
         transport.resume_reading()
-    rest = memoryview(received)
-    while rest:
-        buffer = connection.get_buffer(-1)
-        size = min(len(rest), len(buffer))
-        buffer[:size] = rest[:size]
-        connection.buffer_updated(size)
-        rest = rest[size:]
-    return taken
+    feed(connection, received)
+    return transport

@@ -18,8 +18,8 @@ from ._connection import (
     ControlConnection,
     NotingConnection,
     UpgradedConnection,
+    carry,
     options_for,
-    take_over,
 )
 from ._heartbeat import signs_by_kernel
 from ._messages import CLOSED_MESSAGE, CLOSING_MESSAGE, Messages
@@ -229,7 +229,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         self._set_plain(connection, WebSocketResponse.receive)
         received = bytes(events.received)
         events.received.clear()
-        taken = take_over(
+        taken = carry(
             transport, connection, received, on_engine=self._on_engine(connection)
         )
         if not connection._lost:
