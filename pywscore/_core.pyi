@@ -265,6 +265,13 @@ class Connection:
         """The next fragment of a message (fin tells the last), as recv() would wait for
         a whole one: messages are given out in pieces, as they come, until the current
         one has ended. What recv_streaming() is made of."""
+    def _listen(self, listener: Any) -> None:
+        """Give messages to `listener` from now on; see pywscore.Listener. Exceptions
+        that its methods raise go to ``_on_listener_failed(exc)``, and the connection is
+        closed with 1011.
+
+        RuntimeError if somebody receives already.
+        """
     def _end_receiving(self) -> None:
         """From now on, recv() raises ConnectionClosed where it would wait, also the one
         that is waiting: for carriers' interfaces that report a closing connection
@@ -321,6 +328,7 @@ class Connection:
         """The state left OPEN: a close frame was sent or received, or we failed. Called
         once more when protocol.close_expected turns true later than that. Output is
         flushed by then."""
+    def _on_listener_failed(self, exc: Exception) -> None: ...
     def _on_lost(self, exc: Exception | None) -> None:
         """TCP is gone; waiting recv() and send() have been woken with
         protocol.close_exception."""

@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "listener.h"
 
 #include <string.h>
 
@@ -75,6 +76,15 @@ int pywsc_connection_check_thread(struct pywsc_connection *self)
     return 0;
 }
 
+void pywsc_connection_fail(struct pywsc_connection *self)
+{
+    static const char reason[] = "internal error";
+    if (wsc_conn_fail(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, reason,
+                      sizeof(reason) - 1) != WSC_OK) {
+        self->protocol->conn.end_expected = true; /* even without a close frame */
+    }
+}
+
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
                           PyObject *arg)
 {
@@ -91,11 +101,7 @@ int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
         Py_DECREF(result);
         return 0;
     }
-    static const char reason[] = "internal error";
-    if (wsc_conn_fail(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, reason,
-                      sizeof(reason) - 1) != WSC_OK) {
-        self->protocol->conn.end_expected = true; /* even without a close frame */
-    }
+    pywsc_connection_fail(self);
     return pywsc_report_exception(state, self->loop,
                                   "exception in a connection's hook");
 }
@@ -192,6 +198,9 @@ static PyObject *connection_lost(PyObject *op, PyObject *exc)
         result = pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc));
     }
     if (result == 0) {
+        result = pywsc_listener_closed(self);
+    }
+    if (result == 0) {
         result = pywsc_connection_wake_senders(self);
     }
     if (result == 0) {
@@ -219,9 +228,15 @@ static PyObject *resume_writing(PyObject *op, PyObject *unused)
     if (pywsc_connection_flush(self) < 0) {
         return NULL;
     }
+    if (self->write_paused) {
+        Py_RETURN_NONE;
+    }
     pywsc_connection_batch_begin(self);
-    return pywsc_connection_batch_end(
-        self, self->write_paused ? 0 : pywsc_connection_wake_senders(self));
+    int result = pywsc_connection_wake_senders(self);
+    if (result == 0 && self->listener != NULL) {
+        result = pywsc_connection_read_on(self);
+    }
+    return pywsc_connection_batch_end(self, result);
 }
 
 /* The loop's turn is over: the one who receives goes on. */
@@ -234,7 +249,10 @@ static PyObject *wake(PyObject *op, PyObject *unused)
     }
     pywsc_connection_batch_begin(self);
     self->budget = PYWSC_BUDGET;
-    return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
+    self->turn_wanted = false;
+    return pywsc_connection_batch_end(
+        self, self->listener != NULL ? pywsc_connection_read_on(self)
+                                     : pywsc_connection_wake_receiver(self, true));
 }
 
 static PyObject *end_receiving(PyObject *op, PyObject *unused)
@@ -352,6 +370,7 @@ static PyMethodDef connection_methods[] = {
                "ConnectionClosed once the connection is closed and all messages were "
                "received; ConcurrencyError while another task receives. Cancelling it "
                "loses no message.")},
+    {"_listen", pywsc_connection_listen, METH_O, NULL},
     {"_recv_fragment", recv_fragment, METH_NOARGS, NULL},
     {"send", FAST(send), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR(
@@ -376,6 +395,7 @@ static PyMethodDef connection_methods[] = {
     {"_on_response", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_handshake_failed", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_pong", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_on_listener_failed", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_closing", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_lost", FAST(no_hook), METH_FASTCALL, NULL},
     {NULL},
@@ -528,6 +548,7 @@ static int connection_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->transport);
     Py_VISIT(self->receive_buffer);
     Py_VISIT(self->fragmented_send);
+    Py_VISIT(self->listener);
     Py_VISIT((PyObject *)self->receive_waiter);
     Py_VISIT(self->send_waiters);
     return 0;
@@ -543,6 +564,7 @@ static int connection_clear(PyObject *op)
         Py_SETREF(self->transport, Py_NewRef(Py_None));
         Py_SETREF(self->fragmented_send, Py_NewRef(Py_None));
     }
+    Py_CLEAR(self->listener);
     Py_CLEAR(self->receive_waiter);
     Py_CLEAR(self->send_waiters);
     return 0;
@@ -556,6 +578,7 @@ static void connection_dealloc(PyObject *op)
     pywsc_connection_clear_queue(self);
     Py_CLEAR(self->transport);
     Py_CLEAR(self->fragmented_send);
+    Py_CLEAR(self->listener);
     Py_CLEAR(self->receive_waiter);
     Py_CLEAR(self->send_waiters);
     Py_CLEAR(self->joining);

@@ -31,6 +31,8 @@ struct pywsc_connection {
     size_t queue_high;
     size_t queue_low;
 
+    PyObject *listener; /* what messages are given to, or NULL */
+
     size_t write_high;
     struct pywsc_waiter *receive_waiter; /* of the one who waits for a message */
     PyObject *receiver;                  /* borrowed: the operation that is receiving */
@@ -38,9 +40,11 @@ struct pywsc_connection {
     PyObject *send_waiters; /* list, or NULL */
     unsigned long long messages_received;
     unsigned long thread;
-    unsigned budget; /* messages to be taken before the loop gets its turn */
-    unsigned sends;  /* messages sent since it had its turn */
-    unsigned batch;  /* > 0: output leaves at the end of the batch */
+    unsigned budget;       /* messages to be taken before the loop gets its turn */
+    unsigned sends;        /* messages sent since it had its turn */
+    unsigned batch;        /* > 0: output leaves at the end of the batch */
+    unsigned char listens; /* which methods the listener has */
+    bool turn_wanted;      /* _wake is to be called by the loop: budget is 0 */
     bool read_paused;
     bool write_paused;
     bool on_engine;     /* the transport is a link of the engine */
@@ -62,6 +66,9 @@ int pywsc_connection_check_thread(struct pywsc_connection *self);
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
                           PyObject *arg);
 
+/* Fail the connection with 1011: a fault of ours or of the user's code. */
+void pywsc_connection_fail(struct pywsc_connection *self);
+
 /* A batch: output of all that happens in it leaves at its end. It keeps the connection
  * alive, whatever the user's code does with it. `result` is that of the batch; an
  * exception stays set over the flush. None, or NULL with an exception. */
@@ -78,6 +85,8 @@ int pywsc_connection_read_on(struct pywsc_connection *self);
 /* Bytes have come into the receive buffer. */
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
                              size_t len);
+/* Give the listener, which is new, what is in the queue and in the input. */
+int pywsc_connection_deliver_queued(struct pywsc_connection *self);
 /* TCP is gone: what is left of the input becomes messages, then the state is CLOSED. */
 int pywsc_connection_drain(struct pywsc_connection *self);
 /* Wake the one who waits for a message, if there is one. */
@@ -104,7 +113,7 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
 /* May a waiting task be resumed right here? Not while another task is running. */
 bool pywsc_connection_may_resume(struct pywsc_connection *self);
 
-/* Messages that a task may take, or send, before the loop gets its turn. */
+/* Messages that a task or listener may take, or send, before the loop gets its turn. */
 #define PYWSC_BUDGET 128
 
 /* --- operation.c --- */

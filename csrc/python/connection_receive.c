@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "listener.h"
 #include "protocol_methods.h"
 
 #define QUEUE_FIRST_CAP 4
@@ -69,25 +70,35 @@ void pywsc_connection_clear_queue(struct pywsc_connection *self)
 
 /* --- events --- */
 
+static int to_listener(struct pywsc_connection *self, struct wsc_message *message)
+{
+    self->messages_received++;
+    return pywsc_listener_message(self, pywsc_message_take(message));
+}
+
 static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
 {
     struct pywsc_state *state = self->state;
     switch (event->type) {
     case WSC_EVENT_MESSAGE:
-        return push(self, &event->message);
+        return self->listener == NULL ? push(self, &event->message)
+                                      : to_listener(self, &event->message);
     case WSC_EVENT_PING:
         if (!self->has_on_ping) {
-            return 0;
+            return pywsc_listener_control(self, true, event);
         }
         return pywsc_connection_hook(
             self, PYWSC_NAME_ON_PING,
             PyBytes_FromStringAndSize((const char *)event->data,
                                       (Py_ssize_t)event->len));
     case WSC_EVENT_PONG:
-        return pywsc_connection_hook(
-            self, PYWSC_NAME_ON_PONG,
-            PyBytes_FromStringAndSize((const char *)event->data,
-                                      (Py_ssize_t)event->len));
+        if (pywsc_connection_hook(self, PYWSC_NAME_ON_PONG,
+                                  PyBytes_FromStringAndSize((const char *)event->data,
+                                                            (Py_ssize_t)event->len)) <
+            0) {
+            return -1;
+        }
+        return pywsc_listener_control(self, false, event);
     case WSC_EVENT_REQUEST:
     case WSC_EVENT_RESPONSE:
         break;
@@ -152,10 +163,35 @@ static bool is_closing(const struct pywsc_connection *self)
     return self->protocol->conn.state >= WSC_CONN_CLOSING;
 }
 
+/* Is there room for one message more? A listener can't wait, so who doesn't read what
+ * it sends isn't read from. */
+static bool has_room(const struct pywsc_connection *self)
+{
+    if (self->listener != NULL) {
+        return self->budget > 0 && !self->write_paused;
+    }
+    return self->queue_count < self->queue_high;
+}
+
+/* The listener has had its share: go on in the loop's next round. */
+static int want_turn(struct pywsc_connection *self)
+{
+    struct pywsc_state *state = self->state;
+    if (self->listener == NULL || self->budget > 0 || self->turn_wanted || self->lost) {
+        return 0;
+    }
+    PyObject *wake = PyObject_GetAttr((PyObject *)self, state->names[PYWSC_NAME_WAKE]);
+    int result =
+        wake == NULL ? -1 : pywsc_call_soon(state, self->loop, wake, NULL, NULL);
+    Py_XDECREF(wake);
+    self->turn_wanted = result == 0;
+    return result;
+}
+
 int pywsc_connection_pump(struct pywsc_connection *self)
 {
     struct wsc_event event;
-    while (self->queue_count < self->queue_high || is_closing(self)) {
+    while (has_room(self) || is_closing(self)) {
         if (pywsc_protocol_next(self->protocol, &event) != WSC_OK) {
             if (wsc_conn_input_left(&self->protocol->conn) > 0) {
                 /* The request has to be answered first: TCP keeps what follows it. */
@@ -164,8 +200,7 @@ int pywsc_connection_pump(struct pywsc_connection *self)
             }
             return report_failure(self);
         }
-        if (event.type == WSC_EVENT_MESSAGE &&
-            (self->dropping || self->queue_count >= self->queue_high)) {
+        if (event.type == WSC_EVENT_MESSAGE && (self->dropping || !has_room(self))) {
             self->dropping = true; /* for good: no gap between messages */
             pywsc_message_discard(&event.message);
         }
@@ -173,7 +208,7 @@ int pywsc_connection_pump(struct pywsc_connection *self)
             return -1;
         }
     }
-    return pause_reading(self);
+    return want_turn(self) < 0 ? -1 : pause_reading(self);
 }
 
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
@@ -271,8 +306,7 @@ int pywsc_connection_read_on(struct pywsc_connection *self)
     if (self->queue_count > 0 && pywsc_connection_wake_receiver(self, true) < 0) {
         return -1;
     }
-    bool full = self->queue_count >= self->queue_high && !is_closing(self);
-    return full ? 0 : resume_reading(self);
+    return has_room(self) || is_closing(self) ? resume_reading(self) : 0;
 }
 
 /* The queue has room again: fill it from input at hand, then read on. */
@@ -292,6 +326,16 @@ static int refill(struct pywsc_connection *self)
         return resume_reading(self);
     }
     return 0;
+}
+
+int pywsc_connection_deliver_queued(struct pywsc_connection *self)
+{
+    while (self->queue_count > 0) {
+        if (pywsc_listener_message(self, pop(self).data) < 0) {
+            return -1;
+        }
+    }
+    return pywsc_connection_read_on(self);
 }
 
 /* 1 with *out, whose data is the caller's; 0 when the queue is empty. */

@@ -41,7 +41,6 @@ static const struct {
 
 static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_WRITE] = "write",
-    [PYWSC_NAME_CLOSE] = "close",
     [PYWSC_NAME_CALL_SOON] = "call_soon",
     [PYWSC_NAME_CONTEXT] = "context",
     [PYWSC_NAME_PAUSE_READING] = "pause_reading",
@@ -61,6 +60,12 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_RESUME_WRITING] = "resume_writing",
     [PYWSC_NAME_DETACH] = "_detach",
     [PYWSC_NAME_LOST] = "_lost",
+    [PYWSC_NAME_ON_LISTENER_FAILED] = "_on_listener_failed",
+    [PYWSC_NAME_ON_OPEN] = "on_open",
+    [PYWSC_NAME_ON_MESSAGE] = "on_message",
+    [PYWSC_NAME_LISTENER_ON_PING] = "on_ping",
+    [PYWSC_NAME_LISTENER_ON_PONG] = "on_pong",
+    [PYWSC_NAME_ON_CLOSE] = "on_close",
 };
 
 struct pywsc_state *pywsc_type_state(PyTypeObject *type)

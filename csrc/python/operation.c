@@ -172,6 +172,11 @@ static int step_receive(struct operation *self, PyObject **result)
                         "another task is receiving from this connection already");
         return -1;
     }
+    if (connection->listener != NULL) {
+        PyErr_SetString(state_of(self)->objects[PYWSC_CONCURRENCY_ERROR],
+                        "messages go to the listener");
+        return -1;
+    }
     connection->receiver = (PyObject *)self;
     if (connection->budget == 0 && connection->queue_count > 0 && !connection->lost) {
         return wait_for_turn(self);

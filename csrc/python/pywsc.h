@@ -51,7 +51,6 @@ enum pywsc_object {
 /* Interned names; see names in module.c. */
 enum pywsc_name {
     PYWSC_NAME_WRITE,
-    PYWSC_NAME_CLOSE,
     PYWSC_NAME_CALL_SOON,
     PYWSC_NAME_CONTEXT,
     PYWSC_NAME_PAUSE_READING,
@@ -71,6 +70,12 @@ enum pywsc_name {
     PYWSC_NAME_RESUME_WRITING,
     PYWSC_NAME_DETACH,
     PYWSC_NAME_LOST,
+    PYWSC_NAME_ON_LISTENER_FAILED,
+    PYWSC_NAME_ON_OPEN,
+    PYWSC_NAME_ON_MESSAGE,
+    PYWSC_NAME_LISTENER_ON_PING,
+    PYWSC_NAME_LISTENER_ON_PONG,
+    PYWSC_NAME_ON_CLOSE,
     PYWSC_NAMES,
 };
 

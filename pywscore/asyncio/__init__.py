@@ -3,6 +3,7 @@
 from .broadcast import broadcast
 from .client import ClientConnection, connect, unix_connect
 from .connection import Connection
+from .listener import Listener
 from .server import Server, ServerConnection, basic_auth, serve, unix_serve
 from .stats import ConnectionStats, ServerStats, metrics_response
 from .workers import run
@@ -11,6 +12,7 @@ __all__ = [
     "ClientConnection",
     "Connection",
     "ConnectionStats",
+    "Listener",
     "Server",
     "ServerConnection",
     "ServerStats",

@@ -21,6 +21,7 @@ from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .engine import Handover, adopt, uses_engine
 from .handshake import check_subprotocols
+from .listener import ListenerFactory, start_listening
 from .log import LimitedLogger, LoggerLike, printable
 from .options import (
     MAX_QUEUE,
@@ -56,6 +57,8 @@ class connect:
 
     Args:
         uri: address of the server.
+        listener: called without arguments for each connection, makes the object whose
+            methods get its messages, in the place of ``recv()``; see ``Listener``.
         origin: value of the Origin header.
         extensions: a list with a PerMessageDeflate, instead of ``compression``.
         subprotocols: what to offer, the preferred one first.
@@ -103,6 +106,7 @@ class connect:
         self,
         uri: str,
         *,
+        listener: ListenerFactory | None = None,
         origin: str | None = None,
         extensions: Sequence[PerMessageDeflate] | None = None,
         subprotocols: Sequence[str] | None = None,
@@ -127,6 +131,7 @@ class connect:
     ) -> None:
         check_carrier(carrier)
         self._carrier = carrier
+        self._listener = listener
         self.uri = uri
         self.process_exception = process_exception
         self.open_timeout = open_timeout
@@ -190,6 +195,8 @@ class connect:
                     connection = await self._open_tcp(uri, headers)
                     try:
                         await connection._handshake()
+                        if self._listener is not None:
+                            start_listening(connection, self._listener)
                         return connection
                     except InvalidStatus as exc:
                         connection.transport.abort()

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, cast, overload
 
 from .. import _core
 from ..enums import CloseCode, State
-from ..exceptions import InvalidHandshake
+from ..exceptions import ConnectionClosed, InvalidHandshake
 from ..http import Request, Response
 from .broadcast import broadcast
 from .deadlines import Deadlines
@@ -229,6 +229,16 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         self._start_close(code, reason)
         await self.wait_closed()
 
+    def close_nowait(
+        self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = ""
+    ) -> None:
+        """Start the closing handshake, as ``close()``, and don't wait for its end.
+
+        Raises:
+            ProtocolError: if code or reason can't be sent.
+        """
+        self._start_close(code, reason)
+
     async def wait_closed(self) -> None:
         """Wait until TCP is closed. May be cancelled and called at any time."""
         if self._lost:
@@ -374,6 +384,12 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         self.protocol.send_ping(payload)
         self._pings.keepalive_sent(payload)
         self.flush()
+
+    def _on_listener_failed(self, exc: Exception) -> None:
+        if isinstance(exc, ConnectionClosed) and self.state is not State.OPEN:
+            self._log(logging.DEBUG, "listener ended: %s", printable(exc))
+        else:
+            self._log(logging.ERROR, "connection listener failed", exc_info=exc)
 
     # Logging
 

@@ -30,6 +30,7 @@ from .handshake import (
     shutting_down,
     too_many,
 )
+from .listener import ListenerFactory, check_listener, start_listening
 from .log import LimitedLogger, LoggerLike, printable
 from .options import (
     MAX_QUEUE,
@@ -57,7 +58,8 @@ class Server:
 
     Args:
         create_server: starts to listen.
-        handler: coroutine function for one connection.
+        handler: coroutine function for one connection; None with a listener.
+        listener: makes what gets the messages of one connection.
         handshake: how to answer requests.
         log: where to log.
         max_connections: limit of connections, half-open ones included; None for none.
@@ -66,8 +68,9 @@ class Server:
     def __init__(
         self,
         create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | EngineServer]],
-        handler: Callable[[ServerConnection], Awaitable[Any]],
+        handler: Callable[[ServerConnection], Awaitable[Any]] | None,
         *,
+        listener: ListenerFactory | None = None,
         handshake: Handshake,
         log: LimitedLogger,
         max_connections: int | None = None,
@@ -75,6 +78,7 @@ class Server:
         self.handler = handler
         self.logger = log.logger
         self._create_server = create_server
+        self._listener = listener
         self._handshake = handshake
         self._log = log
         self._max_connections = max_connections
@@ -206,6 +210,10 @@ class Server:
     async def _handle(self, ws: ServerConnection) -> None:
         if not await ws._open(self._handshake):
             return
+        if self.handler is None:
+            assert self._listener is not None
+            start_listening(ws, self._listener)
+            return
         code = CloseCode.INTERNAL_ERROR
         try:
             await self.handler(ws)
@@ -246,10 +254,11 @@ class Server:
 
 
 def serve(
-    handler: Callable[[ServerConnection], Awaitable[Any]],
+    handler: Callable[[ServerConnection], Awaitable[Any]] | None,
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
+    listener: ListenerFactory | None = None,
     origins: Origins | None = None,
     extensions: Sequence[PerMessageDeflate] | None = None,
     subprotocols: Sequence[str] | None = None,
@@ -282,9 +291,11 @@ def serve(
     connection is closed with 1000; when it raises, with 1011 and a line in the log.
 
     Args:
-        handler: coroutine function that gets a ServerConnection.
+        handler: coroutine function that gets a ServerConnection; None with a listener.
         host: address or addresses to listen on; None for all.
         port: port to listen on; 0 for any free one.
+        listener: called without arguments for each connection, makes the object whose
+            methods get its messages, in the place of a handler; see ``Listener``.
         origins: allowed values of the Origin header, to keep other web sites' pages
             out: strings for an exact match, compiled patterns for a full match, None
             for requests without it; others get 403. Without a list all are allowed
@@ -329,6 +340,7 @@ def serve(
         TypeError, ValueError: if an argument can't be used.
     """
     check_carrier(carrier)
+    check_listener(listener, handler)
     deflate = choose(compression, extensions, SERVER_DEFAULT)
     limit = message_limit(max_size)
     marks = water_marks("write_limit", write_limit)
@@ -393,6 +405,7 @@ def serve(
     server = Server(
         create_server,
         handler,
+        listener=listener,
         handshake=handshake,
         log=log,
         max_connections=max_connections,
@@ -401,7 +414,7 @@ def serve(
 
 
 def unix_serve(
-    handler: Callable[[ServerConnection], Awaitable[Any]],
+    handler: Callable[[ServerConnection], Awaitable[Any]] | None,
     path: str | os.PathLike[str] | None = None,
     **kwargs: Any,
 ) -> Server:

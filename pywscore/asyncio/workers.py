@@ -25,7 +25,7 @@ from .server_connection import ServerConnection
 __all__ = ["reserve", "run"]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-Handler = Callable[[ServerConnection], Awaitable[Any]]
+Handler = Callable[[ServerConnection], Awaitable[Any]] | None
 Address = tuple[Any, ...]
 StartMethod = Literal["fork", "spawn", "forkserver"]
 

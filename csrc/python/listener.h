@@ -1,0 +1,20 @@
+/* The listener of a connection: an object whose methods are called with what comes, in
+ * the place of a task that receives. They may do anything: close, drop references,
+ * raise. All return 0, or -1 with an exception that has to leave. */
+#ifndef PYWSC_LISTENER_H
+#define PYWSC_LISTENER_H
+
+#include "connection.h"
+
+/* Connection._listen(listener): on_open(ws), then what is queued already. */
+PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener);
+
+/* on_message(ws, message); takes `message` (NULL: an exception is set). */
+int pywsc_listener_message(struct pywsc_connection *self, PyObject *message);
+/* on_ping(ws, data), on_pong(ws, data), if it has them. */
+int pywsc_listener_control(struct pywsc_connection *self, bool is_ping,
+                           const struct wsc_event *event);
+/* on_close(ws, code, reason), the last one. */
+int pywsc_listener_closed(struct pywsc_connection *self);
+
+#endif

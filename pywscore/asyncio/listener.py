@@ -1,0 +1,70 @@
+"""Callbacks in the place of a handler, for those who count microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..enums import CloseCode
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["Listener", "ListenerFactory", "check_listener", "start_listening"]
+
+
+class Listener(Protocol):
+    """What ``listener=`` makes: one object for each connection, no task::
+
+        class Echo:
+            def on_message(self, ws, message):
+                ws.send_nowait(message)
+
+        async with pywscore.serve(None, "127.0.0.1", 8765, listener=Echo) as server:
+            await server.serve_forever()
+
+    Only ``on_message`` must be there. The others, called if they are:
+
+    - ``on_open(ws)`` when the opening handshake is done;
+    - ``on_ping(ws, data)``, answered already, and ``on_pong(ws, data)``: ``bytes``;
+    - ``on_close(ws, code, reason)``, the last call, when TCP is gone; ``code`` and
+      ``reason`` are ``ws.close_code`` and ``ws.close_reason``.
+
+    They are called by the event loop and must not block. They answer with
+    ``ws.send_nowait()``, end with ``ws.close_nowait()`` and may start tasks. An
+    exception in one closes the connection with 1011 and is logged; no message is given
+    to the listener after that. While output is above the high-water mark, nothing is
+    read from that peer.
+    """
+
+    def on_message(self, ws: Any, message: Any, /) -> object:
+        """Called with each message: ``str`` for text, ``bytes`` for binary.
+
+        Args:
+            ws: the Connection.
+            message: it is the listener's to keep.
+        """
+
+
+ListenerFactory = Callable[[], Listener]
+
+
+def check_listener(listener: ListenerFactory | None, handler: object) -> None:
+    """Raises:
+    TypeError: unless there is either a handler or a listener, which can be called.
+    """
+    if (handler is None) == (listener is None):
+        raise TypeError("either a handler or a listener is needed")
+    if listener is not None and not callable(listener):
+        raise TypeError("listener must be callable: it makes the listeners")
+
+
+def start_listening(ws: Connection, factory: ListenerFactory) -> None:
+    """Make a listener and give it the messages of ``ws``, which is open."""
+    try:
+        listener = factory()
+    except Exception as exc:
+        ws._on_listener_failed(exc)
+        ws._start_close(CloseCode.INTERNAL_ERROR)
+    else:
+        ws._listen(listener)
