@@ -1,10 +1,8 @@
-#include "engine.h"
+#include "engine_parts.h"
 
-#include "tls.h"
+#if !WSC_HAVE_ENGINE
 
-#ifndef __linux__
-
-/* The engine has epoll only: elsewhere connections are on asyncio's transports. */
+/* Without an engine connections are on asyncio's transports. */
 int pywsc_engine_init(PyObject *module, struct pywsc_state *state)
 {
     (void)module;
@@ -20,343 +18,14 @@ int pywsc_transport_flush(struct pywsc_transport *self)
 
 #else
 
-#include <errno.h>
-#include <string.h>
-
-/* Engine and EngineTransport: the engine (wsc/engine.h) as something that an asyncio
- * loop watches, and its links as transports of connections. */
+/* Engine: the engine (wsc/engine.h) as something that an asyncio loop watches. */
 
 /* Without a pause between two of them, so many rounds of ready sockets are handled
  * before the loop gets its turn. */
 #define ROUNDS       4
 #define RECEIVE_SIZE ((size_t)256 << 10)
 
-struct engine {
-    PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
-    PyObject *loop;
-    /* The transports and listeners that are open: as with asyncio's own, the loop keeps
-     * what it watches. */
-    PyObject *live;
-    bool forgotten; /* in a child: the sockets are the parent's */
-    PyObject *weakrefs;
-};
-
-/* --- links as transports --- */
-
-static struct pywsc_state *state_of(struct pywsc_transport *self)
-{
-    return pywsc_type_state(Py_TYPE(self));
-}
-
-/* NULL once the socket, or the whole engine, is closed; in a child after fork() too, so
- * that nothing here can shut down or reset what is the parent's. */
-static struct wsc_link *live_link(struct pywsc_transport *self)
-{
-    const struct engine *engine = (const struct engine *)self->engine;
-    return engine == NULL || engine->engine == NULL || engine->forgotten ? NULL
-                                                                         : self->link;
-}
-
-/* The socket is gone: tell the connection, in the loop's next round. */
-static int finish(struct pywsc_transport *self, int error, bool reset)
-{
-    struct pywsc_state *state = state_of(self);
-    if (live_link(self) == NULL) {
-        return 0;
-    }
-    /* Python may hold a socket object of the descriptor; it has to let go first. */
-    PyObject *result =
-        PyObject_CallMethodNoArgs((PyObject *)self, state->names[PYWSC_NAME_DETACH]);
-    if (result == NULL) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    Py_XDECREF(result);
-    self->closing = true;
-    self->error = error;
-    if (reset) {
-        wsc_link_abort(self->link);
-    }
-    else {
-        wsc_link_close(self->link);
-    }
-    self->link = NULL;
-    if (PySet_Discard(((struct engine *)self->engine)->live, (PyObject *)self) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    PyObject *lost = PyObject_GetAttr((PyObject *)self, state->names[PYWSC_NAME_LOST]);
-    int status = lost == NULL
-                     ? -1
-                     : pywsc_call_soon(state, ((struct engine *)self->engine)->loop,
-                                       lost, NULL, NULL);
-    Py_XDECREF(lost);
-    return status;
-}
-
-/* New reference; NULL with another exception. */
-static PyObject *tls_exception(PyObject *message)
-{
-    PyObject *ssl = PyImport_ImportModule("ssl");
-    if (ssl == NULL) {
-        return NULL;
-    }
-    PyObject *exception = PyObject_CallMethod(ssl, "SSLError", "iO", 1, message);
-    Py_DECREF(ssl);
-    return exception;
-}
-
-static PyObject *transport_lost(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    PyObject *connection = self->connection;
-    PyObject *exception = Py_NewRef(Py_None);
-    (void)unused;
-    if (connection == NULL) {
-        return exception;
-    }
-    if (self->error != 0) {
-        errno = self->error;
-        (void)PyErr_SetFromErrno(PyExc_OSError);
-        PyObject *type;
-        PyObject *traceback;
-        Py_DECREF(exception);
-        PyErr_Fetch(&type, &exception, &traceback);
-        PyErr_NormalizeException(&type, &exception, &traceback);
-        Py_XDECREF(type);
-        Py_XDECREF(traceback);
-    }
-    else if (self->message != NULL) {
-        Py_SETREF(exception, tls_exception(self->message));
-        if (exception == NULL) {
-            return NULL;
-        }
-    }
-    self->connection = NULL;
-    PyObject *result = PyObject_CallMethodOneArg(
-        connection, state_of(self)->names[PYWSC_NAME_CONNECTION_LOST], exception);
-    Py_DECREF(connection);
-    Py_DECREF(exception);
-    return result;
-}
-
-static struct pywsc_connection *connection_of(struct pywsc_transport *self)
-{
-    return (struct pywsc_connection *)self->connection;
-}
-
-static size_t output_size(struct pywsc_transport *self)
-{
-    size_t size = live_link(self) == NULL ? 0 : wsc_link_unsent(self->link);
-    return self->connection == NULL
-               ? 0
-               : size + connection_of(self)->protocol->conn.outgoing.size;
-}
-
-/* Call pause_writing() or resume_writing(). */
-static int set_paused(struct pywsc_transport *self, bool paused)
-{
-    self->paused = paused;
-    PyObject *result = PyObject_CallMethodNoArgs(
-        self->connection, state_of(self)->names[paused ? PYWSC_NAME_PAUSE_WRITING
-                                                       : PYWSC_NAME_RESUME_WRITING]);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
-
-/* All output has left: do what waited for that. */
-static int output_left(struct pywsc_transport *self)
-{
-    if (self->closing) {
-        return finish(self, 0, false);
-    }
-    if (self->end_pending && live_link(self) != NULL) {
-        self->end_pending = false;
-        wsc_link_end(self->link);
-    }
-    return 0;
-}
-
-int pywsc_transport_flush(struct pywsc_transport *self)
-{
-    if (live_link(self) == NULL || self->connection == NULL) {
-        return 0;
-    }
-    struct wsc_conn *conn = &connection_of(self)->protocol->conn;
-    while (!self->blocked && wsc_conn_wants_send(conn)) {
-        (void)wsc_conn_outgoing(conn); /* a pending pong becomes output */
-        enum wsc_status status = wsc_link_write(self->link, &conn->outgoing);
-        if (status == WSC_ERR_IO) {
-            return finish(self, errno, false);
-        }
-        self->blocked = status == WSC_NEED_SPACE;
-    }
-    if (!self->blocked) {
-        return output_left(self);
-    }
-    return output_size(self) > self->high && !self->paused ? set_paused(self, true) : 0;
-}
-
-/* The socket takes bytes again. */
-static int go_on_writing(struct pywsc_transport *self)
-{
-    self->blocked = false;
-    if (pywsc_transport_flush(self) < 0) {
-        return -1;
-    }
-    if (self->paused && self->connection != NULL && output_size(self) <= self->low) {
-        return set_paused(self, false);
-    }
-    return 0;
-}
-
-static int close_transport(struct pywsc_transport *self)
-{
-    if (self->closing || live_link(self) == NULL) {
-        return 0;
-    }
-    self->closing = true;
-    self->end_pending = false;
-    if (!wsc_link_is_open(self->link)) {
-        return finish(self, 0, false);
-    }
-    wsc_link_read(self->link, false);
-    return output_size(self) == 0 ? output_left(self) : 0;
-}
-
-static PyObject *to_none(int status)
-{
-    if (status < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *transport_close(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    return to_none(close_transport((struct pywsc_transport *)op));
-}
-
-static PyObject *transport_abort(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    return to_none(finish((struct pywsc_transport *)op, 0, true));
-}
-
-/* Bytes that are not the protocol's, behind those that are. */
-static PyObject *transport_write(PyObject *op, PyObject *data)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    struct pywsc_bytes bytes;
-    uint8_t *out;
-    if (live_link(self) == NULL || self->connection == NULL) {
-        Py_RETURN_NONE;
-    }
-    if (pywsc_bytes_get(data, false, &bytes) < 0) {
-        return NULL;
-    }
-    struct wsc_outgoing *outgoing = &connection_of(self)->protocol->conn.outgoing;
-    enum wsc_status status = wsc_outgoing_reserve(outgoing, (size_t)bytes.len, &out);
-    if (status == WSC_OK && bytes.len > 0) {
-        memcpy(out, bytes.data, (size_t)bytes.len);
-        wsc_outgoing_commit(outgoing, (size_t)bytes.len);
-    }
-    pywsc_bytes_release(&bytes);
-    if (status != WSC_OK) {
-        return pywsc_raise(state_of(self), status);
-    }
-    return to_none(pywsc_transport_flush(self));
-}
-
-static PyObject *transport_write_eof(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    (void)unused;
-    if (live_link(self) == NULL || self->closing) {
-        Py_RETURN_NONE;
-    }
-    self->end_pending = true;
-    return to_none(output_size(self) == 0 ? output_left(self) : 0);
-}
-
-static PyObject *transport_pause_reading(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    (void)unused;
-    if (live_link(self) != NULL && !self->closing) {
-        wsc_link_read(self->link, false);
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    (void)unused;
-    if (live_link(self) != NULL && !self->closing && !self->ended &&
-        wsc_link_read(self->link, true) != WSC_OK) {
-        return to_none(finish(self, errno, false));
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *transport_is_closing(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    return PyBool_FromLong(((struct pywsc_transport *)op)->closing);
-}
-
-static PyObject *transport_can_write_eof(PyObject *op, PyObject *unused)
-{
-    (void)op;
-    (void)unused;
-    Py_RETURN_TRUE;
-}
-
-static PyObject *transport_get_write_buffer_size(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    return PyLong_FromSize_t(output_size((struct pywsc_transport *)op));
-}
-
-static PyObject *
-transport_set_write_buffer_limits(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"high", "low", NULL};
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    PyObject *high_object = Py_None;
-    PyObject *low_object = Py_None;
-    size_t high;
-    size_t low;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO", keywords, &high_object,
-                                     &low_object) ||
-        pywsc_size_argument(high_object, "high", (size_t)64 << 10, &high) < 0 ||
-        pywsc_size_argument(low_object, "low", high / 4, &low) < 0) {
-        return NULL;
-    }
-    if (low > high) {
-        PyErr_SetString(PyExc_ValueError, "low must not be above high");
-        return NULL;
-    }
-    self->high = high;
-    self->low = low;
-    Py_RETURN_NONE;
-}
-
-static PyObject *transport_get_write_buffer_limits(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    (void)unused;
-    return Py_BuildValue("(nn)", (Py_ssize_t)self->low, (Py_ssize_t)self->high);
-}
-
-static PyObject *transport_fileno(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    (void)unused;
-    return PyLong_FromLong(live_link(self) == NULL ? -1 : wsc_link_fd(self->link));
-}
-
-static PyObject *raise_io(struct pywsc_state *state, enum wsc_status status)
+PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status)
 {
     if (status == WSC_ERR_IO) {
         return PyErr_SetFromErrno(PyExc_OSError);
@@ -364,262 +33,10 @@ static PyObject *raise_io(struct pywsc_state *state, enum wsc_status status)
     return pywsc_raise(state, status);
 }
 
-/* What TLS agreed on: (cipher's name, version, secret bits, ALPN protocol, resumed,
- * the peer's certificate as DER), or None. */
-static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    struct wsc_tls_info info;
-    (void)unused;
-    if (live_link(self) == NULL || !wsc_link_tls_info(self->link, &info)) {
-        Py_RETURN_NONE;
-    }
-    PyObject *result =
-        Py_BuildValue("(zsiz#Ny#)", info.cipher, info.version, info.secret_bits,
-                      (const char *)info.alpn, (Py_ssize_t)info.alpn_len,
-                      PyBool_FromLong(info.session_reused),
-                      info.certificate == NULL ? "" : (const char *)info.certificate,
-                      (Py_ssize_t)info.certificate_len);
-    wsc_tls_info_fini(&info);
-    return result;
-}
-
-/* -1 with an exception: the link is to be forgotten then. */
-static int start_tls(struct pywsc_transport *self, PyObject *tls, const char *name)
-{
-    enum wsc_status status =
-        wsc_link_start_tls(self->link, pywsc_tls_context(tls), name);
-    if (status == WSC_OK) {
-        self->tls = Py_NewRef(tls);
-        return 0;
-    }
-    (void)raise_io(state_of(self), status);
-    return -1;
-}
-
-/* EngineTransport(engine, fd, connection, tls=None, server_hostname=None) */
-static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"engine",          "fd", "connection", "tls",
-                               "server_hostname", NULL};
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    struct pywsc_state *state = state_of(self);
-    PyObject *engine;
-    PyObject *connection;
-    PyObject *tls = Py_None;
-    const char *name = NULL;
-    int fd;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!iO!|Oz", keywords, state->engine,
-                                     &engine, &fd, state->connection, &connection, &tls,
-                                     &name)) {
-        return -1;
-    }
-    if (tls != Py_None && !Py_IS_TYPE(tls, state->tls_context)) {
-        PyErr_SetString(PyExc_TypeError, "tls must be a TLSContext");
-        return -1;
-    }
-    struct engine *owner = (struct engine *)engine;
-    if (self->engine != NULL || owner->engine == NULL) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the engine is closed, or this was made before");
-        return -1;
-    }
-    if (PySet_Add(owner->live, op) < 0) {
-        return -1;
-    }
-    enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);
-    if (status != WSC_OK) {
-        (void)PySet_Discard(owner->live, op);
-        (void)raise_io(state, status);
-        return -1;
-    }
-    self->engine = Py_NewRef(engine);
-    if (tls != Py_None && start_tls(self, tls, name) < 0) {
-        wsc_link_forget(self->link); /* the descriptor stays the caller's */
-        self->link = NULL;
-        return -1;
-    }
-    self->connection = Py_NewRef(connection);
-    self->high = (size_t)64 << 10;
-    self->low = (size_t)16 << 10;
-    return 0;
-}
-
-static int transport_traverse(PyObject *op, visitproc visit, void *arg)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT(self->engine);
-    Py_VISIT(self->connection);
-    return 0;
-}
-
-static int transport_clear(PyObject *op)
-{
-    Py_CLEAR(((struct pywsc_transport *)op)->connection);
-    return 0;
-}
-
-static void transport_dealloc(PyObject *op)
-{
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
-    (void)transport_clear(op);
-    if (live_link(self) != NULL) {
-        wsc_link_close(self->link);
-    }
-    Py_CLEAR(self->engine);
-    Py_CLEAR(self->tls);
-    Py_CLEAR(self->message);
-    type->tp_free(op);
-    Py_DECREF(type);
-}
-
-static PyMethodDef transport_methods[] = {
-    {"close", transport_close, METH_NOARGS, NULL},
-    {"abort", transport_abort, METH_NOARGS, NULL},
-    {"is_closing", transport_is_closing, METH_NOARGS, NULL},
-    {"can_write_eof", transport_can_write_eof, METH_NOARGS, NULL},
-    {"write", transport_write, METH_O, NULL},
-    {"write_eof", transport_write_eof, METH_NOARGS, NULL},
-    {"pause_reading", transport_pause_reading, METH_NOARGS, NULL},
-    {"resume_reading", transport_resume_reading, METH_NOARGS, NULL},
-    {"get_write_buffer_size", transport_get_write_buffer_size, METH_NOARGS, NULL},
-    {"get_write_buffer_limits", transport_get_write_buffer_limits, METH_NOARGS, NULL},
-    {"set_write_buffer_limits",
-     (PyCFunction)(void (*)(void))transport_set_write_buffer_limits,
-     METH_VARARGS | METH_KEYWORDS, NULL},
-    {"fileno", transport_fileno, METH_NOARGS, NULL},
-    {"_tls_info", transport_tls_info, METH_NOARGS, NULL},
-    {"_lost", transport_lost, METH_NOARGS, NULL},
-    {NULL},
-};
-
-static PyType_Slot transport_slots[] = {
-    {Py_tp_doc, PyDoc_STR("A socket of an engine, as the transport of a connection.")},
-    {Py_tp_init, transport_init},
-    {Py_tp_dealloc, transport_dealloc},
-    {Py_tp_traverse, transport_traverse},
-    {Py_tp_clear, transport_clear},
-    {Py_tp_methods, transport_methods},
-    {0, NULL},
-};
-
-static PyType_Spec transport_spec = {
-    .name = "pywscore._core.EngineTransport",
-    .basicsize = sizeof(struct pywsc_transport),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
-             Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = transport_slots,
-};
-
-/* --- listening sockets --- */
-
-struct listener {
-    PyObject_HEAD PyObject *engine;
-    PyObject *accepted; /* callable, called with (fd) or (-1, errno) */
-    struct wsc_listener *listener;
-};
-
-static int call_accepted(struct listener *self, const struct wsc_io *io)
-{
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
-    PyObject *result = PyObject_CallFunction(self->accepted, "ii", io->fd, io->error);
-    if (result == NULL) {
-        return pywsc_report_exception(state, ((struct engine *)self->engine)->loop,
-                                      "exception while accepting a connection");
-    }
-    Py_DECREF(result);
-    return 0;
-}
-
-static PyObject *listener_accept(PyObject *op, PyObject *on)
-{
-    struct listener *self = (struct listener *)op;
-    int truth = PyObject_IsTrue(on);
-    if (truth < 0) {
-        return NULL;
-    }
-    if (self->listener != NULL && ((struct engine *)self->engine)->engine != NULL) {
-        wsc_listener_accept(self->listener, truth != 0);
-    }
-    Py_RETURN_NONE;
-}
-
-static void close_listener(struct listener *self)
-{
-    if (self->listener != NULL && ((struct engine *)self->engine)->engine != NULL) {
-        wsc_listener_close(self->listener);
-    }
-    self->listener = NULL;
-}
-
-static PyObject *listener_close(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    close_listener((struct listener *)op);
-    if (PySet_Discard(((struct engine *)((struct listener *)op)->engine)->live, op) <
-        0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static int listener_traverse(PyObject *op, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((struct listener *)op)->engine);
-    Py_VISIT(((struct listener *)op)->accepted);
-    return 0;
-}
-
-static int listener_clear(PyObject *op)
-{
-    struct listener *self = (struct listener *)op;
-    close_listener(self);
-    Py_CLEAR(self->accepted);
-    return 0;
-}
-
-static void listener_dealloc(PyObject *op)
-{
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
-    (void)listener_clear(op);
-    Py_CLEAR(((struct listener *)op)->engine);
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
-}
-
-static PyMethodDef listener_methods[] = {
-    {"accept", listener_accept, METH_O, PyDoc_STR("Stop or go on accepting.")},
-    {"close", listener_close, METH_NOARGS, PyDoc_STR("The socket stays the caller's.")},
-    {NULL},
-};
-
-static PyType_Slot listener_slots[] = {
-    {Py_tp_dealloc, listener_dealloc},
-    {Py_tp_traverse, listener_traverse},
-    {Py_tp_clear, listener_clear},
-    {Py_tp_methods, listener_methods},
-    {0, NULL},
-};
-
-static PyType_Spec listener_spec = {
-    .name = "pywscore._core.EngineListener",
-    .basicsize = sizeof(struct listener),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = listener_slots,
-};
-
-/* --- the engine --- */
-
 static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"loop", NULL};
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     PyObject *loop;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", keywords, &loop)) {
         return -1;
@@ -631,7 +48,7 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
     enum wsc_status status =
         wsc_engine_new(&pywsc_allocator, RECEIVE_SIZE, &self->engine);
     if (status != WSC_OK) {
-        (void)raise_io(pywsc_type_state(Py_TYPE(op)), status);
+        (void)pywsc_engine_raise(pywsc_type_state(Py_TYPE(op)), status);
         return -1;
     }
     self->live = PySet_New(NULL);
@@ -642,40 +59,12 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-static int link_event(struct pywsc_transport *self, const struct wsc_io *io)
-{
-    struct pywsc_connection *connection = connection_of(self);
-    if (connection == NULL) {
-        return 0;
-    }
-    switch (io->type) {
-    case WSC_IO_DATA:
-        return pywsc_connection_receive(connection, io->data, io->len);
-    case WSC_IO_WRITABLE:
-        return go_on_writing(self);
-    case WSC_IO_EOF:
-        self->ended = true;
-        return close_transport(self);
-    case WSC_IO_ERROR:
-        if (io->message != NULL) {
-            Py_XSETREF(self->message, PyUnicode_FromString(io->message));
-            if (self->message == NULL) {
-                return -1;
-            }
-        }
-        return finish(self, io->error, false);
-    case WSC_IO_ACCEPTED:
-        break;
-    }
-    return 0;
-}
-
 static int handle(struct pywsc_state *state, const struct wsc_io *io)
 {
     PyObject *owner = io->owner;
     if (Py_TYPE(owner) == state->engine_listener) {
         Py_INCREF(owner);
-        int status = call_accepted((struct listener *)owner, io);
+        int status = pywsc_listener_event((struct pywsc_listener *)owner, io);
         Py_DECREF(owner);
         return status;
     }
@@ -686,7 +75,7 @@ static int handle(struct pywsc_state *state, const struct wsc_io *io)
     }
     Py_INCREF(owner);
     pywsc_connection_batch_begin((struct pywsc_connection *)connection);
-    int status = link_event(transport, io);
+    int status = pywsc_transport_event(transport, io);
     PyObject *result =
         pywsc_connection_batch_end((struct pywsc_connection *)connection, status);
     Py_XDECREF(result);
@@ -696,7 +85,7 @@ static int handle(struct pywsc_state *state, const struct wsc_io *io)
 
 static PyObject *engine_ready(PyObject *op, PyObject *unused)
 {
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     struct wsc_io io;
     (void)unused;
@@ -718,8 +107,7 @@ static PyObject *engine_ready(PyObject *op, PyObject *unused)
 
 static PyObject *engine_listen(PyObject *op, PyObject *args)
 {
-    struct engine *self = (struct engine *)op;
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     int fd;
     PyObject *accepted;
     if (!PyArg_ParseTuple(args, "iO", &fd, &accepted)) {
@@ -729,38 +117,19 @@ static PyObject *engine_listen(PyObject *op, PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "the engine is closed");
         return NULL;
     }
-    struct listener *listener =
-        PyObject_GC_New(struct listener, state->engine_listener);
-    if (listener == NULL) {
-        return NULL;
-    }
-    listener->engine = Py_NewRef(op);
-    listener->accepted = Py_NewRef(accepted);
-    listener->listener = NULL;
-    PyObject_GC_Track(listener);
-    enum wsc_status status =
-        wsc_listener_new(self->engine, fd, listener, &listener->listener);
-    if (status == WSC_OK && PySet_Add(self->live, (PyObject *)listener) < 0) {
-        Py_DECREF(listener);
-        return NULL;
-    }
-    if (status != WSC_OK) {
-        Py_DECREF(listener);
-        return raise_io(state, status);
-    }
-    return (PyObject *)listener;
+    return pywsc_listener_new(self, fd, accepted);
 }
 
 static PyObject *engine_fileno(PyObject *op, PyObject *unused)
 {
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     (void)unused;
     return PyLong_FromLong(self->engine == NULL ? -1 : wsc_engine_fd(self->engine));
 }
 
 static PyObject *engine_close(PyObject *op, PyObject *unused)
 {
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     struct wsc_engine *engine = self->engine;
     (void)unused;
     self->engine = NULL;
@@ -770,7 +139,7 @@ static PyObject *engine_close(PyObject *op, PyObject *unused)
 
 static PyObject *engine_forget(PyObject *op, PyObject *unused)
 {
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     (void)unused;
     if (self->engine != NULL) {
         wsc_engine_forget(self->engine);
@@ -782,21 +151,21 @@ static PyObject *engine_forget(PyObject *op, PyObject *unused)
 static int engine_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((struct engine *)op)->loop);
-    Py_VISIT(((struct engine *)op)->live);
+    Py_VISIT(((struct pywsc_engine *)op)->loop);
+    Py_VISIT(((struct pywsc_engine *)op)->live);
     return 0;
 }
 
 static int engine_clear(PyObject *op)
 {
     /* Methods count on the loop, and a loop doesn't need us for its end. */
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     return self->live == NULL ? 0 : PySet_Clear(self->live);
 }
 
 static void engine_dealloc(PyObject *op)
 {
-    struct engine *self = (struct engine *)op;
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL) {
@@ -825,8 +194,8 @@ static PyMethodDef engine_methods[] = {
 };
 
 static PyMemberDef engine_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct engine, weakrefs), READONLY,
-     NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct pywsc_engine, weakrefs),
+     READONLY, NULL},
     {NULL},
 };
 
@@ -844,7 +213,7 @@ static PyType_Slot engine_slots[] = {
 
 static PyType_Spec engine_spec = {
     .name = "pywscore._core.Engine",
-    .basicsize = sizeof(struct engine),
+    .basicsize = sizeof(struct pywsc_engine),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = engine_slots,
 };
@@ -852,12 +221,13 @@ static PyType_Spec engine_spec = {
 int pywsc_engine_init(PyObject *module, struct pywsc_state *state)
 {
     state->engine = pywsc_add_type(module, &engine_spec, NULL);
-    state->engine_transport = pywsc_add_type(module, &transport_spec, NULL);
-    state->engine_listener = pywsc_add_type(module, &listener_spec, NULL);
-    return state->engine != NULL && state->engine_transport != NULL &&
-                   state->engine_listener != NULL
-               ? 0
-               : -1;
+    if (state->engine == NULL) {
+        return -1;
+    }
+    if (pywsc_transport_init(module, state) < 0) {
+        return -1;
+    }
+    return pywsc_listener_init(module, state);
 }
 
 #endif

@@ -1,6 +1,8 @@
 #include "tls.h"
 
-#ifndef __linux__
+#include "wsc/engine.h"
+
+#if !WSC_HAVE_ENGINE
 
 /* TLS in C comes with the engine. */
 int pywsc_tls_init(PyObject *module, struct pywsc_state *state)

@@ -21,6 +21,13 @@
 extern "C" {
 #endif
 
+/* Does this system have the engine? */
+#ifdef __linux__
+#define WSC_HAVE_ENGINE 1
+#else
+#define WSC_HAVE_ENGINE 0
+#endif
+
 struct wsc_engine;
 struct wsc_listener; /* a listening socket */
 struct wsc_link;     /* a connected one */

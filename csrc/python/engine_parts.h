@@ -1,0 +1,40 @@
+/* What the files of the engine's types share; connections use engine.h. */
+#ifndef PYWSC_ENGINE_PARTS_H
+#define PYWSC_ENGINE_PARTS_H
+
+#include "engine.h"
+
+struct pywsc_engine {
+    PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
+    PyObject *loop;
+    /* The transports and listeners that are open: as with asyncio's own, the loop keeps
+     * what it watches. */
+    PyObject *live;
+    bool forgotten; /* in a child: the sockets are the parent's */
+    PyObject *weakrefs;
+};
+
+/* Raise OSError of errno for WSC_ERR_IO, else as pywsc_raise. */
+PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status);
+
+/* --- engine_transport.c --- */
+
+int pywsc_transport_init(PyObject *module, struct pywsc_state *state);
+/* Handle an event of the transport's link: 0, or -1 with an exception. */
+int pywsc_transport_event(struct pywsc_transport *self, const struct wsc_io *io);
+
+/* --- engine_listener.c --- */
+
+struct pywsc_listener {
+    PyObject_HEAD PyObject *engine;
+    PyObject *accepted; /* callable, called with (fd, 0) or (-1, errno) */
+    struct wsc_listener *listener;
+};
+
+int pywsc_listener_init(PyObject *module, struct pywsc_state *state);
+/* New reference: listen on `fd` (borrowed). NULL with an exception. */
+PyObject *pywsc_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepted);
+/* Handle an event of the listener: 0, or -1 with an exception. */
+int pywsc_listener_event(struct pywsc_listener *self, const struct wsc_io *io);
+
+#endif
