@@ -45,6 +45,7 @@ struct pywsc_connection {
     unsigned batch;        /* > 0: output leaves at the end of the batch */
     unsigned char listens; /* which methods the listener has */
     bool turn_wanted;      /* _wake is to be called by the loop: budget is 0 */
+    bool pumping;          /* input is being turned into messages */
     bool read_paused;
     bool write_paused;
     bool on_engine;     /* the transport is a link of the engine */

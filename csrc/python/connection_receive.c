@@ -188,7 +188,7 @@ static int want_turn(struct pywsc_connection *self)
     return result;
 }
 
-int pywsc_connection_pump(struct pywsc_connection *self)
+static int take_events(struct pywsc_connection *self)
 {
     struct wsc_event event;
     while (has_room(self) || is_closing(self)) {
@@ -209,6 +209,17 @@ int pywsc_connection_pump(struct pywsc_connection *self)
         }
     }
     return want_turn(self) < 0 ? -1 : pause_reading(self);
+}
+
+int pywsc_connection_pump(struct pywsc_connection *self)
+{
+    if (self->pumping) {
+        return 0; /* what calls us is called by the one who goes on with that */
+    }
+    self->pumping = true;
+    int result = take_events(self);
+    self->pumping = false;
+    return result;
 }
 
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,

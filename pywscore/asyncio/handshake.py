@@ -72,6 +72,19 @@ class Handshake:
     is_closing: Callable[[], bool] = field(default=lambda: False)
     _warned: bool = False
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether the application takes part, so that an answer may have to wait."""
+        return self.process_request is not None or self.process_response is not None
+
+    def answer_at_once(
+        self, connection: ServerConnection, request: Request
+    ) -> Response:
+        """As ``answer()``, without hooks."""
+        response = self._accept(connection, request)
+        self._sign(response)
+        return shutting_down() if self.is_closing() else response
+
     async def answer(self, connection: ServerConnection, request: Request) -> Response:
         """The response to a request; 101 accepts. Exceptions of hooks become 500."""
         response = await self._call(
@@ -79,8 +92,7 @@ class Handshake:
         )
         if response is None:
             response = self._accept(connection, request)
-        if self.server_header is not None and "Server" not in response.headers:
-            response.headers["Server"] = self.server_header
+        self._sign(response)
         changed = await self._call(
             connection, "process_response", self.process_response, request, response
         )
@@ -89,6 +101,10 @@ class Handshake:
         if response.status_code == 101 and self.is_closing():
             return shutting_down()
         return response
+
+    def _sign(self, response: Response) -> None:
+        if self.server_header is not None and "Server" not in response.headers:
+            response.headers["Server"] = self.server_header
 
     async def _call(
         self,

@@ -14,7 +14,7 @@ from .. import _core
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
-from ..http import SERVER
+from ..http import SERVER, Request
 from ..tls import TLSContext
 from .auth import basic_auth
 from .broadcast import broadcast
@@ -84,7 +84,7 @@ class Server:
         self._max_connections = max_connections
         self._all: set[ServerConnection] = set()
         self._totals = Totals()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[Any], ServerConnection] = {}
         self._closing = False
         self._close_task: asyncio.Task[None] | None = None
         self._changed: asyncio.Event = asyncio.Event()
@@ -193,38 +193,60 @@ class Server:
             self._totals.left(ws)
         self._changed.set()
 
-    def _start_handler(self, ws: ServerConnection) -> asyncio.Task[None]:
-        task = ws.loop.create_task(self._handle(ws))
-        self._tasks.add(task)
-        task.add_done_callback(self._handler_done)
-        return task
+    def _answer(self, ws: ServerConnection, request: Request) -> None:
+        if self._handshake.has_hooks:
+            ws._opening = ws.loop.create_task(self._answer_later(ws, request))
+            self._tasks[ws._opening] = ws
+            ws._opening.add_done_callback(self._opening_done)
+        elif ws._respond(self._handshake.answer_at_once(ws, request)):
+            self._start_handler(ws)
 
-    def _handler_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    async def _answer_later(self, ws: ServerConnection, request: Request) -> None:
+        if ws._respond(await self._handshake.answer(ws, request)):
+            self._start_handler(ws)
+
+    def _opening_done(self, task: asyncio.Task[None]) -> None:
+        ws = self._tasks.pop(task)
         self._changed.set()
         if not task.cancelled() and task.exception() is not None:
-            self._log.log(
-                logging.ERROR, "connection handler failed", exc_info=task.exception()
+            ws._log(
+                logging.ERROR, "opening handshake failed", exc_info=task.exception()
             )
+            ws._abort("the opening handshake failed")
 
-    async def _handle(self, ws: ServerConnection) -> None:
-        if not await ws._open(self._handshake):
-            return
+    def _start_handler(self, ws: ServerConnection) -> None:
         if self.handler is None:
             assert self._listener is not None
             start_listening(ws, self._listener)
             return
-        code = CloseCode.INTERNAL_ERROR
+        # The handler's coroutine is the task's own: nothing between them.
         try:
-            await self.handler(ws)
-            code = CloseCode.NORMAL_CLOSURE
+            running = self.handler(ws)
+            task = ws.loop.create_task(
+                running if asyncio.iscoroutine(running) else _wait_for(running)
+            )
         except Exception as exc:
-            if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
-                ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
-            else:
-                ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
-        finally:
-            await ws.close(code)
+            self._handler_failed(ws, exc)
+            return
+        self._tasks[task] = ws
+        task.add_done_callback(self._handler_done)
+
+    def _handler_done(self, task: asyncio.Task[Any]) -> None:
+        ws = self._tasks.pop(task)
+        self._changed.set()
+        if task.cancelled():
+            ws._start_close(CloseCode.INTERNAL_ERROR)
+        elif (exc := task.exception()) is not None:
+            self._handler_failed(ws, exc)
+        else:
+            ws._start_close(CloseCode.NORMAL_CLOSURE)
+
+    def _handler_failed(self, ws: ServerConnection, exc: BaseException) -> None:
+        if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
+            ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
+        else:
+            ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
+        ws._start_close(CloseCode.INTERNAL_ERROR)
 
     # await serve(...), async with serve(...)
 
@@ -251,6 +273,10 @@ class Server:
     ) -> None:
         self.close()
         await self.wait_closed()
+
+
+async def _wait_for(running: Awaitable[Any]) -> None:
+    await running
 
 
 def serve(
@@ -378,7 +404,7 @@ def serve(
     factory = create_connection or ServerConnection
     # Without hooks, what isn't a correct request is refused by the core, and no task is
     # made for it.
-    any_request = process_request is not None or process_response is not None
+    any_request = handshake.has_hooks
 
     def new_connection() -> ServerConnection:
         protocol = _core.ServerProtocol(

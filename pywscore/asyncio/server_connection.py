@@ -12,7 +12,7 @@ from .. import _core
 from ..enums import State
 from ..http import Request, Response, plain_response
 from .connection import Connection
-from .handshake import Handshake, serialize
+from .handshake import serialize
 from .log import printable
 from .options import Options
 
@@ -38,7 +38,7 @@ class ServerConnection(Connection):
     username: str
     """Set by ``basic_auth()``."""
 
-    _task: asyncio.Task[None] | None = None
+    _opening: asyncio.Task[None] | None = None
     _opened: bool = False
 
     def __init__(
@@ -70,12 +70,12 @@ class ServerConnection(Connection):
     def _on_request(self, request: Request) -> None:
         self.request = request
         if not self._ended:
-            # The task is made here, so that half-open connections have none.
-            self._task = self.server._start_handler(self)
+            # No task before this, so that half-open connections have none.
+            self.server._answer(self, request)
 
     def _on_open_timeout(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         super()._on_open_timeout()
 
     def _on_lost(self, exc: Exception | None) -> None:
@@ -84,9 +84,9 @@ class ServerConnection(Connection):
             self._log(logging.INFO, "TLS failed: %s", printable(exc))
         self.server._left(self)
 
-    async def _open(self, handshake: Handshake) -> bool:
-        assert self.request is not None
-        response = await handshake.answer(self, self.request)
+    def _respond(self, response: Response) -> bool:
+        """Send it; whether the connection is open then."""
+        self._opening = None
         self.response = response
         if self.state is not State.CONNECTING or self._ended:
             return False
