@@ -192,6 +192,12 @@ int wsc_engine_fd(const struct wsc_engine *engine)
 
 size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms)
 {
+    while (engine->ready_next < engine->ready_count) {
+        if (engine->ready[engine->ready_next].owner != NULL) {
+            return engine->ready_count - engine->ready_next;
+        }
+        engine->ready_next++;
+    }
     engine->ready_next = 0;
     engine->ready_count = wsc_poller_wait(engine->poller, timeout_ms, engine->ready);
     engine->accepts_left = ACCEPTS_PER_POLL;

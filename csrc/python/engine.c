@@ -20,9 +20,13 @@ int pywsc_transport_flush(struct pywsc_transport *self)
 
 /* Engine: the engine (wsc/engine.h) as something that an asyncio loop watches. */
 
-/* Without a pause between two of them, so many rounds of ready sockets are handled
- * before the loop gets its turn. */
-#define ROUNDS       4
+/* When the loop gets its turn, although there may be more to do. A connection has a
+ * budget of its own, in messages: PYWSC_BUDGET. */
+#define TURN_NS       2000000U
+#define TURN_BYTES    ((size_t)4 << 20)
+/* The same when there is little to do but to wait for it. */
+#define SHORT_TURN_NS 500000U
+
 #define RECEIVE_SIZE ((size_t)256 << 10)
 
 PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status)
@@ -83,25 +87,76 @@ static int handle(struct pywsc_state *state, const struct wsc_io *io)
     return result == NULL ? -1 : 0;
 }
 
+/* All that is at hand, or until the turn ends. */
+static int handle_ready(struct pywsc_engine *self, uint64_t end, size_t *bytes_left)
+{
+    struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)self));
+    struct wsc_io io;
+    while (self->engine != NULL && wsc_engine_next(self->engine, &io)) {
+        size_t len = io.type == WSC_IO_DATA ? io.len : 0;
+        *bytes_left -= len < *bytes_left ? len : *bytes_left;
+        if (handle(state, &io) < 0) {
+            return -1;
+        }
+        if (*bytes_left == 0 || wsc_clock_ns() >= end) {
+            break;
+        }
+    }
+    return 0;
+}
+
+static size_t poll_short(struct pywsc_engine *self)
+{
+    size_t ready;
+    struct wsc_engine *engine = self->engine;
+    Py_BEGIN_ALLOW_THREADS ready = wsc_engine_poll_short(engine);
+    Py_END_ALLOW_THREADS wsc_short_poll_note(&self->short_poll, ready > 0);
+    return ready;
+}
+
+static int take_turn(struct pywsc_engine *self)
+{
+    uint64_t start = wsc_clock_ns();
+    size_t bytes_left = TURN_BYTES;
+    size_t handled = 0;
+    while (self->engine != NULL && bytes_left > 0) {
+        uint64_t taken = wsc_clock_ns() - start;
+        if (taken >= TURN_NS) {
+            break;
+        }
+        size_t ready = wsc_engine_poll(self->engine, 0);
+        if (ready == 0 && taken < SHORT_TURN_NS &&
+            wsc_short_poll_wanted(&self->short_poll, handled)) {
+            ready = poll_short(self);
+        }
+        if (ready == 0) {
+            break;
+        }
+        if (handle_ready(self, start + TURN_NS, &bytes_left) < 0) {
+            return -1;
+        }
+        handled = ready;
+    }
+    return 0;
+}
+
 static PyObject *engine_ready(PyObject *op, PyObject *unused)
 {
     struct pywsc_engine *self = (struct pywsc_engine *)op;
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
-    struct wsc_io io;
     (void)unused;
-    Py_INCREF(op);
-    for (int round = 0; round < ROUNDS && self->engine != NULL; round++) {
-        if (wsc_engine_poll(self->engine, 0) == 0) {
-            break;
-        }
-        while (self->engine != NULL && wsc_engine_next(self->engine, &io)) {
-            if (handle(state, &io) < 0) {
-                Py_DECREF(op);
-                return NULL;
-            }
-        }
+    if (self->running) {
+        Py_RETURN_NONE; /* a loop inside of a loop: the outer one goes on */
     }
+    Py_INCREF(op);
+    self->running = true;
+    int result = take_turn(self);
+    self->running = false;
+    wsc_engine_free(self->closed);
+    self->closed = NULL;
     Py_DECREF(op);
+    if (result < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -133,7 +188,12 @@ static PyObject *engine_close(PyObject *op, PyObject *unused)
     struct wsc_engine *engine = self->engine;
     (void)unused;
     self->engine = NULL;
-    wsc_engine_free(engine);
+    if (self->running) {
+        self->closed = engine; /* what is received at the moment is in its memory */
+    }
+    else {
+        wsc_engine_free(engine);
+    }
     Py_RETURN_NONE;
 }
 

@@ -4,12 +4,17 @@
 
 #include "engine.h"
 
+#include "wsc/short_poll.h"
+
 struct pywsc_engine {
     PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
     PyObject *loop;
     /* The transports and listeners that are open: as with asyncio's own, the loop keeps
      * what it watches. */
     PyObject *live;
+    struct wsc_engine *closed; /* by close() while ready() was running, or NULL */
+    struct wsc_short_poll short_poll;
+    bool running;   /* inside of ready() */
     bool forgotten; /* in a child: the sockets are the parent's */
     PyObject *weakrefs;
 };

@@ -20,6 +20,7 @@ CORE_LAYERS = [
     # Public headers only: csrc/engine is a room of its own.
     ("tls",),
     ("engine",),
+    ("short_poll",),
 ]
 RANK = {name: rank for rank, names in enumerate(CORE_LAYERS) for name in names}
 

@@ -66,7 +66,8 @@ int wsc_engine_fd(const struct wsc_engine *engine);
 void wsc_engine_forget(struct wsc_engine *engine);
 
 /* Look which sockets are ready, waiting at most `timeout_ms` (0: not at all). The
- * number of them, 0 if none. */
+ * number of them, 0 if none. While there are some left that the last call found, only
+ * their number. */
 size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
 /* The next event of those that poll found: true with *out. Links may be closed between
  * two calls, also those that are ready. */
