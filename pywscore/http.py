@@ -51,12 +51,31 @@ class Headers(MutableMapping[str, str]):
     (RFC 9110 §5.5), else ValueError. Bytes above 0x7f are ISO-8859-1.
     """
 
-    # A handshake has a dozen lines: one list is smaller than an index, and as fast.
-    __slots__ = ("_lines",)
+    # A handshake has a dozen lines: one list is smaller than an index, and as fast. As
+    # one str they are smaller still, and most are never looked at.
+    __slots__ = ("_data",)
 
     def __init__(self, lines: HeadersLike = (), /, **more: str) -> None:
-        self._lines: list[tuple[str, str]] = []
+        self._data: list[tuple[str, str]] | str = []
         self.update(lines, **more)
+
+    @property
+    def _lines(self) -> list[tuple[str, str]]:
+        if isinstance(self._data, str):
+            lines = self._data.split("\r\n")[:-1]
+            self._data = []
+            for line in lines:
+                name, _, value = line.partition(": ")
+                self._data.append((name, value))
+        return self._data
+
+    @_lines.setter
+    def _lines(self, lines: list[tuple[str, str]]) -> None:
+        self._data = lines
+
+    def _pack(self) -> None:
+        """Keep them in little memory until somebody looks at them."""
+        self._data = str(self)[:-2]
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)
@@ -84,8 +103,7 @@ class Headers(MutableMapping[str, str]):
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self._lines)
+        return bool(self.get_all(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(key.lower() for key, _ in self._lines))
@@ -107,7 +125,9 @@ class Headers(MutableMapping[str, str]):
         return f"Headers({self._lines!r})"
 
     def __str__(self) -> str:
-        return "".join(f"{name}: {value}\r\n" for name, value in self._lines) + "\r\n"
+        if isinstance(self._data, str):
+            return self._data + "\r\n"
+        return "".join(f"{name}: {value}\r\n" for name, value in self._data) + "\r\n"
 
     def update(  # type: ignore[override]
         self, lines: HeadersLike = (), /, **more: str
@@ -136,6 +156,8 @@ class Headers(MutableMapping[str, str]):
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of that name, in order; empty if there is none."""
         wanted = name.lower()
+        if isinstance(self._data, str) and _is_token(name):
+            return _values(self._data, wanted)
         return [value for key, value in self._lines if key.lower() == wanted]
 
     def raw_items(self) -> Iterator[tuple[str, str]]:
@@ -145,6 +167,27 @@ class Headers(MutableMapping[str, str]):
     def serialize(self) -> bytes:
         """The lines and the empty line after them, as they travel."""
         return str(self).encode("iso-8859-1", "surrogateescape")
+
+
+def packed_headers(block: str) -> Headers:
+    """Headers of lines that have been checked: ``name: value`` and CR LF each."""
+    headers = Headers()
+    headers._data = block
+    return headers
+
+
+def _values(block: str, name: str) -> list[str]:
+    """The values of a name, in lower case, in packed lines."""
+    values = []
+    folded = "\r\n" + block.lower()
+    needle = f"\r\n{name}: "
+    at = folded.find(needle)
+    while at >= 0:
+        start = at + len(needle) - 2
+        end = block.index("\r\n", start)
+        values.append(block[start:end])
+        at = folded.find(needle, end)
+    return values
 
 
 HeadersLike = Headers | Mapping[str, str] | Iterable[tuple[str, str]]

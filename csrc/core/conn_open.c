@@ -14,9 +14,9 @@ static struct wsc_str str(const char *text)
     return result;
 }
 
-static struct wsc_handshake_header header(const char *name, struct wsc_str value)
+static struct wsc_http_header header(const char *name, struct wsc_str value)
 {
-    struct wsc_handshake_header result = {str(name), value};
+    struct wsc_http_header result = {str(name), value};
     return result;
 }
 
@@ -120,7 +120,7 @@ static struct wsc_str decimal(size_t value, char digits[DECIMAL_SIZE])
 static enum wsc_status refuse(struct wsc_conn *conn)
 {
     const struct wsc_handshake_failure *failure = &conn->opening->failure;
-    struct wsc_handshake_header headers[5];
+    struct wsc_http_header headers[5];
     struct wsc_str body = str(failure->reason);
     char digits[DECIMAL_SIZE];
     size_t count = 0;
@@ -222,7 +222,7 @@ static bool is_offered(const struct wsc_http_head *head, struct wsc_str protocol
 
 enum wsc_status
 wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
-                        struct wsc_handshake_header out_headers[WSC_ACCEPT_HEADERS],
+                        struct wsc_http_header out_headers[WSC_ACCEPT_HEADERS],
                         size_t *out_count)
 {
     struct wsc_conn_opening *opening = conn->opening;
@@ -259,7 +259,7 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
 }
 
 static bool
-has_header(const struct wsc_handshake_header *headers, size_t count, const char *name)
+has_header(const struct wsc_http_header *headers, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (wsc_str_equal_nocase(headers[i].name, name)) {
@@ -271,8 +271,8 @@ has_header(const struct wsc_handshake_header *headers, size_t count, const char 
 
 enum wsc_status wsc_conn_respond(struct wsc_conn *conn, uint16_t status_code,
                                  struct wsc_str reason,
-                                 const struct wsc_handshake_header *headers,
-                                 size_t count, const uint8_t *body, size_t body_len)
+                                 const struct wsc_http_header *headers, size_t count,
+                                 const uint8_t *body, size_t body_len)
 {
     struct wsc_conn_opening *opening = conn->opening;
     if (conn->state != WSC_CONN_CONNECTING || opening == NULL ||
@@ -368,7 +368,7 @@ keep_protocols(struct wsc_conn *conn, const struct wsc_str *protocols, size_t co
 
 /* The caller's headers and ours in one array, written out. */
 static enum wsc_status write_request(struct wsc_conn *conn, struct wsc_str target,
-                                     const struct wsc_handshake_header *headers,
+                                     const struct wsc_http_header *headers,
                                      size_t count, struct wsc_str extensions)
 {
     struct wsc_conn_opening *opening = conn->opening;
@@ -379,7 +379,7 @@ static enum wsc_status write_request(struct wsc_conn *conn, struct wsc_str targe
     if (count > SIZE_MAX / 4 / sizeof(*headers)) {
         return WSC_ERR_TOO_BIG;
     }
-    struct wsc_handshake_header *all =
+    struct wsc_http_header *all =
         wsc_alloc(allocator, (count + REQUEST_HEADERS) * sizeof(*all));
     if (all == NULL) {
         return WSC_ERR_NO_MEMORY;
@@ -404,7 +404,7 @@ static enum wsc_status write_request(struct wsc_conn *conn, struct wsc_str targe
 }
 
 enum wsc_status wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str target,
-                                      const struct wsc_handshake_header *headers,
+                                      const struct wsc_http_header *headers,
                                       size_t count, const struct wsc_str *protocols,
                                       size_t protocol_count)
 {

@@ -39,7 +39,7 @@ static void put_text(struct writer *writer, const char *text)
 
 struct message {
     struct wsc_str parts[3]; /* of the start line, a space between them */
-    const struct wsc_handshake_header *headers;
+    const struct wsc_http_header *headers;
     size_t count;
     const uint8_t *body;
     size_t body_len;
@@ -80,8 +80,7 @@ append_message(struct wsc_buffer *out, const struct message *message)
     return WSC_OK;
 }
 
-static bool
-headers_are_writable(const struct wsc_handshake_header *headers, size_t count)
+static bool headers_are_writable(const struct wsc_http_header *headers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!wsc_http_is_token(headers[i].name) ||
@@ -99,7 +98,7 @@ static struct wsc_str str(const char *text)
 
 enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t status,
                                              struct wsc_str reason,
-                                             const struct wsc_handshake_header *headers,
+                                             const struct wsc_http_header *headers,
                                              size_t count, const uint8_t *body,
                                              size_t body_len)
 {
@@ -127,7 +126,7 @@ enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t st
 
 enum wsc_status
 wsc_handshake_write_request(struct wsc_buffer *out, struct wsc_str target,
-                            const struct wsc_handshake_header *headers, size_t count)
+                            const struct wsc_http_header *headers, size_t count)
 {
     if (!wsc_http_is_target(target) || !headers_are_writable(headers, count)) {
         return WSC_ERR_INVALID_ARGUMENT;

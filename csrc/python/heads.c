@@ -9,53 +9,62 @@ PyObject *pywsc_header_text(struct wsc_str text)
     return PyUnicode_DecodeASCII(text.data, (Py_ssize_t)text.len, "surrogateescape");
 }
 
-static PyObject *pair(struct wsc_str name, struct wsc_str value)
-{
-    PyObject *name_text = pywsc_header_text(name);
-    PyObject *value_text = pywsc_header_text(value);
-    PyObject *result = NULL;
-    if (name_text != NULL && value_text != NULL) {
-        result = PyTuple_Pack(2, name_text, value_text);
-    }
-    Py_XDECREF(name_text);
-    Py_XDECREF(value_text);
-    return result;
-}
-
+/* "name: value\r\n" of all, which is what pywscore.http makes lines of when somebody
+ * looks: one object instead of three for each line. */
 PyObject *pywsc_headers_new(struct pywsc_state *state,
-                            const struct wsc_handshake_header *headers, size_t count)
+                            const struct wsc_http_header *headers, size_t count)
 {
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        PyObject *item = pair(headers[i].name, headers[i].value);
-        if (item == NULL) {
-            Py_CLEAR(list);
-            break;
-        }
-        PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += headers[i].name.len + headers[i].value.len + 4;
     }
-    if (list == NULL) {
+    char *block = PyMem_Malloc(size + 1);
+    char *end = block;
+    if (block == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(end, headers[i].name.data, headers[i].name.len);
+        end += headers[i].name.len;
+        memcpy(end, ": ", 2);
+        end += 2;
+        if (headers[i].value.len > 0) {
+            memcpy(end, headers[i].value.data, headers[i].value.len);
+        }
+        end += headers[i].value.len;
+        memcpy(end, "\r\n", 2);
+        end += 2;
+    }
+    PyObject *packed = pywsc_header_text((struct wsc_str){block, size});
+    PyMem_Free(block);
+    if (packed == NULL) {
         return NULL;
     }
-    return PyObject_CallFunction(state->objects[PYWSC_HEADERS], "N", list);
+    PyObject *result =
+        PyObject_CallOneArg(state->objects[PYWSC_PACKED_HEADERS], packed);
+    Py_DECREF(packed);
+    return result;
 }
 
 static PyObject *
 head_headers(struct pywsc_state *state, const struct wsc_http_head *head)
 {
-    PyObject *list = PyList_New((Py_ssize_t)head->header_count);
-    for (size_t i = 0; list != NULL && i < head->header_count; i++) {
-        PyObject *item = pair(head->headers[i].name, head->headers[i].value);
-        if (item == NULL) {
-            Py_CLEAR(list);
-            break;
-        }
-        PyList_SET_ITEM(list, (Py_ssize_t)i, item);
-    }
-    if (list == NULL) {
-        return NULL;
-    }
-    return PyObject_CallFunction(state->objects[PYWSC_HEADERS], "N", list);
+    return pywsc_headers_new(state, head->headers, head->header_count);
+}
+
+static PyObject *method_of(struct pywsc_state *state, const struct wsc_http_head *head)
+{
+    bool is_get = head->method.len == 3 && memcmp(head->method.data, "GET", 3) == 0;
+    return is_get ? Py_NewRef(state->names[PYWSC_NAME_GET])
+                  : pywsc_header_text(head->method);
+}
+
+static PyObject *
+protocol_of(struct pywsc_state *state, const struct wsc_http_head *head)
+{
+    return head->major == 1 && head->minor == 1
+               ? Py_NewRef(state->names[PYWSC_NAME_HTTP_1_1])
+               : PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor);
 }
 
 PyObject *
@@ -63,10 +72,8 @@ pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
 {
     PyObject *headers = head_headers(state, head);
     PyObject *target = headers != NULL ? pywsc_header_text(head->target) : NULL;
-    PyObject *method = target != NULL ? pywsc_header_text(head->method) : NULL;
-    PyObject *protocol =
-        method != NULL ? PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor)
-                       : NULL;
+    PyObject *method = target != NULL ? method_of(state, head) : NULL;
+    PyObject *protocol = method != NULL ? protocol_of(state, head) : NULL;
     PyObject *request = NULL;
     if (protocol != NULL) {
         request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], target,
@@ -151,8 +158,7 @@ PyObject *pywsc_header_pairs(PyObject *object)
     return PySequence_List(object);
 }
 
-static int
-convert_pair(PyObject *item, PyObject *held, struct wsc_handshake_header *out)
+static int convert_pair(PyObject *item, PyObject *held, struct wsc_http_header *out)
 {
     PyObject *both = PySequence_Tuple(item);
     int result = -1;
@@ -189,7 +195,7 @@ int pywsc_headers_get(PyObject *object, struct pywsc_headers *out)
         return -1;
     }
     size_t count = (size_t)PyList_GET_SIZE(pairs);
-    out->items = PyMem_New(struct wsc_handshake_header, count + WSC_ACCEPT_HEADERS);
+    out->items = PyMem_New(struct wsc_http_header, count + WSC_ACCEPT_HEADERS);
     if (out->items == NULL) {
         PyErr_NoMemory();
         Py_DECREF(pairs);

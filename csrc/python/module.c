@@ -26,7 +26,7 @@ static const struct {
     [PYWSC_INVALID_PARAMETER_NAME] = {"pywscore.exceptions", "InvalidParameterName"},
     [PYWSC_INVALID_PARAMETER_VALUE] = {"pywscore.exceptions", "InvalidParameterValue"},
     [PYWSC_STATE] = {"pywscore.enums", "State"},
-    [PYWSC_HEADERS] = {"pywscore.http", "Headers"},
+    [PYWSC_PACKED_HEADERS] = {"pywscore.http", "packed_headers"},
     [PYWSC_REQUEST] = {"pywscore.http", "Request"},
     [PYWSC_RESPONSE] = {"pywscore.http", "Response"},
     [PYWSC_PER_MESSAGE_DEFLATE] = {"pywscore.extensions", "PerMessageDeflate"},
@@ -66,6 +66,9 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_LISTENER_ON_PING] = "on_ping",
     [PYWSC_NAME_LISTENER_ON_PONG] = "on_pong",
     [PYWSC_NAME_ON_CLOSE] = "on_close",
+    [PYWSC_NAME_GET] = "GET",
+    [PYWSC_NAME_HTTP_1_1] = "HTTP/1.1",
+    [PYWSC_NAME_SWITCHING_PROTOCOLS] = "Switching Protocols",
 };
 
 struct pywsc_state *pywsc_type_state(PyTypeObject *type)

@@ -209,7 +209,7 @@ static enum wsc_status
 accept_headers(struct pywsc_protocol *self, PyObject *subprotocol,
                struct pywsc_headers *headers, PyObject **out_error)
 {
-    struct wsc_handshake_header ours[WSC_ACCEPT_HEADERS];
+    struct wsc_http_header ours[WSC_ACCEPT_HEADERS];
     struct wsc_str protocol = {NULL, 0};
     size_t count = 0;
     *out_error = NULL;
@@ -262,8 +262,9 @@ accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
         PyObject *list = pywsc_headers_new(state, headers.items, headers.count);
         result = list == NULL
                      ? NULL
-                     : PyObject_CallFunction(state->objects[PYWSC_RESPONSE], "isNy",
-                                             101, "Switching Protocols", list, "");
+                     : PyObject_CallFunction(
+                           state->objects[PYWSC_RESPONSE], "iONy", 101,
+                           state->names[PYWSC_NAME_SWITCHING_PROTOCOLS], list, "");
     }
     else if (status == WSC_OK) {
         status = wsc_conn_respond(&self->conn, 101, switching_protocols, headers.items,

@@ -38,7 +38,7 @@ enum pywsc_object {
     PYWSC_INVALID_PARAMETER_NAME,
     PYWSC_INVALID_PARAMETER_VALUE,
     PYWSC_STATE,
-    PYWSC_HEADERS,
+    PYWSC_PACKED_HEADERS,
     PYWSC_REQUEST,
     PYWSC_RESPONSE,
     PYWSC_PER_MESSAGE_DEFLATE,
@@ -76,6 +76,10 @@ enum pywsc_name {
     PYWSC_NAME_LISTENER_ON_PING,
     PYWSC_NAME_LISTENER_ON_PONG,
     PYWSC_NAME_ON_CLOSE,
+    /* Of nearly every handshake: kept once. */
+    PYWSC_NAME_GET,
+    PYWSC_NAME_HTTP_1_1,
+    PYWSC_NAME_SWITCHING_PROTOCOLS,
     PYWSC_NAMES,
 };
 
@@ -212,12 +216,12 @@ PyObject *
 pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head);
 PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn);
 PyObject *pywsc_headers_new(struct pywsc_state *state,
-                            const struct wsc_handshake_header *headers, size_t count);
+                            const struct wsc_http_header *headers, size_t count);
 /* Header text as str: ASCII, other bytes as surrogate escapes. */
 PyObject *pywsc_header_text(struct wsc_str text);
 /* Python headers (Headers, mapping or iterable of pairs) as an array for the core. */
 struct pywsc_headers {
-    struct wsc_handshake_header *items;
+    struct wsc_http_header *items;
     size_t count;
     PyObject *held; /* list of the bytes objects that the items point into */
 };

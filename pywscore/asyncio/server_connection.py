@@ -97,6 +97,7 @@ class ServerConnection(Connection):
             self.response = plain_response(500, "")
             self.protocol.respond(self.response)
         self.flush()
+        self.response.headers._pack()
         if self.response.status_code != 101:
             return False
         self._opened = True

@@ -243,7 +243,7 @@ void write_response_head(struct blob *head, struct end *end, const char *extensi
 
 enum wsc_status end_accept(struct end *end, const char *protocol)
 {
-    struct wsc_handshake_header headers[WSC_ACCEPT_HEADERS];
+    struct wsc_http_header headers[WSC_ACCEPT_HEADERS];
     size_t count = 0;
     struct wsc_str none = {NULL, 0};
     enum wsc_status status =
@@ -256,7 +256,7 @@ enum wsc_status end_accept(struct end *end, const char *protocol)
 enum wsc_status
 end_request(struct end *end, const struct wsc_str *protocols, size_t count)
 {
-    struct wsc_handshake_header host = {str("Host"), str("h")};
+    struct wsc_http_header host = {str("Host"), str("h")};
     return wsc_conn_send_request(&end->conn, str("/"), &host, 1, protocols, count);
 }
 

@@ -22,14 +22,14 @@ static void the_request(void)
     struct end end;
     struct blob out = {0};
     struct wsc_str protocols[2] = {str("chat"), str("super.chat")};
-    struct wsc_handshake_header headers[2] = {{str("Host"), str("example.com:8080")},
-                                              {str("Origin"), str("http://a.example")}};
+    struct wsc_http_header headers[2] = {{str("Host"), str("example.com:8080")},
+                                         {str("Origin"), str("http://a.example")}};
     wsc_deflate_settings_init(&deflate);
     CHECK_INT(end_init(&end, WSC_ROLE_CLIENT, LIMIT, &deflate, wsc_allocator_default()),
               WSC_OK);
     /* INJ-1: nothing is queued when anything cannot be written. */
-    struct wsc_handshake_header bad[2] = {{str("Host"), str("h\r\nX: y")},
-                                          {str("Ho st"), str("h")}};
+    struct wsc_http_header bad[2] = {{str("Host"), str("h\r\nX: y")},
+                                     {str("Ho st"), str("h")}};
     struct wsc_str bad_protocol = str("a b");
     for (size_t i = 0; i < 2; i++) {
         CHECK_INT(wsc_conn_send_request(&end.conn, str("/"), &bad[i], 1, NULL, 0),

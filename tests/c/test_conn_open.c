@@ -79,7 +79,7 @@ static void nothing_before_the_answer(void)
     struct end end;
     struct blob head = {0};
     struct wsc_event event;
-    struct wsc_handshake_header headers[WSC_ACCEPT_HEADERS];
+    struct wsc_http_header headers[WSC_ACCEPT_HEADERS];
     size_t count;
     struct wsc_str none = {NULL, 0};
     CHECK_INT(end_init(&end, WSC_ROLE_SERVER, LIMIT, NULL, plain()), WSC_OK);
@@ -105,7 +105,7 @@ static void nothing_before_the_answer(void)
     }
     CHECK(!wsc_conn_wants_send(&end.conn));
     /* What cannot be written leaves the request waiting. */
-    struct wsc_handshake_header bad = {str("X"), str("a\r\nb: c")};
+    struct wsc_http_header bad = {str("X"), str("a\r\nb: c")};
     CHECK_INT(wsc_conn_respond(&end.conn, 403, none, &bad, 1, NULL, 0),
               WSC_ERR_INVALID_ARGUMENT);
     CHECK(!wsc_conn_wants_send(&end.conn));
@@ -129,8 +129,8 @@ static void server_responds_with_another_status(void)
     wire_frames(&head, WSC_ROLE_CLIENT, "ping x|text y");
     CHECK_INT(wsc_conn_feed(&end.conn, head.data, head.len), WSC_OK);
     CHECK_INT(end_events(&end, &log), WSC_NEED_DATA);
-    struct wsc_handshake_header headers[2] = {{str("Content-Length"), str("3")},
-                                              {str("X-Why"), str("because")}};
+    struct wsc_http_header headers[2] = {{str("Content-Length"), str("3")},
+                                         {str("X-Why"), str("because")}};
     struct wsc_str none = {NULL, 0};
     CHECK_INT(
         wsc_conn_respond(&end.conn, 403, none, headers, 2, (const uint8_t *)"no\n", 3),

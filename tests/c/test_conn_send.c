@@ -375,7 +375,7 @@ static void accepted_without_the_extension(void)
 {
     struct wsc_deflate_settings settings;
     struct wsc_deflate_params params;
-    struct wsc_handshake_header headers[WSC_ACCEPT_HEADERS];
+    struct wsc_http_header headers[WSC_ACCEPT_HEADERS];
     struct wsc_event event;
     struct wsc_str none = {NULL, 0};
     struct blob head = {0};

@@ -509,7 +509,7 @@ static bool whole_handshake(const struct wsc_allocator *allocator)
     struct wsc_buffer out;
     struct wsc_buffer scratch;
     size_t used;
-    const struct wsc_handshake_header headers[] = {
+    const struct wsc_http_header headers[] = {
         {str("Host"), str("a")},
         {str("Upgrade"), str("websocket")},
         {str("Connection"), str("Upgrade")},

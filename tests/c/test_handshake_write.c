@@ -12,7 +12,7 @@ static void writes_what_the_rfc_shows(void)
 {
     struct wsc_buffer out;
     wsc_buffer_init(&out, wsc_allocator_default(), 1000);
-    const struct wsc_handshake_header answer[] = {
+    const struct wsc_http_header answer[] = {
         {str("Upgrade"), str("websocket")},
         {str("Connection"), str("Upgrade")},
         {str("Sec-WebSocket-Accept"), str("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")},
@@ -29,7 +29,7 @@ static void writes_what_the_rfc_shows(void)
     CHECK_BYTES(out.data, out.len, response, sizeof(response) - 1);
 
     out.len = 0;
-    const struct wsc_handshake_header ask[] = {
+    const struct wsc_http_header ask[] = {
         {str("Host"), str("a")},
         {str("Empty"), str("")},
     };
@@ -108,7 +108,7 @@ static void nothing_is_written_that_could_inject(void)
             text[place] = (char)c;
             struct wsc_str changed = {.data = (const char *)test_guarded(text, 3),
                                       .len = 3};
-            struct wsc_handshake_header headers[] = {
+            struct wsc_http_header headers[] = {
                 {str("First"), str("fine")},
                 {str("Name"), str("value")},
             };
@@ -143,8 +143,8 @@ static void nor_a_status_or_an_empty_field(void)
 {
     struct wsc_buffer out;
     struct wsc_str none = {NULL, 0};
-    const struct wsc_handshake_header no_name[] = {{str(""), str("x")}};
-    const struct wsc_handshake_header null_name[] = {{{NULL, 0}, str("x")}};
+    const struct wsc_http_header no_name[] = {{str(""), str("x")}};
+    const struct wsc_http_header null_name[] = {{{NULL, 0}, str("x")}};
     wsc_buffer_init(&out, wsc_allocator_default(), 1000);
     for (unsigned status = 0; status <= 65535; status++) {
         enum wsc_status want =

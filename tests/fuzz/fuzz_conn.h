@@ -53,7 +53,7 @@ static inline void end_take(struct end *end, struct text *out)
 
 static inline enum wsc_status end_accept(struct end *end)
 {
-    struct wsc_handshake_header headers[WSC_ACCEPT_HEADERS];
+    struct wsc_http_header headers[WSC_ACCEPT_HEADERS];
     size_t count = 0;
     struct wsc_str none = {NULL, 0};
     enum wsc_status status = wsc_conn_accept_headers(&end->conn, none, headers, &count);
@@ -64,7 +64,7 @@ static inline enum wsc_status end_accept(struct end *end)
 
 static inline enum wsc_status end_request(struct end *end)
 {
-    struct wsc_handshake_header host = {str("Host"), str("h")};
+    struct wsc_http_header host = {str("Host"), str("h")};
     return wsc_conn_send_request(&end->conn, str("/"), &host, 1, NULL, 0);
 }
 

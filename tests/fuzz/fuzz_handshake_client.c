@@ -40,7 +40,7 @@ static void run(const struct input *input, uint8_t flags, uint32_t seed, bool wh
 {
     struct end end;
     struct text text = {0};
-    struct wsc_handshake_header host = {str("Host"), str("h")};
+    struct wsc_http_header host = {str("Host"), str("h")};
     struct wsc_str protocols[2] = {str("chat"), str("superchat")};
     REQUIRE(end_init(&end, WSC_ROLE_CLIENT, 1000, (flags & 1) != 0) == WSC_OK);
     REQUIRE(wsc_conn_send_request(&end.conn, str("/"), &host, 1, protocols,

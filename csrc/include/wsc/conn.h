@@ -150,7 +150,7 @@ WSC_NODISCARD enum wsc_status wsc_conn_refuse(struct wsc_conn *conn);
 #define WSC_ACCEPT_HEADERS 5
 WSC_NODISCARD enum wsc_status
 wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
-                        struct wsc_handshake_header out_headers[WSC_ACCEPT_HEADERS],
+                        struct wsc_http_header out_headers[WSC_ACCEPT_HEADERS],
                         size_t *out_count);
 /* Server: queue a response to the request. Status 101 opens the connection with what
  * wsc_conn_accept_headers agreed (call it before, with its headers among `headers`, or
@@ -160,14 +160,14 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
  * wsc_handshake_write_response); nothing is queued then. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_respond(struct wsc_conn *conn, uint16_t status, struct wsc_str reason,
-                 const struct wsc_handshake_header *headers, size_t count,
+                 const struct wsc_http_header *headers, size_t count,
                  const uint8_t *body, size_t body_len);
 
 /* Client: queue the request: `headers` in their order (Host among them), then Upgrade,
  * Connection, Sec-WebSocket-Key, Sec-WebSocket-Version, -Extensions and -Protocol. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str target,
-                      const struct wsc_handshake_header *headers, size_t count,
+                      const struct wsc_http_header *headers, size_t count,
                       const struct wsc_str *protocols, size_t protocol_count);
 /* Client: what the server agreed to; valid as long as the head. */
 const struct wsc_handshake_answer *wsc_conn_answer(const struct wsc_conn *conn);
