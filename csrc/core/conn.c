@@ -31,7 +31,19 @@ void wsc_conn_fini(struct wsc_conn *conn)
     wsc_deflate_free(conn->deflate);
     conn->deflate = NULL;
     wsc_outgoing_fini(&conn->outgoing);
+    wsc_free(conn->config->allocator, conn->control);
+    conn->control = NULL;
+    conn->received = NULL;
+    conn->sent = NULL;
     conn->state = WSC_CONN_CLOSED;
+}
+
+enum wsc_status wsc_conn_need_control(struct wsc_conn *conn)
+{
+    if (conn->control == NULL) {
+        conn->control = wsc_alloc(conn->config->allocator, sizeof(*conn->control));
+    }
+    return conn->control == NULL ? WSC_ERR_NO_MEMORY : WSC_OK;
 }
 
 void wsc_conn_stop_reading(struct wsc_conn *conn)
@@ -159,20 +171,21 @@ void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming)
 
 static enum wsc_status receive_close(struct wsc_conn *conn)
 {
+    struct wsc_conn_control *control = conn->control;
     enum wsc_status status =
-        wsc_close_decode(conn->control, conn->control_len, &conn->received);
+        wsc_close_decode(control->incoming, conn->control_len, &control->received);
     if (status != WSC_OK) {
         return wsc_conn_set_error(conn, status,
                                   status == WSC_ERR_UTF8
                                       ? "invalid UTF-8 in a close reason"
                                       : "invalid close frame");
     }
-    conn->close_received = true;
-    conn->close_received_first = !conn->close_sent;
-    if (!conn->close_sent) {
+    conn->received = &control->received;
+    conn->close_received_first = conn->sent == NULL;
+    if (conn->sent == NULL) {
         /* RFC 6455 §5.5.1: the answer echoes the status code, and the reason with it.
          * Without memory for it there is none, and TCP ends all the same. */
-        status = wsc_conn_queue_close(conn, &conn->received);
+        status = wsc_conn_queue_close(conn, &control->received);
     }
     wsc_conn_stop_reading(conn);
     conn->state = WSC_CONN_CLOSING;
@@ -183,13 +196,13 @@ static enum wsc_status receive_close(struct wsc_conn *conn)
 static enum wsc_status
 receive_control(struct wsc_conn *conn, struct wsc_event *out_event)
 {
-    out_event->data = conn->control;
+    out_event->data = conn->control->incoming;
     out_event->len = conn->control_len;
     switch (conn->parser.header.opcode) {
     case WSC_OPCODE_PING: {
         out_event->type = WSC_EVENT_PING;
         enum wsc_status status =
-            wsc_conn_queue_pong(conn, conn->control, conn->control_len);
+            wsc_conn_queue_pong(conn, conn->control->incoming, conn->control_len);
         return status == WSC_OK ? WSC_OK
                                 : wsc_conn_set_error(conn, status, "out of memory");
     }
@@ -210,17 +223,35 @@ static enum wsc_status add_control(struct wsc_conn *conn, const struct wsc_slice
 {
     if (slice->begins) {
         conn->control_len = 0;
+        if (wsc_conn_need_control(conn) != WSC_OK) {
+            return wsc_conn_set_error(conn, WSC_ERR_NO_MEMORY, "out of memory");
+        }
     }
-    wsc_mask_copy(conn->control + conn->control_len, slice->data, slice->len,
+    wsc_mask_copy(conn->control->incoming + conn->control_len, slice->data, slice->len,
                   conn->parser.header.masking_key, (size_t)slice->offset);
     conn->control_len = (uint8_t)(conn->control_len + slice->len);
     return slice->ends ? receive_control(conn, out_event) : WSC_NEED_DATA;
+}
+
+/* The last control frame has been looked at, and none is on its way. */
+static void release_control(struct wsc_conn *conn)
+{
+    bool coming =
+        conn->parser.in_frame && wsc_opcode_is_control(conn->parser.header.opcode);
+    if (!coming && !conn->pong_pending && conn->received == NULL &&
+        conn->sent == NULL) {
+        wsc_free(conn->config->allocator, conn->control);
+        conn->control = NULL;
+    }
 }
 
 static enum wsc_status
 next_frame_event(struct wsc_conn *conn, struct wsc_event *out_event)
 {
     struct wsc_slice slice;
+    if (conn->control != NULL) {
+        release_control(conn);
+    }
     for (;;) {
         enum wsc_status status =
             wsc_parser_next(&conn->parser, &conn->input, &conn->input_len, &slice);
@@ -270,8 +301,8 @@ const struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn)
 {
     if (conn->pong_pending && conn->outgoing.size == 0) {
         conn->pong_pending = false;
-        if (wsc_conn_queue_control(conn, WSC_OPCODE_PONG, conn->pong, conn->pong_len) !=
-            WSC_OK) {
+        if (wsc_conn_queue_control(conn, WSC_OPCODE_PONG, conn->control->pong,
+                                   conn->pong_len) != WSC_OK) {
             conn->pong_pending = true; /* again, when there is memory */
         }
     }

@@ -29,6 +29,17 @@ struct wsc_conn_opening {
     uint64_t body_left; /* of a refusal's body, still to be read */
 };
 
+/* Everything that only control frames need. */
+struct wsc_conn_control {
+    struct wsc_close received;
+    struct wsc_close sent;
+    uint8_t incoming[WSC_CONTROL_PAYLOAD_MAX];
+    uint8_t pong[WSC_CONTROL_PAYLOAD_MAX];
+};
+
+/* Make sure that conn->control is there: WSC_OK or WSC_ERR_NO_MEMORY. */
+enum wsc_status wsc_conn_need_control(struct wsc_conn *conn);
+
 enum wsc_status wsc_conn_opening_new(struct wsc_conn *conn);
 void wsc_conn_opening_free(struct wsc_conn *conn);
 /* next_event while CONNECTING. */

@@ -67,11 +67,13 @@ wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close)
 {
     uint8_t payload[WSC_CONTROL_PAYLOAD_MAX];
     size_t len = wsc_close_encode(close, payload);
-    enum wsc_status status =
-        wsc_conn_queue_control(conn, WSC_OPCODE_CLOSE, payload, len);
+    enum wsc_status status = wsc_conn_need_control(conn);
     if (status == WSC_OK) {
-        conn->sent = *close;
-        conn->close_sent = true;
+        status = wsc_conn_queue_control(conn, WSC_OPCODE_CLOSE, payload, len);
+    }
+    if (status == WSC_OK) {
+        conn->control->sent = *close;
+        conn->sent = &conn->control->sent;
         conn->pong_pending = false; /* RFC 6455 §5.5.1: nothing after a close frame */
     }
     return status;
@@ -86,7 +88,11 @@ wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len)
     if (conn->outgoing.size < PONG_QUEUE_MAX && !conn->pong_pending) {
         return wsc_conn_queue_control(conn, WSC_OPCODE_PONG, data, len);
     }
-    memcpy(conn->pong, data, len);
+    enum wsc_status status = wsc_conn_need_control(conn);
+    if (status != WSC_OK) {
+        return status;
+    }
+    memcpy(conn->control->pong, data, len);
     conn->pong_len = (uint8_t)len;
     conn->pong_pending = true;
     return WSC_OK;

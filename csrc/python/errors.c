@@ -77,10 +77,9 @@ static bool is_normal(const struct wsc_close *close)
            close->code == WSC_CLOSE_NO_STATUS_RCVD;
 }
 
-static PyObject *
-close_or_none(struct pywsc_state *state, bool present, const struct wsc_close *close)
+static PyObject *close_or_none(struct pywsc_state *state, const struct wsc_close *close)
 {
-    if (!present) {
+    if (close == NULL) {
         Py_RETURN_NONE;
     }
     return pywsc_close_event(state, close);
@@ -88,12 +87,12 @@ close_or_none(struct pywsc_state *state, bool present, const struct wsc_close *c
 
 PyObject *pywsc_close_exception(struct pywsc_state *state, const struct wsc_conn *conn)
 {
-    bool both = conn->close_received && conn->close_sent;
-    bool ok = both && is_normal(&conn->received) && is_normal(&conn->sent);
+    bool both = conn->received != NULL && conn->sent != NULL;
+    bool ok = both && is_normal(conn->received) && is_normal(conn->sent);
     PyObject *type =
         state->objects[ok ? PYWSC_CONNECTION_CLOSED_OK : PYWSC_CONNECTION_CLOSED_ERROR];
-    PyObject *received = close_or_none(state, conn->close_received, &conn->received);
-    PyObject *sent = close_or_none(state, conn->close_sent, &conn->sent);
+    PyObject *received = close_or_none(state, conn->received);
+    PyObject *sent = close_or_none(state, conn->sent);
     PyObject *order =
         both ? (conn->close_received_first ? Py_True : Py_False) : Py_None;
     PyObject *exception = NULL;

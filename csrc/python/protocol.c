@@ -137,7 +137,7 @@ static PyObject *event_object(struct pywsc_state *state, struct pywsc_protocol *
     case WSC_EVENT_PONG:
         return pywsc_pong_event(state, event->data, event->len);
     case WSC_EVENT_CLOSE:
-        return pywsc_close_event(state, &self->conn.received);
+        return pywsc_close_event(state, self->conn.received);
     case WSC_EVENT_REQUEST:
     case WSC_EVENT_RESPONSE:
         break;
@@ -470,8 +470,8 @@ static PyObject *get_close_code(PyObject *op, void *closure)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
     (void)closure;
-    if (conn->close_received) {
-        return PyLong_FromLong(conn->received.code);
+    if (conn->received != NULL) {
+        return PyLong_FromLong(conn->received->code);
     }
     if (conn->state == WSC_CONN_CLOSED) {
         return PyLong_FromLong(WSC_CLOSE_ABNORMAL_CLOSURE);
@@ -483,8 +483,8 @@ static PyObject *get_close_reason(PyObject *op, void *closure)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
     (void)closure;
-    if (conn->close_received) {
-        return PyUnicode_DecodeUTF8(conn->received.reason, conn->received.reason_len,
+    if (conn->received != NULL) {
+        return PyUnicode_DecodeUTF8(conn->received->reason, conn->received->reason_len,
                                     NULL);
     }
     if (conn->state == WSC_CONN_CLOSED) {
@@ -497,27 +497,27 @@ static PyObject *get_close_received(PyObject *op, void *closure)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
     (void)closure;
-    if (!conn->close_received) {
+    if (conn->received == NULL) {
         Py_RETURN_NONE;
     }
-    return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), &conn->received);
+    return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), conn->received);
 }
 
 static PyObject *get_close_sent(PyObject *op, void *closure)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
     (void)closure;
-    if (!conn->close_sent) {
+    if (conn->sent == NULL) {
         Py_RETURN_NONE;
     }
-    return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), &conn->sent);
+    return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), conn->sent);
 }
 
 static PyObject *get_close_received_then_sent(PyObject *op, void *closure)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
     (void)closure;
-    if (!conn->close_received || !conn->close_sent) {
+    if (conn->received == NULL || conn->sent == NULL) {
         Py_RETURN_NONE;
     }
     return PyBool_FromLong(conn->close_received_first);

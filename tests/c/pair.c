@@ -341,10 +341,10 @@ static void log_event(struct blob *log, struct end *end, const struct wsc_event 
         log_payload(log, event->data, event->len);
         break;
     case WSC_EVENT_CLOSE:
-        blob_printf(log, "close %u", end->conn.received.code);
-        blob_add_str(log, end->conn.received.reason_len > 0 ? " " : "");
-        log_payload(log, (const uint8_t *)end->conn.received.reason,
-                    end->conn.received.reason_len);
+        blob_printf(log, "close %u", end->conn.received->code);
+        blob_add_str(log, end->conn.received->reason_len > 0 ? " " : "");
+        log_payload(log, (const uint8_t *)end->conn.received->reason,
+                    end->conn.received->reason_len);
         break;
     }
 }

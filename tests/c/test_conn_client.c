@@ -173,7 +173,7 @@ static void refused(const char *headers, const char *body, size_t body_len, bool
     }
     CHECK_INT(wsc_conn_next_event(&end.conn, &event), WSC_ERR_HANDSHAKE);
     CHECK_INT(end.conn.state, eof ? WSC_CONN_CLOSED : WSC_CONN_CLOSING);
-    CHECK(end.conn.end_expected && !end.conn.close_sent);
+    CHECK(end.conn.end_expected && !end.conn.sent);
     struct wsc_str got = wsc_conn_response_body(&end.conn);
     CHECK_BYTES(got.data, got.len, want, want_len);
     if (CHECK(wsc_conn_failure(&end.conn) != NULL)) {

@@ -33,12 +33,12 @@ static void from_either_end(void)
         struct end *second = r == 0 ? &pair.client : &pair.server;
         close_it(first, 4321, "that is all");
         CHECK_INT(first->conn.state, WSC_CONN_CLOSING);
-        CHECK(first->conn.close_sent && !first->conn.end_expected);
+        CHECK(first->conn.sent && !first->conn.end_expected);
         CHECK_INT(pair_deliver(first, second, &log), WSC_NEED_DATA);
         check_log(&log, "close 4321 that is all\n");
         CHECK_INT(second->conn.state, WSC_CONN_CLOSING);
         CHECK(second->conn.end_expected && second->conn.close_received_first);
-        CHECK_INT(second->conn.sent.code, 4321);
+        CHECK_INT(second->conn.sent->code, 4321);
         CHECK_INT(pair_deliver(second, first, &log), WSC_NEED_DATA);
         check_log(&log, "close 4321 that is all\n");
         CHECK(first->conn.end_expected && !first->conn.close_received_first);
@@ -72,7 +72,7 @@ static void both_at_once(void)
     close_it(&pair.client, 1000, NULL);
     CHECK_INT(pair_deliver(&pair.server, &pair.client, &log), WSC_NEED_DATA);
     check_log(&log, "close 1001 going\n");
-    CHECK_INT(pair.client.conn.sent.code, 1000);
+    CHECK_INT(pair.client.conn.sent->code, 1000);
     CHECK(!wsc_conn_wants_send(&pair.client.conn) ||
           pair.client.conn.outgoing.size == 8);
     CHECK_INT(pair_deliver(&pair.client, &pair.server, &log), WSC_NEED_DATA);
@@ -144,7 +144,7 @@ static void arguments_of_close(void)
         CHECK_INT(send(&end.conn, 1000, "\xC3", 1), WSC_ERR_INVALID_ARGUMENT);
         CHECK_INT(send(&end.conn, 1005, "x", 1), WSC_ERR_INVALID_ARGUMENT);
         CHECK_INT(end.conn.state, WSC_CONN_OPEN);
-        CHECK(!wsc_conn_wants_send(&end.conn) && !end.conn.close_sent);
+        CHECK(!wsc_conn_wants_send(&end.conn) && !end.conn.sent);
         CHECK_INT(send(&end.conn, 1000, reason, 123), WSC_OK);
         CHECK_INT(end.conn.outgoing.size, 127);
         end_fini(&end);
@@ -183,7 +183,7 @@ static void fail_in_each_state(void)
         CHECK_INT(wsc_conn_fail(&end.conn, 1002, NULL, 0), WSC_OK);
         CHECK_INT(end.conn.state, WSC_CONN_CLOSED);
         CHECK(!wsc_conn_wants_send(&end.conn));
-        CHECK_INT(end.conn.sent.code, 1011);
+        CHECK_INT(end.conn.sent->code, 1011);
         CHECK_INT(end.conn.error, WSC_OK);
         end_fini(&end);
         blob_free(&wire);
@@ -202,7 +202,7 @@ static void tcp_ends_in_a_message(void)
     CHECK_INT(end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, NULL), WSC_NEED_DATA);
     wsc_conn_feed_eof(&end.conn);
     CHECK_INT(end.conn.state, WSC_CONN_CLOSED);
-    CHECK(end.conn.end_expected && !end.conn.close_received && !end.conn.close_sent);
+    CHECK(end.conn.end_expected && !end.conn.received && !end.conn.sent);
     CHECK_INT(wsc_conn_next_event(&end.conn, &event), WSC_NEED_DATA);
     CHECK_INT(end.conn.error, WSC_OK);
     end_fini(&end);
@@ -221,7 +221,7 @@ static void error_while_closing(void)
     CHECK_INT(end_feed(&end, wire.data, wire.len, SPLIT_BYTEWISE, &log),
               WSC_ERR_PROTOCOL);
     check_log(&log, "-> close 1000\nWSC_ERR_PROTOCOL\n[closing, end]\n");
-    CHECK(!end.conn.close_received);
+    CHECK(!end.conn.received);
     end_fini(&end);
     blob_free(&wire);
     blob_free(&log);
@@ -247,7 +247,7 @@ static void every_code_on_the_wire(void)
         end_take(&end, &out);
         if (good) {
             CHECK_BYTES(out.data, out.len, answer, 4);
-            CHECK_INT(end.conn.received.code, code);
+            CHECK_INT(end.conn.received->code, code);
         }
         else {
             CHECK_INT(end.conn.error, WSC_ERR_PROTOCOL);

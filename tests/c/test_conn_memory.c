@@ -90,7 +90,7 @@ static bool session(const struct wsc_allocator *allocator)
         is_expected(pair_deliver(&pair.client, &pair.server, NULL));
         /* Received or not: the end is to come. */
         CHECK(!completed || pair.server.conn.end_expected);
-        completed = completed && pair.server.conn.close_sent;
+        completed = completed && pair.server.conn.sent;
         is_expected(pair_deliver(&pair.server, &pair.client, NULL));
         CHECK(!completed || pair.client.conn.end_expected);
     }

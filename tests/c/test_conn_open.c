@@ -138,7 +138,7 @@ static void server_responds_with_another_status(void)
     CHECK_INT(end_events(&end, &log), WSC_NEED_DATA);
     CHECK_BYTES(log.data, log.len, "request\n", 8);
     CHECK_INT(end.conn.state, WSC_CONN_CLOSING);
-    CHECK(end.conn.end_expected && !end.conn.close_sent);
+    CHECK(end.conn.end_expected && !end.conn.sent);
     CHECK_INT(end.conn.error, WSC_OK);
     check_output(&end, "HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n"
                        "X-Why: because\r\n\r\nno\n");

@@ -128,9 +128,9 @@ static inline void check_conn(const struct wsc_conn *conn)
 {
     REQUIRE(conn->error == WSC_OK || conn->end_expected);
     REQUIRE(conn->error == WSC_OK || conn->error_reason != NULL);
-    REQUIRE(conn->state != WSC_CONN_OPEN || (!conn->close_sent && !conn->end_expected));
+    REQUIRE(conn->state != WSC_CONN_OPEN || (!conn->sent && !conn->end_expected));
     REQUIRE(conn->state != WSC_CONN_CLOSED || conn->end_expected);
-    REQUIRE(!conn->close_received || conn->end_expected);
+    REQUIRE(!conn->received || conn->end_expected);
     REQUIRE(!conn->end_expected || wsc_conn_input_left(conn) == 0);
 }
 
@@ -148,7 +148,7 @@ static inline enum wsc_status end_events(struct end *end, struct text *log)
             REQUIRE(status == WSC_NEED_DATA || status == end->conn.error);
             return status;
         }
-        REQUIRE(event.type != WSC_EVENT_CLOSE || end->conn.close_received);
+        REQUIRE(event.type != WSC_EVENT_CLOSE || end->conn.received);
         text_add_int(log, event.type);
         if (event.type == WSC_EVENT_PING || event.type == WSC_EVENT_PONG) {
             REQUIRE(event.len <= WSC_CONTROL_PAYLOAD_MAX);

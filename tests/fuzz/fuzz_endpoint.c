@@ -242,7 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             to->end.conn.state == WSC_CONN_OPEN && !from->in_message) {
             REQUIRE(to->received.len == from->sent.len);
         }
-        REQUIRE(!from->end.conn.close_received || to->end.conn.close_sent);
+        REQUIRE(!from->end.conn.received || to->end.conn.sent);
         REQUIRE(!wsc_conn_wants_send(&from->end.conn) || refused);
     }
     for (int i = 0; i < 2; i++) {

@@ -35,8 +35,8 @@ static void run(const struct input *wire, uint8_t flags, uint32_t seed, bool who
             max_size + max_size / 2 + 65536 + (deflate ? 65536 : 0));
     text_add_int(log, end.conn.error);
     text_add_int(log, end.conn.state);
-    text_add_int(log, end.conn.close_received ? end.conn.received.code : 0);
-    text_add_int(log, end.conn.close_sent ? end.conn.sent.code : 0);
+    text_add_int(log, end.conn.received ? end.conn.received->code : 0);
+    text_add_int(log, end.conn.sent ? end.conn.sent->code : 0);
     text_add_int(log, (long long)wsc_conn_outgoing(&end.conn)->size);
     end_fini(&end);
 }

@@ -62,20 +62,20 @@ struct wsc_conn_config {
 
 /* Everything that only the opening handshake needs; freed when it is over. */
 struct wsc_conn_opening;
+/* Everything that only control frames need; freed between them. */
+struct wsc_conn_control;
 
 struct wsc_conn {
     /* Results, to be read by the owner. */
     enum wsc_conn_state state;
     enum wsc_status error;    /* sticky; WSC_OK while there is none */
     const char *error_reason; /* one sentence, static; NULL while there is none */
-    bool close_received;      /* `received` is valid */
-    bool close_sent;          /* `sent` is valid */
+    const struct wsc_close *received; /* the peer's close frame; NULL: none yet */
+    const struct wsc_close *sent;     /* ours */
     bool close_received_first;
     bool end_expected; /* nothing more is to be read: end the TCP connection once the
                           output is sent; a client first waits for the server to do so
                           (§7.1.1) unless the connection was failed */
-    struct wsc_close received;
-    struct wsc_close sent;
     /* Counted since wsc_conn_init; bytes sent are in `outgoing`, those that came
      * compressed in `assembler`. */
     uint64_t bytes_received;
@@ -86,6 +86,7 @@ struct wsc_conn {
     /* Private. */
     const struct wsc_conn_config *config;
     struct wsc_conn_opening *opening;
+    struct wsc_conn_control *control;
     struct wsc_deflate *deflate;
     struct wsc_deflate_params deflate_params;
     const uint8_t *input;
@@ -99,8 +100,6 @@ struct wsc_conn {
     bool pong_pending;
     uint8_t control_len;
     uint8_t pong_len;
-    uint8_t control[WSC_CONTROL_PAYLOAD_MAX];
-    uint8_t pong[WSC_CONTROL_PAYLOAD_MAX];
 };
 
 /* `config` is borrowed for the connection's life (share it between connections).
