@@ -147,6 +147,9 @@ static bool check_header(const struct end *template, enum state state, unsigned 
     }
     blob_free(&out);
     wsc_outgoing_fini(&end.conn.outgoing);
+    if (end.conn.control != template->conn.control) {
+        wsc_free(end.config.allocator, end.conn.control);
+    }
     return good;
 }
 
