@@ -55,7 +55,7 @@ static enum wsc_status resize(struct wsc_assembler *assembler, size_t cap)
     const struct wsc_payload_memory *memory = assembler->memory;
     uint8_t *data =
         assembler->data == NULL
-            ? memory->alloc(memory->ctx, assembler->kind, cap)
+            ? memory->alloc(memory->ctx, assembler->kind, &cap)
             : memory->resize(memory->ctx, assembler->kind, assembler->data, cap);
     assembler->data = data;
     if (data == NULL) {

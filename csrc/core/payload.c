@@ -12,10 +12,10 @@ static const struct wsc_allocator *allocator_of(void *ctx)
     return context.allocator;
 }
 
-static uint8_t *plain_alloc(void *ctx, enum wsc_payload_kind kind, size_t size)
+static uint8_t *plain_alloc(void *ctx, enum wsc_payload_kind kind, size_t *size)
 {
     (void)kind;
-    return wsc_alloc(allocator_of(ctx), size);
+    return wsc_alloc(allocator_of(ctx), *size);
 }
 
 static uint8_t *

@@ -1,5 +1,7 @@
 #include "listener.h"
 
+#include "large.h"
+
 /* What a listener has besides on_message. */
 enum {
     ON_PING = 1 << 0,
@@ -58,7 +60,7 @@ static int call_with(struct pywsc_connection *self, enum pywsc_name name, PyObje
     }
     PyObject *args[] = {NULL, NULL, arg};
     int result = call(self, name, args, 1);
-    Py_DECREF(arg);
+    pywsc_large_release(arg);
     return result;
 }
 

@@ -1,3 +1,4 @@
+#include "large.h"
 #include "pywsc.h"
 
 /* --- the core's allocator --- */
@@ -96,12 +97,22 @@ static uint8_t *payload_of(enum wsc_payload_kind kind, PyObject *object)
                                     : (uint8_t *)PyBytes_AS_STRING(object);
 }
 
-static uint8_t *payload_alloc(void *ctx, enum wsc_payload_kind kind, size_t size)
+static PyObject *new_bytes(size_t *size)
+{
+    PyObject *kept = *size < PYWSC_LARGE_MIN ? NULL : pywsc_large_take(*size);
+    if (kept != NULL) {
+        *size = (size_t)PyBytes_GET_SIZE(kept);
+        return kept;
+    }
+    return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)*size);
+}
+
+static uint8_t *payload_alloc(void *ctx, enum wsc_payload_kind kind, size_t *size)
 {
     (void)ctx;
     return payload_of(kind, kind == WSC_PAYLOAD_TEXT
-                                ? PyUnicode_New((Py_ssize_t)size, 0x7F)
-                                : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size));
+                                ? PyUnicode_New((Py_ssize_t)*size, 0x7F)
+                                : new_bytes(size));
 }
 
 static uint8_t *
@@ -122,7 +133,7 @@ payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t s
 static void payload_free(void *ctx, enum wsc_payload_kind kind, uint8_t *payload)
 {
     (void)ctx;
-    Py_DECREF(object_of(kind, payload));
+    pywsc_large_release(object_of(kind, payload));
 }
 
 const struct wsc_payload_memory pywsc_payload_memory = {

@@ -1,3 +1,4 @@
+#include "large.h"
 #include "protocol_methods.h"
 
 #include <string.h>
@@ -6,7 +7,7 @@
 
 static void release_object(void *ctx)
 {
-    Py_DECREF((PyObject *)ctx);
+    pywsc_large_release((PyObject *)ctx);
 }
 
 enum wsc_status pywsc_protocol_send(struct pywsc_protocol *self, enum wsc_opcode opcode,

@@ -23,7 +23,8 @@ enum wsc_payload_kind {
 
 struct wsc_payload_memory {
     void *ctx;
-    uint8_t *(*alloc)(void *ctx, enum wsc_payload_kind kind, size_t size);
+    /* `size` bytes at least; what there is more may be told in *size, to be used. */
+    uint8_t *(*alloc)(void *ctx, enum wsc_payload_kind kind, size_t *size);
     /* Grow or shrink, moving if need be. Unlike realloc, on NULL `payload` is freed. */
     uint8_t *(*resize)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload,
                        size_t size);
