@@ -2,28 +2,42 @@
 #ifndef WSC_POLLER_H
 #define WSC_POLLER_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "wsc/engine.h"
 
+/* Tests under Linux ask for kqueue, which they emulate. */
+#ifndef WSC_POLLER_KQUEUE
+#ifdef __linux__
+#define WSC_POLLER_KQUEUE 0
+#else
+#define WSC_POLLER_KQUEUE WSC_HAVE_ENGINE
+#endif
+#endif
+
+/* The most that one wait gives. */
 #define WSC_POLLER_BATCH 256
 
 struct wsc_ready {
     void *owner;
-    bool readable; /* an error or the peer's end counts as readable too */
+    bool readable; /* the peer's end counts as readable too, and an error as readable
+                      unless it shows as writable */
     bool writable;
+};
+
+struct wsc_interest {
+    bool read;
+    bool write;
 };
 
 /* The descriptor that stands for all; -1 with errno. */
 int wsc_poller_new(void);
 /* Watch `fd`, in place of what was watched before (`*was`, updated; all false: not at
- * all). 0, or -1 with errno. */
-struct wsc_interest {
-    bool read;
-    bool write;
-};
+ * all). 0, or -1 with errno, `*was` being what is watched then. */
 int wsc_poller_set(int poller, int fd, void *owner, struct wsc_interest *was,
                    struct wsc_interest now);
-/* What is ready, at most WSC_POLLER_BATCH; waits `timeout_ms` at most. */
+/* What is ready, at most WSC_POLLER_BATCH, each owner once; waits `timeout_ms` at most.
+ */
 size_t wsc_poller_wait(int poller, int timeout_ms, struct wsc_ready *out);
+/* In a child after fork(): let go of what is the parent's. */
+void wsc_poller_forget(int poller);
 
 #endif

@@ -1,10 +1,11 @@
 #include "poller.h"
 
-#ifdef __linux__
+#if WSC_HAVE_ENGINE && !WSC_POLLER_KQUEUE
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 int wsc_poller_new(void)
 {
@@ -48,6 +49,13 @@ size_t wsc_poller_wait(int poller, int timeout_ms, struct wsc_ready *out)
         out[i].writable = (what & (uint32_t)EPOLLOUT) != 0;
     }
     return count > 0 ? (size_t)count : 0;
+}
+
+/* Parent and child have one epoll set: closing our descriptor of it changes nothing
+ * there, removing sockets from it would. */
+void wsc_poller_forget(int poller)
+{
+    (void)close(poller);
 }
 
 #endif

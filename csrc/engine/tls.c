@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "socket.h"
+
 /* With what OpenSSL may hold of one record, less than WSC_TLS_PLAIN_MIN. */
 #define IN_SIZE  ((size_t)64 << 10)
 #define OUT_SIZE ((size_t)80 << 10)
@@ -277,7 +279,7 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
 static ssize_t send_bytes(int fd, const uint8_t *data, size_t len)
 {
     for (;;) {
-        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        ssize_t sent = wsc_socket_send(fd, data, len);
         if (sent >= 0) {
             return sent;
         }

@@ -1,10 +1,10 @@
 /* The engine: sockets without Python. It knows connected sockets and bytes, not the
  * protocol; the binding brings the two together.
  *
- * All sockets of one engine are in one epoll set, which is a file descriptor itself: an
- * event loop watches it and, when it is readable, calls wsc_engine_poll and then takes
- * events with wsc_engine_next until there are none. An engine and its links belong to
- * one thread. Nothing is called upward. */
+ * All sockets of one engine are in one epoll set or kqueue, which is a file descriptor
+ * itself: an event loop watches it and, when it is readable, calls wsc_engine_poll and
+ * then takes events with wsc_engine_next until there are none. An engine and its links
+ * belong to one thread. Nothing is called upward. */
 #ifndef WSC_ENGINE_H
 #define WSC_ENGINE_H
 
@@ -22,7 +22,7 @@ extern "C" {
 #endif
 
 /* Does this system have the engine? */
-#ifdef __linux__
+#if defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__)
 #define WSC_HAVE_ENGINE 1
 #else
 #define WSC_HAVE_ENGINE 0

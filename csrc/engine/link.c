@@ -1,0 +1,303 @@
+#include "wsc/engine.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "socket.h"
+#include "source.h"
+#include "tls.h"
+
+enum wsc_status
+wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **out_link)
+{
+    enum wsc_status status = wsc_socket_prepare(fd);
+    if (status != WSC_OK) {
+        return status;
+    }
+    struct wsc_link *link = wsc_alloc(engine->allocator, sizeof(*link));
+    if (link == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    wsc_source_init(&link->source, engine, fd, owner, false);
+    link->tls = NULL;
+    link->write_waits = false;
+    link->end_waits = false;
+    link->reading = true;
+    if (wsc_source_watch(&link->source, true, false) < 0) {
+        wsc_source_free(&link->source);
+        return WSC_ERR_IO;
+    }
+    *out_link = link;
+    return WSC_OK;
+}
+
+/* What the poller is to wait for; called when something has changed. */
+static enum wsc_status watch_tls(struct wsc_link *link)
+{
+    bool open = link->tls->state != WSC_TLS_HANDSHAKE;
+    bool write = link->tls->left != NULL || (link->write_waits && open);
+    /* An end that waits to be reported is: the socket may have nothing to say any more,
+     * so let its being writable wake us. */
+    write = write || (link->reading && link->tls->state == WSC_TLS_ENDED);
+    bool read = link->reading && link->tls->state != WSC_TLS_ENDED;
+    return wsc_source_watch(&link->source, read, write) < 0 ? WSC_ERR_IO : WSC_OK;
+}
+
+enum wsc_status wsc_link_start_tls(struct wsc_link *link,
+                                   const struct wsc_tls_context *context,
+                                   const char *server_name)
+{
+    struct wsc_engine *engine = link->source.engine;
+    if (engine->tls == NULL && engine->buffer_size >= WSC_TLS_PLAIN_MIN) {
+        engine->tls = wsc_tls_shared_new(engine->allocator);
+    }
+    if (engine->tls == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    engine->tls->out_len = 0;
+    link->tls = wsc_tls_new(engine->tls, context, server_name);
+    if (link->tls == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    if (wsc_tls_send(link->tls, link->source.fd) == WSC_ERR_IO) {
+        return WSC_ERR_IO;
+    }
+    return watch_tls(link);
+}
+
+bool wsc_link_is_open(const struct wsc_link *link)
+{
+    return link->tls == NULL || link->tls->state != WSC_TLS_HANDSHAKE;
+}
+
+size_t wsc_link_unsent(const struct wsc_link *link)
+{
+    return link->tls == NULL ? 0 : link->tls->left_end - link->tls->left_start;
+}
+
+bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info)
+{
+    if (link->tls == NULL || !wsc_link_is_open(link)) {
+        return false;
+    }
+    wsc_tls_get_info(link->tls, out_info);
+    return true;
+}
+
+void wsc_link_close(struct wsc_link *link)
+{
+    int fd = link->source.fd;
+    if (link->tls != NULL && wsc_link_unsent(link) == 0) {
+        wsc_tls_end(link->tls);
+        (void)wsc_tls_send(link->tls, fd);
+    }
+    wsc_source_free(&link->source);
+    (void)close(fd);
+}
+
+void wsc_link_forget(struct wsc_link *link)
+{
+    wsc_source_free(&link->source);
+}
+
+void wsc_link_abort(struct wsc_link *link)
+{
+    struct linger linger = {1, 0};
+    (void)setsockopt(link->source.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    if (link->tls != NULL) {
+        link->tls->end_sent = true; /* an abort is not an orderly end */
+    }
+    wsc_link_close(link);
+}
+
+enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
+{
+    link->reading = on;
+    if (link->tls != NULL) {
+        return watch_tls(link);
+    }
+    return wsc_source_watch(&link->source, on, link->source.interest.write) < 0
+               ? WSC_ERR_IO
+               : WSC_OK;
+}
+
+void wsc_link_end(struct wsc_link *link)
+{
+    if (link->tls != NULL) {
+        wsc_tls_end(link->tls);
+        if (wsc_tls_send(link->tls, link->source.fd) == WSC_NEED_SPACE) {
+            link->end_waits = true;
+            (void)watch_tls(link);
+            return;
+        }
+    }
+    (void)shutdown(link->source.fd, SHUT_WR);
+}
+
+int wsc_link_fd(const struct wsc_link *link)
+{
+    return link->source.fd;
+}
+
+static enum wsc_status write_tls(struct wsc_link *link, struct wsc_outgoing *outgoing)
+{
+    enum wsc_status status = WSC_NEED_SPACE;
+    if (wsc_link_is_open(link)) {
+        status = wsc_tls_write(link->tls, link->source.fd, outgoing);
+    }
+    if (status == WSC_NEED_SPACE) {
+        link->write_waits = true;
+        if (watch_tls(link) != WSC_OK) {
+            return WSC_ERR_IO;
+        }
+    }
+    return status;
+}
+
+enum wsc_status wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing)
+{
+    if (link->tls != NULL) {
+        return write_tls(link, outgoing);
+    }
+    while (outgoing->size > 0) {
+        size_t offered;
+        ssize_t sent = wsc_socket_send_outgoing(link->source.fd, outgoing, &offered);
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
+        if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
+            return WSC_ERR_IO;
+        }
+        if (sent > 0) {
+            wsc_outgoing_consume(outgoing, (size_t)sent);
+        }
+        if (sent < 0 || (size_t)sent < offered) {
+            return wsc_source_watch(&link->source, link->source.interest.read, true) < 0
+                       ? WSC_ERR_IO
+                       : WSC_NEED_SPACE;
+        }
+    }
+    return WSC_OK;
+}
+
+/* --- events --- */
+
+static bool next_received(struct wsc_link *link, struct wsc_io *out)
+{
+    struct wsc_engine *engine = link->source.engine;
+    if (!link->reading) {
+        return false;
+    }
+    ssize_t got = recv(link->source.fd, engine->buffer, engine->buffer_size, 0);
+    if (got > 0) {
+        out->type = WSC_IO_DATA;
+        out->data = engine->buffer;
+        out->len = (size_t)got;
+        return true;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        return false;
+    }
+    out->type = got == 0 ? WSC_IO_EOF : WSC_IO_ERROR;
+    out->error = got == 0 ? 0 : errno;
+    link->reading = false;
+    (void)wsc_source_watch(&link->source, false, link->source.interest.write);
+    return true;
+}
+
+static void tls_failed(struct wsc_link *link, struct wsc_io *out)
+{
+    out->type = WSC_IO_ERROR;
+    out->error = link->tls->error;
+    out->message = link->tls->error == 0 ? link->tls->shared->message : NULL;
+    link->write_waits = false;
+    link->reading = false;
+    (void)wsc_source_watch(&link->source, false, false);
+}
+
+static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
+{
+    if (!link->reading || link->tls->state != WSC_TLS_ENDED) {
+        return false;
+    }
+    out->type = WSC_IO_EOF;
+    (void)wsc_link_read(link, false);
+    return true;
+}
+
+static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
+{
+    struct wsc_engine *engine = link->source.engine;
+    if (!link->reading) {
+        return false;
+    }
+    size_t len = 0;
+    if (link->tls->state == WSC_TLS_HANDSHAKE || link->tls->state == WSC_TLS_OPEN) {
+        len = wsc_tls_receive(link->tls, link->source.fd, engine->buffer,
+                              engine->buffer_size);
+    }
+    if (link->tls->state == WSC_TLS_FAILED) {
+        /* What came in the same read before it is lost with the connection. */
+        tls_failed(link, out);
+        return true;
+    }
+    if (len == 0 && tls_ended(link, out)) {
+        return true;
+    }
+    (void)watch_tls(link);
+    out->type = WSC_IO_DATA;
+    out->data = engine->buffer;
+    out->len = len;
+    return len > 0;
+}
+
+/* The socket takes bytes: first those that are encrypted. */
+static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
+{
+    link->tls->shared->out_len = 0;
+    enum wsc_status status = wsc_tls_send(link->tls, link->source.fd);
+    if (status == WSC_ERR_IO) {
+        link->tls->error = errno;
+        tls_failed(link, out);
+        return true;
+    }
+    if (status == WSC_OK && link->end_waits) {
+        link->end_waits = false;
+        (void)shutdown(link->source.fd, SHUT_WR);
+    }
+    if (status == WSC_OK && link->write_waits &&
+        link->tls->state != WSC_TLS_HANDSHAKE) {
+        link->write_waits = false;
+        (void)watch_tls(link);
+        out->type = WSC_IO_WRITABLE;
+        return true;
+    }
+    (void)watch_tls(link);
+    return tls_ended(link, out);
+}
+
+bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
+{
+    if (ready->readable && !link->source.interest.read) {
+        /* An error or the end: nobody reads, so writing has to show it. */
+        ready->readable = false;
+        ready->writable = link->source.interest.write;
+    }
+    if (ready->writable) {
+        ready->writable = false;
+        if (link->tls == NULL) {
+            (void)wsc_source_watch(&link->source, link->source.interest.read, false);
+            out->type = WSC_IO_WRITABLE;
+            return true;
+        }
+        if (next_writable_tls(link, out)) {
+            return true;
+        }
+    }
+    if (!ready->readable) {
+        return false;
+    }
+    ready->readable = false;
+    return link->tls != NULL ? next_received_tls(link, out) : next_received(link, out);
+}

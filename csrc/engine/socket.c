@@ -1,0 +1,118 @@
+#define _GNU_SOURCE /* accept4 */
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PIECES 64
+
+/* SIGPIPE is switched off per socket where that can be done: macOS has the flag in new
+ * headers only, and old systems don't know it. */
+#ifdef SO_NOSIGPIPE
+#define SEND_FLAGS 0
+#else
+#define SEND_FLAGS MSG_NOSIGNAL
+#endif
+
+static enum wsc_status set_non_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return WSC_ERR_IO;
+    }
+    return WSC_OK;
+}
+
+#ifdef __APPLE__
+
+/* No accept4: a fork() in another thread may inherit the socket before it is marked. */
+int wsc_socket_accept(int listener)
+{
+    int fd = accept(listener, NULL, NULL);
+    if (fd >= 0 &&
+        (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || set_non_blocking(fd) != WSC_OK)) {
+        int error = errno;
+        (void)close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+#else
+
+int wsc_socket_accept(int listener)
+{
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+#endif
+
+enum wsc_status wsc_socket_prepare(int fd)
+{
+    int on = 1;
+    enum wsc_status status = set_non_blocking(fd);
+    if (status != WSC_OK) {
+        return status;
+    }
+#ifdef SO_NOSIGPIPE
+    if (setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on)) < 0) {
+        if (errno == EINVAL) {
+            errno = ECONNRESET; /* macOS: both directions are shut down already */
+        }
+        return WSC_ERR_IO;
+    }
+#endif
+    /* Fails for Unix sockets, which don't need it. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return WSC_OK;
+}
+
+static ssize_t sent(ssize_t result)
+{
+#ifdef __APPLE__
+    if (result < 0 && errno == EPROTOTYPE) {
+        errno = EPIPE; /* macOS says so of a socket that is just being shut down */
+    }
+#endif
+    return result;
+}
+
+ssize_t wsc_socket_send(int fd, const void *data, size_t len)
+{
+    return sent(send(fd, data, len, SEND_FLAGS));
+}
+
+ssize_t wsc_socket_send_outgoing(int fd, const struct wsc_outgoing *outgoing,
+                                 size_t *out_offered)
+{
+    struct wsc_outgoing_piece pieces[PIECES];
+    struct iovec vectors[PIECES];
+    size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
+    *out_offered = 0;
+    if (count == 1) {
+        *out_offered = pieces[0].len;
+        return wsc_socket_send(fd, pieces[0].data, pieces[0].len);
+    }
+    for (size_t i = 0; i < count; i++) {
+        union {
+            const void *read_only;
+            void *base;
+        } data = {.read_only = pieces[i].data};
+        vectors[i].iov_base = data.base;
+        vectors[i].iov_len = pieces[i].len;
+        *out_offered += pieces[i].len;
+    }
+    struct msghdr message;
+    memset(&message, 0, sizeof(message));
+    message.msg_iov = vectors;
+    /* An int on some systems. */
+    message.msg_iovlen = (__typeof__(message.msg_iovlen))count;
+    return sent(sendmsg(fd, &message, SEND_FLAGS));
+}

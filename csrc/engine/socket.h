@@ -1,0 +1,23 @@
+/* Socket calls where systems differ: after these a socket is non-blocking, isn't
+ * inherited by other programs, and never raises SIGPIPE. */
+#ifndef WSC_SOCKET_H
+#define WSC_SOCKET_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "wsc/outgoing.h"
+#include "wsc/status.h"
+
+/* A new descriptor; -1 with errno. */
+int wsc_socket_accept(int listener);
+/* Make a connected socket ready for the two below. WSC_ERR_IO with errno. */
+WSC_NODISCARD enum wsc_status wsc_socket_prepare(int fd);
+/* As send() without flags. */
+ssize_t wsc_socket_send(int fd, const void *data, size_t len);
+/* One call with what stands first in `outgoing`, which is not consumed; `*out_offered`
+ * is how much that was. */
+ssize_t wsc_socket_send_outgoing(int fd, const struct wsc_outgoing *outgoing,
+                                 size_t *out_offered);
+
+#endif

@@ -1,0 +1,68 @@
+/* The insides of the engine, for its own files: what it watches and what that is for.
+ */
+#ifndef WSC_SOURCE_H
+#define WSC_SOURCE_H
+
+#include "wsc/engine.h"
+
+#include "poller.h"
+
+/* A listener or a link: what a poller's entry points to. */
+struct wsc_source {
+    struct wsc_engine *engine;
+    struct wsc_source *previous;
+    struct wsc_source *next;
+    void *owner;
+    int fd;
+    struct wsc_interest interest;
+    bool is_listener;
+};
+
+struct wsc_listener {
+    struct wsc_source source; /* first: the two have one address */
+};
+
+struct wsc_link {
+    struct wsc_source source;
+    struct wsc_tls *tls; /* NULL without TLS */
+    bool reading;
+    bool write_waits; /* WSC_NEED_SPACE was said, WSC_IO_WRITABLE was not */
+    bool end_waits;   /* shut down once what is encrypted has left */
+};
+
+struct wsc_engine {
+    const struct wsc_allocator *allocator;
+    int poller;
+    int spare; /* a descriptor to give up when there are no others; -1 if none */
+    struct wsc_source *sources;
+    uint8_t *buffer;
+    size_t buffer_size;
+    struct wsc_tls_shared *tls; /* made when first needed */
+    size_t ready_count;
+    size_t ready_next;
+    size_t accepts_left;
+    struct wsc_ready ready[WSC_POLLER_BATCH];
+};
+
+/* Fills the memory of a new one, which is not watched yet. */
+void wsc_source_init(struct wsc_source *source, struct wsc_engine *engine, int fd,
+                     void *owner, bool is_listener);
+/* 0, or -1 with errno. */
+int wsc_source_watch(struct wsc_source *source, bool read, bool write);
+/* Forget it everywhere, in the events at hand too, and free it. */
+void wsc_source_free(struct wsc_source *source);
+
+/* --- listener.c --- */
+
+/* -1 with errno. */
+int wsc_listener_open_spare(void);
+/* True with *out; false when there is nothing (more) to accept. */
+bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out);
+
+/* --- link.c --- */
+
+/* The next event of a link that is ready: true with *out. Takes from *ready what it has
+ * looked at. */
+bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out);
+
+#endif
