@@ -1,6 +1,8 @@
 # The C core and its tests, without Python. Every goal builds into build/<flavour>.
 #
 #   make test         gcc, warnings as errors, every test with every SIMD version
+#   make kqueue       the engine's tests over kqueue, which is emulated (part of test)
+#   make macos        compile the engine for macOS and FreeBSD, if python -m ziglang is there
 #   make asan         gcc, AddressSanitizer and UBSan (SIMD versions: mask and utf8 only)
 #   make intsan       clang, UBSan with unsigned overflow reported in the core
 #   make valgrind     the plain test programs, with leaks as errors
@@ -44,6 +46,8 @@ CORE_fuzz      = -fsanitize=fuzzer-no-link
 FLAGS_bench    = -O3 -g -DNDEBUG
 CC_neon        = aarch64-linux-gnu-gcc
 FLAGS_neon     = -O2 -g
+# The engine as under macOS and FreeBSD, but for the kernel.
+FLAGS_kqueue   = -O2 -g $(ASAN) -DWSC_POLLER_KQUEUE=1 -Itests/c/kqueue
 FLAGS_avx512   = -O2 -g -DWSC_SIMD_EMULATE_AVX512
 
 COMPILER = $(or $(CC_$(FLAVOUR)),$(CC))
@@ -67,13 +71,17 @@ FUZZ_PROGRAMS   = $(FUZZERS:%.c=$(B)/%)
 REPLAY_PROGRAMS = $(FUZZERS:%.c=$(B)/%_replay)
 BENCH_PROGRAMS  = $(BENCHES:%.c=$(B)/%)
 
-.PHONY: test asan intsan valgrind fuzz replay coverage bench format format-check tidy \
+.PHONY: test kqueue macos asan intsan valgrind fuzz replay coverage bench format format-check tidy \
         layers simd-neon simd-avx512 clean programs run-tests run-fuzz run-replay run-bench
 .SECONDARY:
 
 test:
 	@$(MAKE) -s -j2 FLAVOUR=plain programs build/plain/tests/checks/simd_names
 	@tests/checks/run_c.sh plain "$$(build/plain/tests/checks/simd_names)" "$(T)"
+	@$(if $(filter $(T)%,engine),$(MAKE) -s kqueue)
+kqueue:
+	@$(MAKE) -s -j2 FLAVOUR=kqueue T=engine programs
+	@tests/checks/run_c.sh kqueue "" engine
 asan:
 	@$(MAKE) -s -j2 FLAVOUR=asan programs build/asan/tests/checks/simd_names
 	@ONCE=yes tests/checks/run_c.sh asan "$$(build/asan/tests/checks/simd_names)" "$(T)"

@@ -567,6 +567,83 @@ static void a_link_is_closed_while_it_is_writable(void)
     fixture_fini(&f);
 }
 
+/* Fill the socket until it takes no more. */
+static void block(struct fixture *f, struct wsc_outgoing *outgoing)
+{
+    uint8_t *out;
+    wsc_outgoing_init(outgoing, &f->allocator.base);
+    CHECK(wsc_outgoing_reserve(outgoing, BLOCK, &out) == WSC_OK);
+    memset(out, 'y', BLOCK);
+    wsc_outgoing_commit(outgoing, BLOCK);
+    CHECK(wsc_link_write(f->link[0], outgoing) == WSC_NEED_SPACE);
+    CHECK(is_quiet(f->engine));
+}
+
+/* Read what has arrived at the peer. */
+static void unblock(struct fixture *f)
+{
+    static uint8_t sink[4096];
+    while (recv(f->peer[0], sink, sizeof(sink), MSG_DONTWAIT) > 0) {
+    }
+}
+
+/* Ready in both ways is one entry and two events; in what order the links come is the
+ * system's. */
+static void links_are_readable_and_writable_at_once(void)
+{
+    for (int round = 0; round < 2; round++) {
+        struct fixture f;
+        struct wsc_io io;
+        struct wsc_outgoing outgoing;
+        fixture_init(&f);
+        block(&f, &outgoing);
+        CHECK(write(f.peer[0], "both", 4) == 4 && write(f.peer[1], "one", 3) == 3);
+        unblock(&f);
+        if (round == 1) { /* and so the other way round */
+            CHECK_INT(wsc_engine_poll(f.engine, 100), 2);
+        }
+        CHECK_INT(wsc_engine_poll(f.engine, 100), 2);
+        enum wsc_io_type types[2] = {WSC_IO_ERROR, WSC_IO_ERROR};
+        size_t count[2] = {0, 0};
+        while (wsc_engine_next(f.engine, &io)) {
+            size_t i = io.owner == &f.peer[1];
+            types[i] = io.type;
+            if (count[i]++ == 0 && i == 0) {
+                CHECK_INT(io.type, WSC_IO_WRITABLE);
+            }
+        }
+        CHECK(count[0] == 2 && types[0] == WSC_IO_DATA);
+        CHECK(count[1] == 1 && types[1] == WSC_IO_DATA);
+        CHECK(is_quiet(f.engine));
+        wsc_outgoing_fini(&outgoing);
+        fixture_fini(&f);
+    }
+}
+
+/* The peer is gone while we wait for both: all that the link says in a round is one
+ * WRITABLE and one end or error, and when that is handled the poll is quiet. */
+static void the_peer_is_gone_while_reading_and_writing(void)
+{
+    struct fixture f;
+    struct wsc_io io;
+    struct wsc_outgoing outgoing;
+    fixture_init(&f);
+    block(&f, &outgoing);
+    (void)close(f.peer[0]);
+    CHECK_INT(wsc_engine_poll(f.engine, 100), 1);
+    CHECK(wsc_engine_next(f.engine, &io));
+    CHECK_INT(io.type, WSC_IO_WRITABLE);
+    CHECK(wsc_link_write(f.link[0], &outgoing) == WSC_ERR_IO);
+    CHECK(wsc_engine_next(f.engine, &io));
+    CHECK(io.type == WSC_IO_EOF || io.type == WSC_IO_ERROR);
+    CHECK(!wsc_engine_next(f.engine, &io));
+    CHECK(is_quiet(f.engine));
+    wsc_link_close(f.link[0]);
+    wsc_outgoing_fini(&outgoing);
+    f.peer[0] = dup(f.peer[1]);
+    fixture_fini(&f);
+}
+
 static void reading_stops_and_goes_on(void)
 {
     struct fixture f;
@@ -750,9 +827,13 @@ static void a_child_forgets(void)
     (void)fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        /* A kqueue is not handed down: this may get its number. */
+        int other = dup(f.peer[0]);
         wsc_engine_forget(f.engine);
+        CHECK_INT(wsc_engine_fd(f.engine), -1);
+        CHECK_INT(wsc_engine_poll(f.engine, 0), 0);
         wsc_engine_free(f.engine);
-        _exit(0);
+        _exit(fcntl(other, F_GETFD) < 0);
     }
     int status = -1;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
@@ -772,10 +853,12 @@ TEST_MAIN(TEST(reads_fail_at_every_index), TEST(writes_fail_at_every_index),
           TEST(waits_fail_at_every_index), TEST(watching_fails_at_every_index),
           TEST(accepts_fail_at_every_index), TEST(whole_sessions_under_faults),
           TEST(allocations_fail_at_every_index), TEST(links_are_closed_between_events),
-          TEST(a_link_is_closed_while_it_is_writable), TEST(reading_stops_and_goes_on),
-          TEST(our_side_ends), TEST(the_peer_is_gone_while_writing),
-          TEST(an_abort_resets), TEST(accepts_have_a_budget), TEST(descriptors_run_out),
-          TEST(a_child_forgets))
+          TEST(a_link_is_closed_while_it_is_writable),
+          TEST(links_are_readable_and_writable_at_once),
+          TEST(the_peer_is_gone_while_reading_and_writing),
+          TEST(reading_stops_and_goes_on), TEST(our_side_ends),
+          TEST(the_peer_is_gone_while_writing), TEST(an_abort_resets),
+          TEST(accepts_have_a_budget), TEST(descriptors_run_out), TEST(a_child_forgets))
 
 #else
 
