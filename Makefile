@@ -2,7 +2,7 @@
 #
 #   make test         gcc, warnings as errors, every test with every SIMD version
 #   make kqueue       the engine's tests over kqueue, which is emulated (part of test)
-#   make macos        compile the engine for macOS and FreeBSD, if python -m ziglang is there
+#   make macos        compile for macOS and FreeBSD; skipped without python -m ziglang
 #   make asan         gcc, AddressSanitizer and UBSan (SIMD versions: mask and utf8 only)
 #   make intsan       clang, UBSan with unsigned overflow reported in the core
 #   make valgrind     the plain test programs, with leaks as errors
@@ -184,6 +184,25 @@ simd-avx512:
 	@flavour=avx512; ! grep -q avx512bw /proc/cpuinfo || flavour=plain; \
 	$(MAKE) -s -j2 FLAVOUR=$$flavour programs && \
 	tests/checks/run_c.sh $$flavour avx512 "$(T)"
+
+# Objects only: zig has the headers of these systems, but for OpenSSL's and zlib's.
+ZIG     ?= $(PYTHON) -m ziglang
+FOREIGN  = aarch64-macos x86_64-macos x86_64-freebsd
+macos:
+	@$(ZIG) version >/dev/null 2>&1 || { echo "macos: skipped, no $(ZIG)"; exit 0; }; \
+	set -e; mkdir -p build/foreign/openssl; \
+	for header in $$($(CC) -M -Icsrc/include $(CORE) | tr ' ' '\n' | \
+	        grep -E '/(openssl/\w+|zlib|zconf)\.h$$' | sort -u); do \
+	    case $$header in */openssl/*) cp $$header build/foreign/openssl ;; \
+	        *) cp $$header build/foreign ;; esac; \
+	done; \
+	for target in $(FOREIGN); do \
+	    for source in $(CORE); do \
+	        $(ZIG) cc -target $$target -std=c11 $(WARNINGS) -Icsrc/include \
+	            -Ibuild/foreign -c $$source -o build/foreign/object.o; \
+	    done; \
+	    echo "macos: $(words $(CORE)) files compiled for $$target"; \
+	done
 
 clean:
 	rm -rf build
