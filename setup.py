@@ -4,6 +4,7 @@ Environment variables for developers:
     PYWSCORE_SANITIZE   for example "address,undefined"
     PYWSCORE_COVERAGE   1: instrument for gcov
     PYWSCORE_WERROR     1: all warnings, as errors
+    PYWSCORE_KQUEUE     1: under Linux, the engine for kqueue, which the tests emulate
 """
 
 import os
@@ -49,6 +50,8 @@ HEADERS = [
         " zlib-devel (Fedora), zlib-dev (Alpine), zlib (Arch, Homebrew)",
     ),
 ]
+ENGINE_PLATFORMS = ("linux", "darwin", "freebsd")
+emulates_kqueue = os.environ.get("PYWSCORE_KQUEUE") == "1"
 
 
 def sources(*folders: str) -> list[str]:
@@ -94,6 +97,9 @@ class BuildExt(build_ext):
         compile_args += ["-isystem", sysconfig.get_path("include")]
         if os.environ.get("PYWSCORE_WERROR") == "1":
             compile_args += WARNINGS
+        if emulates_kqueue:
+            compile_args += ["-DWSC_POLLER_KQUEUE=1", "-Itests/c/kqueue"]
+            compile_args += ["-D_GNU_SOURCE="]
         if checks := os.environ.get("PYWSCORE_SANITIZE"):
             compile_args += [f"-fsanitize={checks}", "-fno-sanitize-recover=all"]
             # Signed overflow is to be reported although Python's own flags define it.
@@ -129,7 +135,10 @@ class BuildExt(build_ext):
 
 
 windows = sys.platform == "win32"
-engine = sources("engine") if sys.platform == "linux" else []  # epoll only so far
+# Where wsc/engine.h has WSC_HAVE_ENGINE.
+engine = sources("engine") if sys.platform.startswith(ENGINE_PLATFORMS) else []
+if emulates_kqueue:
+    engine.append("tests/c/kqueue_emulation.c")
 libraries = ["libcrypto", "zlib"] if windows else ["crypto", "z"]
 if engine:
     libraries.insert(0, "libssl" if windows else "ssl")
