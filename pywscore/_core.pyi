@@ -336,7 +336,7 @@ class Connection:
         self, message: Any, text: bool | None, compress: bool | None
     ) -> None: ...
 
-# The engine (Linux) ---------------------------------------------------------------
+# The engine (Linux, macOS, FreeBSD) ---------------------------------------------
 
 @final
 class Engine:

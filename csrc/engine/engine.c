@@ -78,10 +78,16 @@ int wsc_engine_fd(const struct wsc_engine *engine)
     return engine->poller;
 }
 
+/* Closed after the poll, or nothing in it that was not looked at. */
+static bool is_spent(const struct wsc_ready *ready)
+{
+    return ready->owner == NULL || !(ready->readable || ready->writable);
+}
+
 size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms)
 {
     while (engine->ready_next < engine->ready_count) {
-        if (engine->ready[engine->ready_next].owner != NULL) {
+        if (!is_spent(&engine->ready[engine->ready_next])) {
             return engine->ready_count - engine->ready_next;
         }
         engine->ready_next++;
@@ -105,10 +111,10 @@ bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out)
 {
     for (; engine->ready_next < engine->ready_count; engine->ready_next++) {
         struct wsc_ready *ready = &engine->ready[engine->ready_next];
-        struct wsc_source *source = ready->owner;
-        if (source == NULL) {
-            continue; /* was closed after the poll */
+        if (is_spent(ready)) {
+            continue;
         }
+        struct wsc_source *source = ready->owner;
         memset(out, 0, sizeof(*out));
         out->owner = source->owner;
         out->fd = -1;

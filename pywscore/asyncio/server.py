@@ -354,8 +354,8 @@ def serve(
             503.
         logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
         carrier: who does the I/O: ``"transport"`` is asyncio's transports;
-            ``"engine"`` is sockets in C, on Linux, TLS by TLSContext; ``"auto"`` is
-            the engine where it can serve.
+            ``"engine"`` is sockets in C, on Linux and macOS, TLS by TLSContext;
+            ``"auto"`` is the engine where it can serve.
         create_connection: called as ``ServerConnection(protocol, server,
             options=...)``.
         kwargs: passed on to ``loop.create_server()``: ``ssl``, ``sock``,

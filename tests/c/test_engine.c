@@ -644,6 +644,23 @@ static void the_peer_is_gone_while_reading_and_writing(void)
     fixture_fini(&f);
 }
 
+/* A poll before all events were taken gives the rest, and what is done does not count.
+ */
+static void polls_go_on_with_what_is_left(void)
+{
+    struct fixture f;
+    struct wsc_io io;
+    fixture_init(&f);
+    CHECK(write(f.peer[0], "a", 1) == 1 && write(f.peer[1], "b", 1) == 1);
+    CHECK_INT(wsc_engine_poll(f.engine, 100), 2);
+    CHECK(wsc_engine_next(f.engine, &io));
+    CHECK_INT(wsc_engine_poll(f.engine, 0), 1);
+    CHECK(wsc_engine_next(f.engine, &io));
+    CHECK_INT(wsc_engine_poll(f.engine, 0), 0);
+    CHECK(!wsc_engine_next(f.engine, &io));
+    fixture_fini(&f);
+}
+
 static void reading_stops_and_goes_on(void)
 {
     struct fixture f;
@@ -854,6 +871,7 @@ TEST_MAIN(TEST(reads_fail_at_every_index), TEST(writes_fail_at_every_index),
           TEST(accepts_fail_at_every_index), TEST(whole_sessions_under_faults),
           TEST(allocations_fail_at_every_index), TEST(links_are_closed_between_events),
           TEST(a_link_is_closed_while_it_is_writable),
+          TEST(polls_go_on_with_what_is_left),
           TEST(links_are_readable_and_writable_at_once),
           TEST(the_peer_is_gone_while_reading_and_writing),
           TEST(reading_stops_and_goes_on), TEST(our_side_ends),
