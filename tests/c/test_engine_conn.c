@@ -64,7 +64,7 @@ static void drop(struct side *side)
 {
     struct wsc_conn *conn = &side->end.conn;
     if (side->link != NULL) {
-        side->closed_cleanly = conn->close_received && conn->close_sent &&
+        side->closed_cleanly = conn->received != NULL && conn->sent != NULL &&
                                conn->error == WSC_OK && side->error == 0;
         wsc_link_close(side->link);
         side->link = NULL;
