@@ -18,7 +18,7 @@ CORE_LAYERS = [
     ("assembler", "handshake"),
     ("conn",),
     # Public headers only: csrc/engine is a room of its own.
-    ("tls",),
+    ("tls", "timer_wheel"),
     ("engine",),
     ("short_poll",),
 ]
