@@ -202,6 +202,15 @@ class ReceiveBuffer:
     def __new__(cls, size: int = 262144) -> Self: ...
 
 @final
+class Timers:
+    """The timers of all connections of one event loop; at most one of the loop's own is
+    set for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
+    _handle: asyncio.TimerHandle | None
+    def _fired(self) -> None: ...
+
+@final
 class Waiter:
     """What a task waits on: asyncio's future protocol, woken in place."""
 
@@ -233,10 +242,15 @@ class Connection:
         *,
         loop: asyncio.AbstractEventLoop,
         receive_buffer: ReceiveBuffer,
+        timers: Timers,
         max_queue: tuple[int, int] | None,
         write_limit: tuple[int, int],
+        ping_interval: float | None,
+        ping_timeout: float | None,
+        idle_timeout: float | None,
     ) -> None:
-        """`max_queue` is (high, low) in messages, None for no limit."""
+        """`max_queue` is (high, low) in messages, None for no limit; times are in
+        seconds, None for never."""
 
     protocol: ServerProtocol | ClientProtocol
     loop: asyncio.AbstractEventLoop
@@ -317,6 +331,20 @@ class Connection:
     """Set by _send_slow to a Future while a fragmented message is being sent; then
     send() goes through _send_slow too. None otherwise."""
 
+    # deadlines: tell them what happened
+    def _opens_by(self, at: float | None, /) -> None:
+        """The opening handshake has to end at `at` on the loop's clock."""
+    def _has_opened(self) -> None:
+        """The opening handshake ended well."""
+    def _is_alive(self, latency: float, /) -> None:
+        """The pong that answers our last keepalive ping came after `latency` s."""
+    def _closes_within(self, seconds: float | None, /) -> None:
+        """From now on only the end of TCP is awaited, for so long. Said twice, the
+        first time counts."""
+    @property
+    def _keepalive(self) -> bool:
+        """Keepalive pings are to be sent or answered."""
+
     # hooks for the subclass
     def _on_request(self, request: Request) -> None: ...
     def _on_response(self, response: Response) -> None: ...
@@ -332,6 +360,14 @@ class Connection:
     def _on_lost(self, exc: Exception | None) -> None:
         """TCP is gone; waiting recv() and send() have been woken with
         protocol.close_exception."""
+    def _on_open_timeout(self) -> None: ...
+    def _send_keepalive_ping(self) -> None: ...
+    def _start_close(self, code: int, reason: str) -> None:
+        """Of the idle timeout."""
+    def _fail(self, code: int, reason: str) -> None:
+        """The keepalive ping was not answered in time."""
+    def _abort(self, why: str) -> None:
+        """Closing, or what waits to be sent, took too long."""
     async def _send_slow(
         self, message: Any, text: bool | None, compress: bool | None
     ) -> None: ...

@@ -97,12 +97,17 @@ int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
             ? PyObject_CallMethodNoArgs((PyObject *)self, state->names[name])
             : PyObject_CallMethodOneArg((PyObject *)self, state->names[name], arg);
     Py_XDECREF(arg);
+    return pywsc_connection_hook_done(self, result);
+}
+
+int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result)
+{
     if (result != NULL) {
         Py_DECREF(result);
         return 0;
     }
     pywsc_connection_fail(self);
-    return pywsc_report_exception(state, self->loop,
+    return pywsc_report_exception(self->state, self->loop,
                                   "exception in a connection's hook");
 }
 
@@ -194,6 +199,7 @@ static PyObject *connection_lost(PyObject *op, PyObject *exc)
     pywsc_connection_batch_begin(self);
     int result = pywsc_connection_drain(self);
     self->lost = true;
+    result = pywsc_deadlines_lost(self);
     if (result == 0) {
         result = pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc));
     }
@@ -211,8 +217,15 @@ static PyObject *connection_lost(PyObject *op, PyObject *exc)
 
 static PyObject *pause_writing(PyObject *op, PyObject *unused)
 {
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
     (void)unused;
-    ((struct pywsc_connection *)op)->write_paused = true;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    self->write_paused = true;
+    if (pywsc_deadlines_write_paused(self) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -230,6 +243,9 @@ static PyObject *resume_writing(PyObject *op, PyObject *unused)
     }
     if (self->write_paused) {
         Py_RETURN_NONE;
+    }
+    if (pywsc_deadlines_write_resumed(self) < 0) {
+        return NULL;
     }
     pywsc_connection_batch_begin(self);
     int result = pywsc_connection_wake_senders(self);
@@ -398,6 +414,15 @@ static PyMethodDef connection_methods[] = {
     {"_on_listener_failed", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_closing", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_lost", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_on_open_timeout", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_send_keepalive_ping", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_start_close", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_fail", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_abort", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_opens_by", pywsc_deadlines_opening, METH_O, NULL},
+    {"_has_opened", pywsc_deadlines_opened, METH_NOARGS, NULL},
+    {"_closes_within", pywsc_deadlines_closing, METH_O, NULL},
+    {"_is_alive", pywsc_deadlines_alive, METH_O, NULL},
     {NULL},
 };
 
@@ -443,6 +468,7 @@ static PyGetSetDef connection_getset[] = {
     {"messages_sent", get_messages_sent, NULL,
      PyDoc_STR("Complete messages queued for sending so far."), NULL},
     {"_traffic", get_traffic, NULL, NULL, NULL},
+    {"_keepalive", pywsc_deadlines_keepalive, NULL, NULL, NULL},
     {NULL},
 };
 
@@ -498,19 +524,23 @@ static int get_marks(PyObject *object, const char *name, size_t *high, size_t *l
 
 static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"protocol",  "loop",        "receive_buffer",
-                               "max_queue", "write_limit", NULL};
+    static char *keywords[] = {
+        "protocol",    "loop",          "receive_buffer", "timers",       "max_queue",
+        "write_limit", "ping_interval", "ping_timeout",   "idle_timeout", NULL};
     struct pywsc_connection *self = (struct pywsc_connection *)op;
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     PyObject *protocol;
     PyObject *loop;
     PyObject *receive_buffer;
+    PyObject *timers;
     PyObject *max_queue;
     PyObject *write_limit;
+    PyObject *clocks[3];
     size_t write_low;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!$OO!OO", keywords, state->protocol, &protocol, &loop,
-            state->receive_buffer, &receive_buffer, &max_queue, &write_limit)) {
+            args, kwargs, "O!$OO!O!OOOOO", keywords, state->protocol, &protocol, &loop,
+            state->receive_buffer, &receive_buffer, state->timers, &timers, &max_queue,
+            &write_limit, &clocks[0], &clocks[1], &clocks[2])) {
         return -1;
     }
     if (self->protocol != NULL) {
@@ -522,7 +552,8 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     if (get_marks(max_queue, "max_queue", &self->queue_high, &self->queue_low) < 0 ||
-        get_marks(write_limit, "write_limit", &self->write_high, &write_low) < 0) {
+        get_marks(write_limit, "write_limit", &self->write_high, &write_low) < 0 ||
+        pywsc_deadlines_init(&self->deadlines, timers, clocks) < 0) {
         return -1;
     }
     if (self->queue_high == 0) {
@@ -545,6 +576,7 @@ static int connection_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT((PyObject *)self->protocol);
     Py_VISIT(self->loop);
+    Py_VISIT((PyObject *)self->deadlines.timers);
     Py_VISIT(self->transport);
     Py_VISIT(self->receive_buffer);
     Py_VISIT(self->fragmented_send);
@@ -554,8 +586,8 @@ static int connection_traverse(PyObject *op, visitproc visit, void *arg)
     return 0;
 }
 
-/* Not the protocol, loop and receive buffer: methods count on them, and none of them
- * refers back to a connection but through what is cleared here. */
+/* Not the protocol, loop, timers and receive buffer: methods count on them, and none of
+ * them refers back to a connection but through what is cleared here. */
 static int connection_clear(PyObject *op)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
@@ -575,6 +607,7 @@ static void connection_dealloc(PyObject *op)
     struct pywsc_connection *self = (struct pywsc_connection *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    pywsc_deadlines_fini(&self->deadlines);
     pywsc_connection_clear_queue(self);
     Py_CLEAR(self->transport);
     Py_CLEAR(self->fragmented_send);

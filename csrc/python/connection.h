@@ -4,6 +4,7 @@
 #ifndef PYWSC_CONNECTION_H
 #define PYWSC_CONNECTION_H
 
+#include "deadlines.h"
 #include "protocol.h"
 #include "waiter.h"
 
@@ -33,6 +34,7 @@ struct pywsc_connection {
 
     PyObject *listener; /* what messages are given to, or NULL */
 
+    struct pywsc_deadlines deadlines;
     size_t write_high;
     struct pywsc_waiter *receive_waiter; /* of the one who waits for a message */
     PyObject *receiver;                  /* borrowed: the operation that is receiving */
@@ -66,6 +68,8 @@ int pywsc_connection_check_thread(struct pywsc_connection *self);
  * in it fails the connection with 1011. -1 with an exception that has to leave. */
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
                           PyObject *arg);
+/* The same for a hook that has been called: takes its result. */
+int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result);
 
 /* Fail the connection with 1011: a fault of ours or of the user's code. */
 void pywsc_connection_fail(struct pywsc_connection *self);

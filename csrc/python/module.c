@@ -41,6 +41,11 @@ static const struct {
 
 static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_WRITE] = "write",
+    [PYWSC_NAME_TIME] = "time",
+    [PYWSC_NAME_CALL_AT] = "call_at",
+    [PYWSC_NAME_CANCEL] = "cancel",
+    [PYWSC_NAME_FIRED] = "_fired",
+    [PYWSC_NAME_GET_WRITE_BUFFER_SIZE] = "get_write_buffer_size",
     [PYWSC_NAME_CALL_SOON] = "call_soon",
     [PYWSC_NAME_CONTEXT] = "context",
     [PYWSC_NAME_PAUSE_READING] = "pause_reading",
@@ -53,6 +58,11 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_ON_PONG] = "_on_pong",
     [PYWSC_NAME_ON_CLOSING] = "_on_closing",
     [PYWSC_NAME_ON_LOST] = "_on_lost",
+    [PYWSC_NAME_ON_OPEN_TIMEOUT] = "_on_open_timeout",
+    [PYWSC_NAME_SEND_KEEPALIVE_PING] = "_send_keepalive_ping",
+    [PYWSC_NAME_START_CLOSE] = "_start_close",
+    [PYWSC_NAME_FAIL] = "_fail",
+    [PYWSC_NAME_ABORT] = "_abort",
     [PYWSC_NAME_SEND_SLOW] = "_send_slow",
     [PYWSC_NAME_WAKE] = "_wake",
     [PYWSC_NAME_CONNECTION_LOST] = "connection_lost",
@@ -141,7 +151,7 @@ static int module_exec(PyObject *module)
         pywsc_functions_init(module, state) < 0 ||
         pywsc_events_init(module, state) < 0 ||
         pywsc_protocol_init(module, state) < 0 ||
-        pywsc_waiter_init(module, state) < 0 ||
+        pywsc_waiter_init(module, state) < 0 || pywsc_timers_init(module, state) < 0 ||
         pywsc_connection_init(module, state) < 0 ||
         pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0 ||
         pywsc_compression_init(module, state) < 0) {
@@ -154,9 +164,10 @@ static int module_exec(PyObject *module)
 #define STATE_TYPES(apply)                                                             \
     apply(text_message) apply(binary_message) apply(ping) apply(pong) apply(close)     \
         apply(protocol) apply(server_protocol) apply(client_protocol) apply(events)    \
-            apply(receive_buffer) apply(waiter) apply(connection) apply(operation)     \
-                apply(engine) apply(engine_transport) apply(engine_listener)           \
-                    apply(tls_context) apply(deflater) apply(inflater)
+            apply(receive_buffer) apply(timers) apply(waiter) apply(connection)        \
+                apply(operation) apply(engine) apply(engine_transport)                 \
+                    apply(engine_listener) apply(tls_context) apply(deflater)          \
+                        apply(inflater)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {

@@ -51,6 +51,11 @@ enum pywsc_object {
 /* Interned names; see names in module.c. */
 enum pywsc_name {
     PYWSC_NAME_WRITE,
+    PYWSC_NAME_TIME,
+    PYWSC_NAME_CALL_AT,
+    PYWSC_NAME_CANCEL,
+    PYWSC_NAME_FIRED,
+    PYWSC_NAME_GET_WRITE_BUFFER_SIZE,
     PYWSC_NAME_CALL_SOON,
     PYWSC_NAME_CONTEXT,
     PYWSC_NAME_PAUSE_READING,
@@ -63,6 +68,11 @@ enum pywsc_name {
     PYWSC_NAME_ON_PONG,
     PYWSC_NAME_ON_CLOSING,
     PYWSC_NAME_ON_LOST,
+    PYWSC_NAME_ON_OPEN_TIMEOUT,
+    PYWSC_NAME_SEND_KEEPALIVE_PING,
+    PYWSC_NAME_START_CLOSE,
+    PYWSC_NAME_FAIL,
+    PYWSC_NAME_ABORT,
     PYWSC_NAME_SEND_SLOW,
     PYWSC_NAME_WAKE,
     PYWSC_NAME_CONNECTION_LOST,
@@ -105,6 +115,7 @@ struct pywsc_state {
     PyTypeObject *client_protocol;
     PyTypeObject *events;
     PyTypeObject *receive_buffer;
+    PyTypeObject *timers;
     PyTypeObject *waiter;
     PyTypeObject *connection;
     PyTypeObject *operation;
@@ -136,6 +147,7 @@ int pywsc_functions_init(PyObject *module, struct pywsc_state *state);
 int pywsc_events_init(PyObject *module, struct pywsc_state *state);
 int pywsc_protocol_init(PyObject *module, struct pywsc_state *state);
 int pywsc_waiter_init(PyObject *module, struct pywsc_state *state);
+int pywsc_timers_init(PyObject *module, struct pywsc_state *state);
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state);
 int pywsc_engine_init(PyObject *module, struct pywsc_state *state);
 int pywsc_tls_init(PyObject *module, struct pywsc_state *state);

@@ -36,7 +36,7 @@ class ClientConnection(Connection):
 
     async def _handshake(self) -> None:
         await self._answered
-        self._deadlines.opened()
+        self._has_opened()
 
     def _on_response(self, response: Response) -> None:
         self.response = response

@@ -15,10 +15,9 @@ from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed, InvalidHandshake
 from ..http import Request, Response
 from .broadcast import broadcast
-from .deadlines import Deadlines
 from .fragments import receive_fragments, send_fragments
 from .log import printable
-from .options import Options, receive_buffer
+from .options import Options, receive_buffer, timers
 from .pings import DataLike, Pings, payload_of
 from .stats import ConnectionStats, connection_stats
 
@@ -69,11 +68,14 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             protocol,
             loop=loop,
             receive_buffer=receive_buffer(loop),
+            timers=timers(loop),
             max_queue=options.max_queue,
             write_limit=options.write_limit,
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            idle_timeout=options.idle_timeout,
         )
         self.options = options
-        self._deadlines = Deadlines(self)
 
     def __repr__(self) -> str:
         return (
@@ -294,7 +296,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         """
         if self._ended or self._lost:
             return
-        self._deadlines.closing(self.options.close_timeout)
+        self._closes_within(self.options.close_timeout)
         if self.write_paused:
             self._end_wanted = True  # resume_writing() comes back to this
             return
@@ -324,7 +326,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         self._resuming = False
         super().pause_writing()
-        self._deadlines.write_paused()
 
     def resume_writing(self) -> None:
         # Not at once: asyncio's transports break when they are closed in here, and
@@ -337,16 +338,14 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             return
         self._resuming = False
         super().resume_writing()
-        if not self.write_paused:
-            self._deadlines.write_resumed()
-            if self._end_wanted:
-                self._on_closing()
+        if not self.write_paused and self._end_wanted:
+            self._on_closing()
 
     def _on_closing(self) -> None:
         # Called by flush() at the end of a batch: output is with the transport, unless
         # that is blocked.
         protocol = self.protocol
-        self._deadlines.closing(self.options.close_timeout)
+        self._closes_within(self.options.close_timeout)
         if not protocol.close_expected or self._ended:
             return
         error = protocol.error
@@ -360,7 +359,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
 
     def _on_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        self._deadlines.lost()
         if self._pings is not None:
             self._pings.drop(self.protocol.close_exception)
         if self._lost_waiter is not None and not self._lost_waiter.done():
@@ -375,7 +373,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             if latency is not None:
                 self.latency = latency
             if alive:
-                self._deadlines.pong_received()
+                self._is_alive(self.latency)
 
     def _send_keepalive_ping(self) -> None:
         if self._pings is None:

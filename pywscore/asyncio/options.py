@@ -7,8 +7,7 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
-from .._core import ReceiveBuffer
-from ..enums import CloseCode
+from .._core import ReceiveBuffer, Timers
 from .log import LimitedLogger
 
 type_or_pair = int | tuple[int | None, int | None] | None
@@ -41,9 +40,6 @@ class Options:
     max_queue: tuple[int, int] | None = (MAX_QUEUE, MAX_QUEUE // 4)
     write_limit: tuple[int, int] = WRITE_LIMIT
     log: LimitedLogger
-
-
-IDLE_CODE = CloseCode.GOING_AWAY
 
 
 def water_marks(name: str, value: Any) -> tuple[int, int] | None:
@@ -101,3 +97,19 @@ def receive_buffer(loop: asyncio.AbstractEventLoop) -> ReceiveBuffer:
         return _receive_buffers[loop]
     except KeyError:
         return _receive_buffers.setdefault(loop, ReceiveBuffer())
+
+
+# The timers hold the loop, so that this must not hold the timers: connections do.
+_timers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Timers]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def timers(loop: asyncio.AbstractEventLoop) -> Timers:
+    """The timers of all connections of ``loop``."""
+    known = _timers.get(loop)
+    found = None if known is None else known()
+    if found is None:
+        found = Timers(loop)
+        _timers[loop] = weakref.ref(found)
+    return found

@@ -60,11 +60,11 @@ class ServerConnection(Connection):
         super().connection_made(transport)
         self.server._arrived(self)
         if not self._ended and self.options.open_timeout is not None:
-            self._deadlines.opening(self._accepted_at + self.options.open_timeout)
+            self._opens_by(self._accepted_at + self.options.open_timeout)
 
     def _refuse_unasked(self, response: Response) -> None:
         self.transport.write(serialize(response))
-        self._deadlines.closing(_REFUSAL_TIMEOUT)
+        self._closes_within(_REFUSAL_TIMEOUT)
         self._end()
 
     def _on_request(self, request: Request) -> None:
@@ -101,5 +101,5 @@ class ServerConnection(Connection):
         if self.response.status_code != 101:
             return False
         self._opened = True
-        self._deadlines.opened()
+        self._has_opened()
         return True

@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 from .. import _core
 from ..asyncio.connection import Connection
-from ..asyncio.deadlines import NEVER
 from ..asyncio.handshake import refusal
 from ..asyncio.log import printable
 from ..enums import CloseCode, State
@@ -83,7 +82,7 @@ class ASGIConnection(Connection):
 
     def _on_request(self, request: Request) -> None:
         self.request = request
-        self._deadlines.opening(NEVER)  # from here on it is the application's time
+        self._opens_by(None)  # from here on it is the application's time
         if isinstance(self.protocol.handshake_exception, InvalidHandshake):
             self._refuse(self.protocol.handshake_exception)
             return
@@ -294,7 +293,7 @@ class ASGIConnection(Connection):
         )
         self._accepted = True
         self.flush()
-        self._deadlines.opened()
+        self._has_opened()
         self.app_logger.info("connection open")
 
     def _answer(self, response: Response) -> None:

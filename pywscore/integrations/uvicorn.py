@@ -30,9 +30,8 @@ except ImportError as exc:  # pragma: no cover
     ) from exc
 
 from .. import _core
-from ..asyncio.deadlines import NEVER
 from ..asyncio.log import LimitedLogger
-from ..asyncio.options import Options, water_marks
+from ..asyncio.options import Options, timers, water_marks
 from ..enums import CloseCode, State
 from ..extensions import SERVER_DEFAULT
 from .asgi import ASGIConnection, Event
@@ -119,17 +118,15 @@ class WebSocketProtocol(ASGIConnection):
 
     @property
     def ping_timer(self) -> asyncio.TimerHandle | None:
-        """The timer, if keepalive pings are to be sent or answered."""
-        clocks = self._deadlines
-        pinging = clocks._ping_at is not NEVER or clocks._pong_at is not NEVER
-        return clocks._handle if pinging else None
+        """The loop's timer, if keepalive pings are to be sent or answered."""
+        return timers(self.loop)._handle if self._keepalive else None
 
     @property
     def close_timer(self) -> asyncio.TimerHandle | None:
-        """The timer, if the peer's close frame is awaited."""
-        if self._lost or self._ended:
+        """The loop's timer, if the peer's close frame is awaited."""
+        if self._lost or self._ended or self.protocol.close_sent is None:
             return None
-        return self._deadlines._handle if self.protocol.close_sent is not None else None
+        return timers(self.loop)._handle
 
     # What uvicorn calls
 
@@ -142,7 +139,7 @@ class WebSocketProtocol(ASGIConnection):
         self._trace("WebSocket connection made")
         super().connection_made(transport)
         if self.options.open_timeout is not None:
-            self._deadlines.opening(self.loop.time() + self.options.open_timeout)
+            self._opens_by(self.loop.time() + self.options.open_timeout)
 
     def data_received(self, data: bytes) -> None:
         """What the HTTP protocol puts together from the request; later, any bytes.
@@ -164,7 +161,7 @@ class WebSocketProtocol(ASGIConnection):
             return
         if self.state is State.OPEN:
             self._shut_down = True
-            self._deadlines.closing(_SHUTDOWN_TIMEOUT)
+            self._closes_within(_SHUTDOWN_TIMEOUT)
             self._start_close(CloseCode.SERVICE_RESTART)
             self._end()
         else:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import itertools
-import logging
+import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pywscore.asyncio.deadlines import Deadlines
-from pywscore.asyncio.log import LimitedLogger
-from pywscore.asyncio.options import Options
+import pywscore
+from pywscore import _core
 
 
 class Handle:
@@ -28,14 +29,21 @@ class FakeLoop:
         self.now = 1000.0
         self.queue: list[tuple[float, int, Handle]] = []
         self.counter = itertools.count()
+        self.fired = 0
+        self.problems: list[dict[str, Any]] = []
 
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
-        handle = Handle(callback)
+    def call_at(
+        self, when: float, callback: Callable[[], None], *, context: Any
+    ) -> Handle:
+        handle = Handle(lambda: context.run(callback))
         heapq.heappush(self.queue, (when, next(self.counter), handle))
         return handle
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.problems.append(context)
 
     def timers(self) -> int:
         return sum(handle.callback is not None for _, _, handle in self.queue)
@@ -46,50 +54,124 @@ class FakeLoop:
             when, _, handle = heapq.heappop(self.queue)
             self.now = max(self.now, when)
             if handle.callback is not None:
+                self.fired += 1
                 handle.callback()
         self.now = end
 
 
 class FakeTransport:
     size = 100_000
+    reading = True
+
+    def __init__(self) -> None:
+        self.written = bytearray()
 
     def get_write_buffer_size(self) -> int:
         return self.size
 
+    def write(self, data: bytes) -> None:
+        self.written += data
 
-class FakeConnection:
-    """Writes down when it is told what."""
+    def pause_reading(self) -> None:
+        self.reading = False
 
-    def __init__(self, **options: Any) -> None:
-        self.loop = FakeLoop()
-        self.options = Options(log=LimitedLogger(logging.getLogger()), **options)
-        self.transport = FakeTransport()
-        self.write_paused = self.read_paused = False
-        self.messages_received = 0
-        self.latency = 0.0
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+OPTIONS: dict[str, Any] = {
+    "ping_interval": 20,
+    "ping_timeout": 20,
+    "idle_timeout": None,
+}
+
+
+class FakeConnection(_core.Connection):
+    """A server's connection, opened already. Writes down when it is told what."""
+
+    protocol: pywscore.ServerProtocol
+
+    def __init__(
+        self,
+        loop: FakeLoop | None = None,
+        timers: _core.Timers | None = None,
+        *,
+        close_timeout: float | None = 10,
+        compression: Any = None,
+        **options: Any,
+    ) -> None:
+        self.fake_loop = loop or FakeLoop()
+        super().__init__(
+            pywscore.ServerProtocol(compression=compression),
+            loop=self.fake_loop,  # type: ignore[arg-type]
+            receive_buffer=_core.ReceiveBuffer(),
+            timers=timers or _core.Timers(self.fake_loop),  # type: ignore[arg-type]
+            max_queue=(1, 0),
+            write_limit=(65536, 16384),
+            **OPTIONS | options,
+        )
+        self.close_timeout = close_timeout
+        self.fake_transport = FakeTransport()
+        self.connection_made(self.fake_transport)  # type: ignore[arg-type]
+        self.peer = pywscore.ClientProtocol("ws://a/", compression=compression)
+        self.exchange()
         self.told: list[tuple[float, Any]] = []
-        self.clocks = Deadlines(self)  # type: ignore[arg-type]
+
+    def exchange(self) -> None:
+        """All that both ends have to send."""
+        while data := self.peer.data_to_send():
+            view = self.get_buffer(-1)
+            view[: len(data)] = data
+            self.buffer_updated(len(data))
+            answer = bytes(self.fake_transport.written)
+            self.fake_transport.written.clear()
+            self.peer.receive_data(answer)
+            list(self.peer.events())
+
+    def receive(self) -> None:
+        """A message comes and is taken."""
+        self.peer.send_text("message")
+        self.exchange()
+        self.take()
+
+    def take(self) -> None:
+        with pytest.raises(StopIteration):
+            self.recv().send(None)
+
+    def stop_reading(self) -> None:
+        """The queue, which has room for one message, is full."""
+        self.peer.send_text("message")
+        self.exchange()
+        assert self.read_paused and not self.fake_transport.reading
+
+    def go_on_reading(self) -> None:
+        self.take()
+        assert not self.read_paused and self.fake_transport.reading
 
     def _tell(self, *what: Any) -> None:
         self.told.append(
-            (round(self.loop.now - 1000, 1), what if what[1:] else what[0])
+            (round(self.fake_loop.now - 1000, 1), what if what[1:] else what[0])
         )
+
+    def _on_request(self, request: pywscore.Request) -> None:
+        self.protocol.accept()
+        self.flush()
 
     def _abort(self, why: str) -> None:
         self._tell("abort", why)
-        self.clocks.lost()
+        self.connection_lost(None)
 
     def _fail(self, code: int, reason: str) -> None:
         self._tell("fail", int(code), reason)
-        self.clocks.closing(self.options.close_timeout)
+        self._closes_within(self.close_timeout)
 
     def _start_close(self, code: int, reason: str) -> None:
         self._tell("close", int(code), reason)
-        self.clocks.closing(self.options.close_timeout)
+        self._closes_within(self.close_timeout)
 
     def _on_open_timeout(self) -> None:
         self._tell("open timeout")
-        self.clocks.lost()
+        self.connection_lost(None)
 
     def _send_keepalive_ping(self) -> None:
         self._tell("ping")
@@ -102,95 +184,94 @@ CUT = ("abort", "timed out while closing connection")
 @pytest.mark.threat("HSK-8")
 def test_opening_handshake_has_one_deadline() -> None:
     ws = FakeConnection()
-    ws.clocks.opening(ws.loop.now + 10)
-    ws.loop.advance(100)
+    ws._opens_by(ws.fake_loop.now + 10)
+    ws.fake_loop.advance(100)
     assert ws.told == [(10.0, "open timeout")]
-    assert ws.loop.timers() == 0
+    assert ws.fake_loop.timers() == 0
 
 
 def test_opened_in_time() -> None:
     ws = FakeConnection(ping_interval=None)
-    ws.clocks.opening(ws.loop.now + 10)
-    ws.loop.advance(9)
-    ws.clocks.opened()
-    ws.loop.advance(1000)
-    assert ws.told == [] and ws.loop.timers() == 0
+    ws._opens_by(ws.fake_loop.now + 10)
+    ws.fake_loop.advance(9)
+    ws._has_opened()
+    ws.fake_loop.advance(1000)
+    assert ws.told == [] and ws.fake_loop.timers() == 0
 
 
 @pytest.mark.threat("DED-1", "DED-2")
 def test_no_pong_is_1011_after_20_and_20_seconds() -> None:
     ws = FakeConnection()
-    ws.clocks.opened()
-    ws.loop.advance(100)
+    ws._has_opened()
+    ws.fake_loop.advance(100)
     assert ws.told == [(20.0, "ping"), (40.0, PING_FAILED), (50.0, CUT)]
 
 
 def test_pongs_keep_it_open() -> None:
     ws = FakeConnection()
-    ws.clocks.opened()
+    ws._has_opened()
     for _ in range(20):
-        ws.loop.advance(20)
-        ws.latency = 0.25
-        ws.loop.advance(0.25)
-        ws.clocks.pong_received()
-        ws.loop.advance(-0.25)
-        assert ws.loop.timers() == 1
+        ws.fake_loop.advance(20)
+        ws.fake_loop.advance(0.25)
+        ws._is_alive(0.25)
+        ws.fake_loop.advance(-0.25)
+        assert ws.fake_loop.timers() == 1
     assert {what for _, what in ws.told} == {"ping"} and len(ws.told) == 20
 
 
 def test_without_ping_timeout_pings_go_on() -> None:
     ws = FakeConnection(ping_timeout=None, ping_interval=5)
-    ws.clocks.opened()
-    ws.loop.advance(52)
+    ws._has_opened()
+    ws.fake_loop.advance(52)
     assert [when for when, _ in ws.told] == [5.0 * n for n in range(1, 11)]
 
 
 @pytest.mark.threat("DED-3")
 def test_ping_clock_stands_still_while_we_do_not_read() -> None:
     ws = FakeConnection()
-    ws.clocks.opened()
-    ws.loop.advance(25)  # pinged at 20
-    ws.read_paused = True
-    ws.loop.advance(300)
+    ws._has_opened()
+    ws.fake_loop.advance(25)  # pinged at 20
+    ws.stop_reading()
+    ws.fake_loop.advance(300)
     assert ws.told == [(20.0, "ping")]
-    ws.read_paused = False
-    ws.loop.advance(13)
+    ws.go_on_reading()
+    ws.fake_loop.advance(13)
     assert ws.told == [(20.0, "ping")]
-    ws.loop.advance(4)
+    ws.fake_loop.advance(4)
     assert ws.told[1][1] == PING_FAILED and 339 <= ws.told[1][0] <= 342
 
 
 @pytest.mark.threat("DED-8")
 def test_a_loop_that_was_held_up_does_not_cut_a_live_peer() -> None:
     ws = FakeConnection()
-    ws.clocks.opened()
-    ws.loop.advance(20.5)
-    ws.loop.now += 600  # nothing ran, nothing was read
-    ws.loop.advance(0)
+    ws._has_opened()
+    ws.fake_loop.advance(20.5)
+    ws.fake_loop.now += 600  # nothing ran, nothing was read
+    ws.fake_loop.advance(0)
     assert ws.told == [(20.0, "ping")]
-    ws.clocks.pong_received()
-    ws.loop.advance(10)
+    ws._is_alive(0.0)
+    ws.fake_loop.advance(10)
     assert ws.told == [(20.0, "ping")]
 
 
 def test_no_ping_behind_blocked_output() -> None:
     ws = FakeConnection()
-    ws.clocks.opened()
-    ws.write_paused = True
-    ws.loop.advance(30)
+    ws._has_opened()
+    ws.pause_writing()
+    ws.fake_loop.advance(30)
     assert ws.told == []
-    ws.write_paused = False
-    ws.loop.advance(2)
+    ws.resume_writing()
+    ws.fake_loop.advance(2)
     assert [what for _, what in ws.told] == ["ping"]
 
 
 @pytest.mark.threat("SLW-4")
 def test_stalled_output_is_cut_within_40_seconds() -> None:
     ws = FakeConnection(ping_interval=None)
-    ws.clocks.opened()
-    ws.loop.advance(3)
-    ws.clocks.write_paused()
-    ws.loop.advance(100)
+    ws._has_opened()
+    ws.fake_loop.advance(3)
+    ws.pause_writing()
+    ws.fake_loop.advance(100)
     ((when, what),) = ws.told
     assert what == ("abort", "output stalled") and 35 <= when - 3 <= 40
 
@@ -198,36 +279,36 @@ def test_stalled_output_is_cut_within_40_seconds() -> None:
 @pytest.mark.threat("SLW-4")
 def test_slow_output_is_not_cut() -> None:
     ws = FakeConnection(ping_interval=None)
-    ws.clocks.write_paused()
+    ws.pause_writing()
     for _ in range(20):
-        ws.transport.size -= 1
-        ws.loop.advance(30)
+        ws.fake_transport.size -= 1
+        ws.fake_loop.advance(30)
     assert ws.told == []
-    ws.clocks.write_resumed()
-    ws.loop.advance(100)
-    assert ws.told == [] and ws.loop.timers() == 0
+    ws.resume_writing()
+    ws.fake_loop.advance(100)
+    assert ws.told == [] and ws.fake_loop.timers() == 0
 
 
 @pytest.mark.threat("SLW-4")
 def test_stall_clock_runs_while_we_do_not_read_and_while_closing() -> None:
     ws = FakeConnection(close_timeout=None)
-    ws.read_paused = True
-    ws.clocks.opened()
-    ws.clocks.write_paused()
-    ws.clocks.closing(None)
-    ws.loop.advance(41)
+    ws.stop_reading()
+    ws._has_opened()
+    ws.pause_writing()
+    ws._closes_within(None)
+    ws.fake_loop.advance(41)
     assert [what for _, what in ws.told] == [("abort", "output stalled")]
 
 
 @pytest.mark.threat("DED-4")
 def test_closing_handshake_is_cut_after_close_timeout() -> None:
     ws = FakeConnection()
-    ws.clocks.opened()
-    ws.loop.advance(15)
-    ws.clocks.closing(10)
-    ws.loop.advance(4)
-    ws.clocks.closing(10)  # said twice: the first one counts
-    ws.loop.advance(100)
+    ws._has_opened()
+    ws.fake_loop.advance(15)
+    ws._closes_within(10)
+    ws.fake_loop.advance(4)
+    ws._closes_within(10)  # said twice: the first one counts
+    ws.fake_loop.advance(100)
     assert ws.told == [(25.0, CUT)]
 
 
@@ -235,13 +316,13 @@ def test_closing_handshake_is_cut_after_close_timeout() -> None:
 @pytest.mark.parametrize("interval", [0.3, 3.0])
 def test_idle_timeout_counts_complete_messages(interval: float) -> None:
     ws = FakeConnection(idle_timeout=8, ping_interval=None)
-    ws.clocks.opened()
+    ws._has_opened()
     for _ in range(int(60 / interval)):
-        ws.loop.advance(interval)
-        ws.messages_received += 1
+        ws.fake_loop.advance(interval)
+        ws.receive()
     assert ws.told == []
-    last = ws.loop.now - 1000
-    ws.loop.advance(100)
+    last = ws.fake_loop.now - 1000
+    ws.fake_loop.advance(100)
     when, what = ws.told[0]
     assert what == ("close", 1001, "idle timeout") and 8 <= when - last + 0.1 <= 9.2
 
@@ -249,10 +330,10 @@ def test_idle_timeout_counts_complete_messages(interval: float) -> None:
 @pytest.mark.threat("DED-6")
 def test_idle_timeout_ends_a_connection_that_only_pongs() -> None:
     ws = FakeConnection(idle_timeout=30)
-    ws.clocks.opened()
-    ws.loop.advance(20.01)
-    ws.clocks.pong_received()
-    ws.loop.advance(30)
+    ws._has_opened()
+    ws.fake_loop.advance(20.01)
+    ws._is_alive(0.0)
+    ws.fake_loop.advance(30)
     assert ws.told == [
         (20.0, "ping"),
         (30.0, ("close", 1001, "idle timeout")),
@@ -262,19 +343,19 @@ def test_idle_timeout_ends_a_connection_that_only_pongs() -> None:
 
 def test_idle_clock_stands_still_while_we_do_not_read() -> None:
     ws = FakeConnection(idle_timeout=8, ping_interval=None)
-    ws.clocks.opened()
-    ws.read_paused = True
-    ws.loop.advance(100)
+    ws._has_opened()
+    ws.stop_reading()
+    ws.fake_loop.advance(100)
     assert ws.told == []
 
 
 EVENTS = {
-    "close": lambda ws: ws.clocks.closing(5),
-    "pong": lambda ws: ws.clocks.pong_received(),
-    "lost": lambda ws: ws.clocks.lost(),
-    "paused": lambda ws: ws.clocks.write_paused(),
-    "resumed": lambda ws: ws.clocks.write_resumed(),
-    "opened": lambda ws: ws.clocks.opened(),
+    "close": lambda ws: ws._closes_within(5),
+    "pong": lambda ws: ws._is_alive(0.0),
+    "lost": lambda ws: ws.connection_lost(None),
+    "paused": lambda ws: ws.pause_writing(),
+    "resumed": lambda ws: ws.resume_writing(),
+    "opened": lambda ws: ws._has_opened(),
 }
 
 
@@ -284,16 +365,16 @@ EVENTS = {
 @pytest.mark.parametrize("second", EVENTS)
 def test_one_end_whatever_comes_together(first: str, second: str, after: float) -> None:
     ws = FakeConnection(idle_timeout=45)
-    ws.clocks.opening(ws.loop.now + 10)
+    ws._opens_by(ws.fake_loop.now + 10)
     EVENTS[first](ws)
-    ws.loop.advance(after)
+    ws.fake_loop.advance(after)
     EVENTS[second](ws)
-    assert ws.loop.timers() <= 1
-    ws.loop.advance(200)
+    assert ws.fake_loop.timers() <= 1
+    ws.fake_loop.advance(200)
     ends = [what for _, what in ws.told if what != "ping"]
     cuts = [what for what in ends if what[0] == "abort" or what == "open timeout"]
     closes = [what for what in ends if what[0] in ("fail", "close")]
     assert len(cuts) <= 1 and len(closes) <= 1
     if "lost" not in (first, second):
         assert len(cuts) == 1 and ends[-1] == cuts[0]
-    assert ws.loop.timers() == 0
+    assert ws.fake_loop.timers() == 0
