@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import gc
 import heapq
 import itertools
+import math
+import random
 import tracemalloc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import pywscore
 from pywscore import _core
+from pywscore.asyncio.options import timers
+from pywscore.extensions import SERVER_DEFAULT
 
 
 class Handle:
@@ -378,3 +384,254 @@ def test_one_end_whatever_comes_together(first: str, second: str, after: float) 
     if "lost" not in (first, second):
         assert len(cuts) == 1 and ends[-1] == cuts[0]
     assert ws.fake_loop.timers() == 0
+
+
+def test_times_that_make_no_sense() -> None:
+    for name in OPTIONS:
+        with pytest.raises(ValueError):
+            FakeConnection(**{name: math.nan})
+        with pytest.raises(TypeError):
+            FakeConnection(**{name: "soon"})
+    ws = FakeConnection(ping_interval=1e300, idle_timeout=math.inf)
+    ws._opens_by(-1.0)
+    ws._has_opened()
+    ws.fake_loop.advance(1e9)
+    assert ws.told == []
+    with pytest.raises(ValueError):
+        ws._opens_by(math.nan)
+
+
+def test_pings_as_often_as_can_be_do_not_hold_up_the_loop() -> None:
+    ws = FakeConnection(ping_interval=0, ping_timeout=None)
+    ws._has_opened()
+    ws.fake_loop.advance(1)
+    assert 100 <= len(ws.told) <= 128
+
+
+# Several connections of one loop --------------------------------------------------
+
+
+class Together:
+    """Connections whose timers are due in the same tick."""
+
+    def __init__(self, count: int, **options: Any) -> None:
+        self.loop = FakeLoop()
+        self.timers = _core.Timers(self.loop)  # type: ignore[arg-type]
+        self.all = [
+            FakeConnection(self.loop, self.timers, **options) for _ in range(count)
+        ]
+        for ws in self.all:
+            ws._has_opened()
+
+
+def test_one_handle_for_all() -> None:
+    together = Together(1000)
+    assert together.loop.timers() == 1
+    together.loop.advance(20)
+    assert all(ws.told == [(20.0, "ping")] for ws in together.all)
+    assert together.loop.fired < 10  # the loop has its turn in between
+    for ws in together.all:
+        ws._is_alive(0.0)
+    together.loop.advance(15)
+    assert together.loop.fired < 15
+    for ws in together.all:
+        ws.connection_lost(None)
+    assert together.loop.timers() == 0
+
+
+@pytest.mark.threat("DED-8", "LIF-1")
+@pytest.mark.parametrize("what", ["lost", "moved", "freed", "itself", "new"])
+def test_what_a_hook_does_to_those_due_in_the_same_tick(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Together(20)
+    told: list[int] = []
+
+    def hook(ws: FakeConnection) -> None:
+        told.append(id(ws))
+        others = [other for other in together.all if other is not ws]
+        if what == "lost":
+            for other in others:
+                other.connection_lost(None)
+        elif what == "moved":
+            for other in others:
+                other._closes_within(5)
+        elif what == "freed":
+            together.all.clear()
+        elif what == "itself":
+            ws.connection_lost(None)
+            together.all.remove(ws)
+        else:
+            new = FakeConnection(together.loop, together.timers)
+            new._opens_by(together.loop.now - 5)
+            together.all.append(new)
+
+    monkeypatch.setattr(FakeConnection, "_send_keepalive_ping", hook)
+    together.loop.advance(20)
+    assert len(told) == (20 if what in ("itself", "new") else 1)
+    assert len(set(told)) == len(told)
+    together.loop.advance(6)
+    if what == "moved":
+        cuts = [ws.told for ws in together.all if ws.told]
+        assert len(cuts) == 19 and all(cut == [(25.0, CUT)] for cut in cuts)
+    if what == "new":
+        assert [ws.told for ws in together.all[20:]] == [[(20.0, "open timeout")]] * 20
+    assert together.loop.problems == []
+
+
+def test_exceptions_in_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Together(5)
+
+    def hook(ws: FakeConnection) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(FakeConnection, "_send_keepalive_ping", hook)
+    together.loop.advance(20)
+    assert len(together.loop.problems) == 5
+    for ws in together.all:
+        assert ws.fake_transport.written == b"\x88\x10\x03\xf3internal error"
+        assert ws.told == []
+
+
+def test_exceptions_that_leave_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Together(5)
+    told = []
+
+    def hook(ws: FakeConnection) -> None:
+        told.append(ws)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeConnection, "_send_keepalive_ping", hook)
+    with pytest.raises(KeyboardInterrupt):
+        together.loop.advance(20)
+    assert len(told) == 2
+    together.loop.advance(0.1)  # the others' time has come all the same
+    assert len(told) == 5 and together.loop.problems == []
+
+
+def test_hooks_run_in_a_context_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = contextvars.ContextVar("variable", default="none")
+    variable.set("of who made the connection")
+    seen = []
+    monkeypatch.setattr(
+        FakeConnection, "_send_keepalive_ping", lambda ws: seen.append(variable.get())
+    )
+    together = Together(2)
+    together.loop.advance(20)
+    assert seen == ["none", "none"]
+
+
+# Life -----------------------------------------------------------------------------
+
+
+@pytest.mark.threat("LIF-8")
+def test_a_connection_is_not_kept_by_its_timer() -> None:
+    together = Together(3)
+    alive = [weakref.ref(ws) for ws in together.all]
+    gc.disable()
+    try:
+        together.all[1].connection_lost(None)
+        together.all.clear()
+        for ref in alive[1:2]:
+            assert ref() is None
+    finally:
+        gc.enable()
+    gc.collect()
+    assert [ref() for ref in alive] == [None] * 3
+    together.loop.advance(100)
+    assert together.loop.timers() == 0
+
+
+@pytest.mark.threat("LIF-8")
+@pytest.mark.parametrize("opened", [False, True])
+def test_loop_and_timers_are_freed(opened: bool) -> None:
+    together = Together(3)
+    refs = [weakref.ref(together.loop), weakref.ref(together.timers)]
+    if not opened:
+        for ws in together.all:
+            ws.connection_lost(None)
+        del ws
+    del together
+    gc.collect()
+    assert [ref() for ref in refs] == [None, None]
+
+
+@pytest.mark.threat("LIF-8")
+async def test_timers_of_a_real_loop(pair: Any) -> None:
+    loop = asyncio.get_running_loop()
+    async with pair() as ends:
+        known = weakref.ref(timers(loop))
+        assert known() is not None and known()._handle is not None
+        assert timers(loop) is known()
+        del ends
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert known() is None or known()._handle is None
+
+
+# Compression's memory -------------------------------------------------------------
+
+
+def traced() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+@pytest.fixture
+def tracing() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def talk(ws: FakeConnection, text: str) -> None:
+    """A message in both directions, compressed."""
+    ws.peer.send_text(text, compress=True)
+    ws.exchange()
+    with pytest.raises(StopIteration) as received:
+        ws.recv().send(None)
+    assert received.value.value == text
+    ws.send_nowait(text[::-1], compress=True)
+    ws.flush()
+    ws.peer.receive_data(bytes(ws.fake_transport.written))
+    ws.fake_transport.written.clear()
+    [event] = ws.peer.events()
+    assert isinstance(event, pywscore.TextMessage) and event.data == text[::-1]
+
+
+@pytest.mark.parametrize("ping_interval", [20, None, 3600])
+def test_an_idle_connection_gives_compression_memory_back(
+    ping_interval: float | None, tracing: None
+) -> None:
+    ws = FakeConnection(
+        compression=SERVER_DEFAULT, ping_interval=ping_interval, ping_timeout=None
+    )
+    ws._has_opened()
+    text = "".join(random.Random(5).choices("abcdefgh", k=3000))
+    for _ in range(3):
+        # From the second time on, with the windows of before (context takeover).
+        for n in range(8):
+            talk(ws, text + str(n))
+            ws.fake_loop.advance(5)
+        held = traced()
+        ws.fake_loop.advance(20)
+        assert traced() > held - 4096, "too early"
+        ws.fake_loop.advance(30)
+        assert traced() < held - 36 * 1024
+        fired = ws.fake_loop.fired
+        ws.fake_loop.advance(600)
+        assert ws.fake_loop.fired - fired <= 62  # hardly more looks than pings
+
+
+def test_messages_in_one_direction_keep_the_memory(tracing: None) -> None:
+    ws = FakeConnection(compression=SERVER_DEFAULT, ping_interval=None)
+    ws._has_opened()
+    talk(ws, "hello" * 500)
+    held = traced()
+    for _ in range(20):
+        ws.send_nowait("hello" * 500)
+        ws.flush()
+        ws.fake_transport.written.clear()
+        ws.fake_loop.advance(9)
+    assert traced() > held - 4096
