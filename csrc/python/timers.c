@@ -132,12 +132,16 @@ int pywsc_timers_rest(struct pywsc_timers *self)
 static struct pywsc_connection *next_due(struct pywsc_timers *self, uint64_t ticks)
 {
     struct pywsc_connection *connection = NULL;
+    struct wsc_timer *timer;
     Py_BEGIN_CRITICAL_SECTION(self);
-    struct wsc_timer *timer = wsc_timers_next(&self->wheel, ticks);
-    if (timer != NULL) {
+    while (connection == NULL &&
+           (timer = wsc_timers_next(&self->wheel, ticks)) != NULL) {
         connection = pywsc_deadlines_owner(timer);
-        Py_INCREF((PyObject *)connection);
+        if (Py_REFCNT((PyObject *)connection) == 0) {
+            connection = NULL; /* another thread is freeing it right now */
+        }
     }
+    Py_XINCREF((PyObject *)connection);
     Py_END_CRITICAL_SECTION();
     return connection;
 }

@@ -600,6 +600,7 @@ def talk(ws: FakeConnection, text: str) -> None:
     assert isinstance(event, pywscore.TextMessage) and event.data == text[::-1]
 
 
+@pytest.mark.threat("INF-12")
 @pytest.mark.parametrize("ping_interval", [20, None, 3600])
 def test_an_idle_connection_gives_compression_memory_back(
     ping_interval: float | None, tracing: None
