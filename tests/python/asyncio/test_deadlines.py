@@ -163,6 +163,9 @@ class FakeConnection(_core.Connection):
         self.protocol.accept()
         self.flush()
 
+    def _on_closing(self) -> None:
+        self._closes_within(self.close_timeout)
+
     def _abort(self, why: str) -> None:
         self._tell("abort", why)
         self.connection_lost(None)
@@ -384,6 +387,65 @@ def test_one_end_whatever_comes_together(first: str, second: str, after: float) 
     if "lost" not in (first, second):
         assert len(cuts) == 1 and ends[-1] == cuts[0]
     assert ws.fake_loop.timers() == 0
+
+
+# Each clock: how it is started, when it is due, and what it then tells.
+CLOCKS: dict[str, tuple[dict[str, Any], Callable[[Any], None], float, Any]] = {
+    "open": ({}, lambda ws: ws._opens_by(ws.fake_loop.now + 10), 10, "open timeout"),
+    "close": ({}, lambda ws: ws._closes_within(10), 10, CUT),
+    "stall": ({}, lambda ws: ws.pause_writing(), 36, ("abort", "output stalled")),
+    "ping": ({}, lambda ws: ws._has_opened(), 20, "ping"),
+    "pong": ({"ping_timeout": 5}, lambda ws: ws._has_opened(), 25, PING_FAILED),
+    "idle": (
+        {"idle_timeout": 8},
+        lambda ws: ws._has_opened(),
+        8,
+        ("close", 1001, "idle timeout"),
+    ),
+}
+
+
+def peer_closes(ws: FakeConnection) -> None:
+    ws.peer.send_close()
+    ws.exchange()
+
+
+SAME_TICK: dict[str, Callable[[FakeConnection], None]] = {
+    "nothing": lambda ws: None,
+    "message": lambda ws: ws.receive(),
+    "close": peer_closes,
+    "lost": lambda ws: ws.connection_lost(None),
+    "freed": lambda ws: None,
+}
+
+
+@pytest.mark.threat("DED-8")
+@pytest.mark.parametrize("event", SAME_TICK)
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_each_clock_in_the_tick_of_something_else(clock: str, event: str) -> None:
+    options, start, due, what = CLOCKS[clock]
+    ws = FakeConnection(**options)
+    start(ws)
+    ws.fake_loop.advance(due - 0.001)
+    ws.told.clear()
+    SAME_TICK[event](ws)
+    loop, told = ws.fake_loop, ws.told
+    if event == "freed":
+        del ws
+        gc.collect()
+    loop.advance(0.01)
+    if event == "nothing" or (event == "message" and clock != "idle"):
+        assert told == [(due, what)]
+    elif event == "close" and clock in ("close", "stall"):
+        assert told == [(due, what)]  # closing is what they are there for as well
+    else:
+        assert told == []
+    loop.advance(100)
+    cuts = [what for _, what in told if what[0] == "abort"]
+    assert len(cuts) <= 1 and loop.problems == []
+    if event == "close":
+        assert len(cuts) == 1 and told[-1][1] == cuts[0]
+        assert loop.timers() == 0
 
 
 def test_times_that_make_no_sense() -> None:
