@@ -16,7 +16,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from . import common
+from . import common, report
 from .sansio import MAX_SIZE, REQUEST, masked_frame
 
 MESSAGES = 256
@@ -185,10 +185,10 @@ def run(*, quick: bool = False) -> None:
         f"Inflate and deflate a text message of {LENGTH} bytes of JSON with context "
         f"takeover, {WINDOW_BITS} window bits, memLevel {MEM_LEVEL}: processor time in "
         f"µs per message, median and least of {rounds} rounds, in turns.\n\n"
-        + common.table(["", "median", "least", "pywscore / it"], rows)
+        + report.table(["", "median", "least", "pywscore / it"], rows)
         + f"\n\n- against bare zlib: {ratios['bare zlib']:.2f}, goal ≤ 1.1: {verdict}"
     )
-    common.report("deflate", "permessage-deflate", text, figures)
+    report.report("deflate", "permessage-deflate", text, figures)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import socket
+import ssl
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import common
+from . import common, report
+from .certificates import certificate
 from .common import Running
+from .peers import Peer, command, installed, leave_out
+from .report import Verdict
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -30,9 +35,42 @@ def resident_bytes(pid: int) -> int:
     raise SystemExit("the server is gone")
 
 
-def connect(port: int, compression: bool) -> socket.socket:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """Of connections."""
+
+    title: str
+    compression: bool = False
+    tls: bool = False
+    silent: bool = False  # not a message, not even one
+
+
+PLAIN = Kind(title="plain")
+DEFLATE = Kind(title="permessage-deflate", compression=True)
+TLS = Kind(title="TLS", tls=True)
+SILENT = Kind(title="plain, silent", silent=True)
+SILENT_DEFLATE = Kind(title="permessage-deflate, silent", compression=True, silent=True)
+KINDS = [PLAIN, TLS, DEFLATE, SILENT, SILENT_DEFLATE]
+PEERS = (
+    *("pywscore", "pywscore_listener", "pywscore_transport", "uws_echo"),
+    *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
+)
+NO_COMPRESSION = ("uws_echo", "picows_callback", "node_ws")
+KIB = 1024
+
+
+def client_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connect(port: int, kind: Kind) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-    connection.sendall(REQUEST + (OFFER if compression else b"") + b"\r\n")
+    if kind.tls:
+        connection = client_tls().wrap_socket(connection)
+    connection.sendall(REQUEST + (OFFER if kind.compression else b"") + b"\r\n")
     head = b""
     while b"\r\n\r\n" not in head:
         received = connection.recv(4096)
@@ -41,74 +79,116 @@ def connect(port: int, compression: bool) -> socket.socket:
         head += received
     if not head.startswith(b"HTTP/1.1 101"):
         raise SystemExit("the server refused a connection")
-    if (b"permessage-deflate" in head) != compression:
+    if (b"permessage-deflate" in head) != kind.compression:
         raise SystemExit("the server did not do as it was asked about compression")
-    connection.sendall(FRAME)
-    connection.recv(64)
+    if not kind.silent:
+        connection.sendall(FRAME)
+        connection.recv(64)
     return connection
 
 
-def grown(running: Running, count: int, compression: bool) -> float:
+def grown(running: Running, count: int, kind: Kind) -> float:
     """Bytes for each of ``count`` connections."""
     with contextlib.ExitStack() as stack:
         for _ in range(FIRST):
-            stack.enter_context(connect(running.port, compression))
+            stack.enter_context(connect(running.port, kind))
         time.sleep(0.2)
         before = resident_bytes(running.pid)
         for _ in range(count):
-            stack.enter_context(connect(running.port, compression))
+            stack.enter_context(connect(running.port, kind))
         time.sleep(0.2)
         return (resident_bytes(running.pid) - before) / count
 
 
-def allow_files(count: int) -> None:
-    """In this process; servers inherit it."""
-    import resource
+def measure(peer: Peer, count: int, kind: Kind) -> float | None:
+    """In a new process; None where the peer can't."""
+    if kind.compression and peer.module in NO_COMPRESSION:
+        return None
+    [loop] = peer.loops(["asyncio"])
+    with contextlib.ExitStack() as stack:
+        tls = stack.enter_context(certificate()) if kind.tls else None
+        words = command(peer, loop, compression=kind.compression, tls=tls)
+        try:
+            running = stack.enter_context(common.server(words))
+        except common.NotStarted as error:
+            leave_out(peer, str(error))
+            return None
+        return grown(running, count, kind)
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < count:
-        if hard != resource.RLIM_INFINITY:
-            count = min(count, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+def verdicts(figures: dict[tuple[str, Kind], float | None]) -> list[Verdict]:
+    """In KiB."""
+
+    def of(module: str, kind: Kind, less: Kind | None = None) -> float | None:
+        value = figures.get((module, kind))
+        minus = figures.get((module, less)) if less is not None else 0.0
+        return None if value is None or minus is None else (value - minus) / KIB
+
+    wanted = [
+        ("pywscore, plain", of("pywscore", PLAIN), 8.0),
+        ("listener, plain", of("pywscore_listener", PLAIN), 2.0),
+        ("pywscore, TLS", of("pywscore", TLS), 40.0),
+        (
+            "pywscore, what permessage-deflate adds to a silent connection",
+            of("pywscore", SILENT_DEFLATE, SILENT),
+            0.5,
+        ),
+    ]
+    return [
+        Verdict(
+            what=f"Memory of an idle connection, KiB: {what}",
+            value=value,
+            limit=f"≤ {most:g}",
+            reached=None if value is None else value <= most,
+        )
+        for what, value, most in wanted
+    ]
 
 
 def run(*, quick: bool = False, count: int | None = None) -> None:
     count = count or (200 if quick else 1000)
-    allow_files(count + FIRST + 100)
-    peers = [
-        peer
-        for peer in common.installed()
-        if peer.module not in ("picows_callback", "uvicorn")
-    ]
-    figures = {}
-    for compression in (False, True):
-        for peer in peers:
-            with common.server(
-                peer.module, loop="asyncio", compression=compression
-            ) as running:
-                figures[peer.name, compression] = grown(running, count, compression)
+    common.allow_files(count + FIRST + 100)
+    peers = installed(PEERS)
+    figures = {
+        (peer.module, kind): measure(peer, count, kind)
+        for kind in KINDS
+        for peer in peers
+    }
+
+    def cell(value: float | None) -> str:
+        return "–" if value is None else f"{value / KIB:.1f}"
+
     rows = [
-        [
-            peer.name,
-            *(f"{figures[peer.name, on] / 1024:.1f}" for on in (False, True)),
-        ]
+        [peer.name, *(cell(figures[peer.module, kind]) for kind in KINDS)]
         for peer in peers
     ]
     text = (
         f"KiB by which a server's resident memory grows for each of {count:,} "
-        "connections that echoed one message of 5 bytes and are idle, on asyncio's "
-        "loop. A new process for each figure; what the kernel needs is not "
-        "counted.\n\n"
-        + common.table(["server", "without compression", "permessage-deflate"], rows)
+        "connections that are idle: silent ones from the beginning, others after an "
+        "echo of 5 bytes, on asyncio's loop. A new process for each figure; what the "
+        "kernel needs is not counted.\n\n"
+        + report.table(["server", *(kind.title for kind in KINDS)], rows)
     )
-    common.report(
+    report.report(
         "memory",
         "Memory of an idle connection",
         text,
         {
-            f"{name}, {'permessage-deflate' if on else 'without compression'}": value
-            for (name, on), value in figures.items()
+            peer.name: {kind.title: figures[peer.module, kind] for kind in KINDS}
+            for peer in peers
         },
+        verdicts(figures),
+    )
+    report.plot(
+        "memory",
+        "Memory of an idle connection",
+        [
+            (f"{peer.name}, {kind.title}", value / KIB)
+            for kind in (PLAIN, TLS)
+            for peer in peers
+            if (value := figures[peer.module, kind]) is not None
+        ],
+        "KiB",
     )
 
 

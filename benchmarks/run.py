@@ -6,19 +6,22 @@ Tables are printed and written to benchmarks/results/.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 
-from . import deflate, echo, memory, sansio
+from . import deflate, memory, report, rounds, sansio
+from .scenarios import SCENARIOS
 
 BENCHMARKS: dict[str, Callable[..., None]] = {
     "sansio": sansio.run,
     "deflate": deflate.run,
-    "echo": echo.run,
-    "echo-deflate": echo.run_compressed,
+    **{
+        scenario.name: functools.partial(rounds.run, scenario) for scenario in SCENARIOS
+    },
     "memory": memory.run,
 }
-LINUX_ONLY = {"echo", "echo-deflate", "memory"}
+ANYWHERE = {"sansio", "deflate"}
 
 
 def main() -> None:
@@ -35,10 +38,11 @@ def main() -> None:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name}")
     for name in arguments.names or BENCHMARKS:
-        if name in LINUX_ONLY and sys.platform != "linux":
+        if name not in ANYWHERE and sys.platform != "linux":
             print(f"{name}: on Linux only", file=sys.stderr)
             continue
         BENCHMARKS[name](quick=arguments.quick)
+    report.goals(list(BENCHMARKS))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from . import common
+from . import common, report
 
 SIZES = {"16 B": 16, "256 B": 256, "8 KiB": 8192, "1 MiB": 1 << 20}
 MAX_SIZE = 1 << 21
@@ -219,11 +219,16 @@ def run(*, quick: bool = False) -> None:
         "bytes back, take the output. Processor time in µs, median and least of "
         f"{rounds} rounds, libraries in turns; the ratio is the median of the rounds' "
         "ratios.\n\n"
-        + common.table(["size, library", "median", "least", "it / pywscore"], rows)
+        + report.table(["size, library", "median", "least", "it / pywscore"], rows)
         + "\n\n"
         + "\n".join(lines)
     )
-    common.report("sansio", "Sans-IO echo", text, figures)
+    report.report(
+        "sansio",
+        "Sans-IO echo",
+        text,
+        {f"{size} bytes": value for size, value in figures.items()},
+    )
 
 
 if __name__ == "__main__":

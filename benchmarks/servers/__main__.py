@@ -9,11 +9,15 @@ import importlib
 import logging
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 
-async def main(name: str, compression: bool) -> None:
+async def main(name: str, compression: bool, tls: Path | None) -> None:
     module = importlib.import_module(f"benchmarks.servers.{name}")
-    port = await module.serve(compression)
+    # Not every server does TLS.
+    more: dict[str, Any] = {} if tls is None else {"tls": tls}
+    port = await module.serve(compression, **more)
     print(port, flush=True)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -27,10 +31,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("name")
 parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
 parser.add_argument("--compression", action="store_true")
-parser.add_argument("--core", type=int)
+parser.add_argument("--tls", type=Path, metavar="FOLDER")
 arguments = parser.parse_args()
-if arguments.core is not None and hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {arguments.core})
 logging.disable(logging.CRITICAL)
 gc.freeze()
 if arguments.loop == "uvloop":
@@ -40,4 +42,4 @@ if arguments.loop == "uvloop":
 else:
     factory = asyncio.new_event_loop
 with asyncio.Runner(loop_factory=factory) as runner:
-    runner.run(main(arguments.name, arguments.compression))
+    runner.run(main(arguments.name, arguments.compression, arguments.tls))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import WSMsgType, web
+
+from . import ssl_context
 
 
 def application(compression: bool) -> web.Application:
@@ -21,9 +25,9 @@ def application(compression: bool) -> web.Application:
     return app
 
 
-async def serve(compression: bool) -> int:
+async def serve(compression: bool, tls: Path | None = None) -> int:
     runner = web.AppRunner(application(compression))
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context(tls))
     await site.start()
     return runner.addresses[0][1]

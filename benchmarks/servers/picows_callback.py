@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from picows import (
     WSFrame,
     WSListener,
@@ -10,6 +12,8 @@ from picows import (
     WSUpgradeRequest,
     ws_create_server,
 )
+
+from . import ssl_context
 
 
 class Echo(WSListener):
@@ -24,8 +28,8 @@ def listener(request: WSUpgradeRequest) -> WSListener:
     return Echo()
 
 
-async def serve(compression: bool) -> int:
+async def serve(compression: bool, tls: Path | None = None) -> int:
     if compression:
         raise SystemExit("picows' callbacks do not compress")
-    server = await ws_create_server(listener, "127.0.0.1", 0)
+    server = await ws_create_server(listener, "127.0.0.1", 0, ssl=ssl_context(tls))
     return server.sockets[0].getsockname()[1]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pywscore
 
-
-async def echo(ws: pywscore.ServerConnection) -> None:
-    async for message in ws:
-        await ws.send(message)
+from . import ssl_context
+from .pywscore import echo
 
 
-async def serve(compression: bool) -> int:
+async def serve(compression: bool, tls: Path | None = None) -> int:
     server = await pywscore.serve(
         echo,
         "127.0.0.1",
         0,
         compression="deflate" if compression else None,
+        ssl=ssl_context(tls),
         carrier="transport",
     )
     port: int = server.sockets[0].getsockname()[1]

@@ -1,0 +1,25 @@
+/* The bytes of a connection. stream_plain.c has them as they are, stream_tls.c over
+ * TLS: the same client is linked with one of them. */
+#ifndef BENCHMARKS_STREAM_H
+#define BENCHMARKS_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct stream {
+    int fd;
+    void *tls; /* NULL if plain */
+};
+
+/* Of a connected, still blocking socket. NULL handles are never returned: it dies. */
+struct stream stream_open(int fd);
+
+/* As recv() and send() do: bytes, 0 at the end, or -1 and errno, EAGAIN among them. */
+ssize_t stream_recv(const struct stream *stream, void *bytes, size_t len);
+ssize_t stream_send(const struct stream *stream, const void *bytes, size_t len);
+
+/* Whether bytes wait that epoll does not know of. */
+bool stream_pending(const struct stream *stream);
+
+#endif

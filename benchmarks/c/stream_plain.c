@@ -1,0 +1,23 @@
+#include "stream.h"
+#include <sys/socket.h>
+
+struct stream stream_open(int fd)
+{
+    return (struct stream){.fd = fd};
+}
+
+ssize_t stream_recv(const struct stream *stream, void *bytes, size_t len)
+{
+    return recv(stream->fd, bytes, len, 0);
+}
+
+ssize_t stream_send(const struct stream *stream, const void *bytes, size_t len)
+{
+    return send(stream->fd, bytes, len, MSG_NOSIGNAL);
+}
+
+bool stream_pending(const struct stream *stream)
+{
+    (void)stream;
+    return false;
+}

@@ -1,0 +1,25 @@
+"""A certificate for one run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def certificate() -> Iterator[Path]:
+    """A folder with ``certificate.pem`` and ``key.pem`` (ECDSA, P-256)."""
+    try:
+        trustme = importlib.import_module("trustme")
+    except ImportError:
+        raise SystemExit("TLS needs trustme: pip install trustme") from None
+    issued = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, blob in enumerate(issued.cert_chain_pems):
+            blob.write_to_path(str(folder / "certificate.pem"), append=number > 0)
+        issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+        yield folder

@@ -1,0 +1,101 @@
+"""The servers that are compared."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import native
+from .common import version
+
+NO_LOOP = ""  # of a program that is not Python
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A module of ``benchmarks.servers``, or one of ``native.PROGRAMS``."""
+
+    module: str
+    title: str
+    distribution: str | None = None  # None: a program
+
+    @property
+    def name(self) -> str:
+        """With the version."""
+        if self.distribution is None:
+            return native.name(self.module, self.title)
+        number = version(self.distribution)
+        return self.title.replace(self.distribution, f"{self.distribution} {number}", 1)
+
+    def loops(self, wanted: Iterable[str]) -> list[str]:
+        return [NO_LOOP] if self.distribution is None else list(wanted)
+
+    def missing(self) -> str | None:
+        """Why it can't be run here, if it can't."""
+        if self.distribution is None:
+            return native.missing(self.module)
+        return None if version(self.distribution) else "not installed"
+
+
+def _python(module: str, distribution: str, title: str) -> Peer:
+    return Peer(module=module, distribution=distribution, title=title)
+
+
+PEERS = {
+    peer.module: peer
+    for peer in [
+        _python("pywscore", "pywscore", "pywscore"),
+        _python("pywscore_listener", "pywscore", "pywscore listener"),
+        _python("pywscore_transport", "pywscore", "pywscore on transports"),
+        _python("pywscore_broadcast", "pywscore", "pywscore broadcast()"),
+        Peer(module="epoll_echo", title="bare epoll loop in C"),
+        Peer(module="epoll_broadcast", title="bare send() loop in C"),
+        Peer(module="uws_echo", title="uWebSockets"),
+        Peer(module="uws_broadcast", title="uWebSockets publish()"),
+        _python("picows_callback", "picows", "picows callbacks"),
+        _python("picows_async", "picows", "picows async API"),
+        _python("picows_broadcast", "picows", "picows callbacks, send() to each"),
+        Peer(module="node_ws", title="Node ws"),
+        _python("aiohttp", "aiohttp", "aiohttp"),
+        _python("uvicorn", "uvicorn", "uvicorn"),
+        _python("websockets", "websockets", "websockets"),
+        _python("websockets_broadcast", "websockets", "websockets broadcast()"),
+    ]
+}
+
+
+def command(
+    peer: Peer, loop: str, *, compression: bool = False, tls: Path | None = None
+) -> list[str]:
+    """How a peer's server is started."""
+    if peer.distribution is None:
+        words = native.PROGRAMS[peer.module]()
+    else:
+        words = [sys.executable, "-m", "benchmarks.servers", peer.module]
+        words += ["--loop", loop]
+    words = [*words, "--compression"] if compression else words
+    return words if tls is None else [*words, "--tls", str(tls)]
+
+
+_said: set[str] = set()
+
+
+def leave_out(peer: Peer, reason: str) -> None:
+    """Say so, once."""
+    if peer.title not in _said:
+        _said.add(peer.title)
+        print(f"without {peer.title}: {reason}", file=sys.stderr)
+
+
+def installed(modules: Iterable[str]) -> list[Peer]:
+    found = []
+    for module in modules:
+        peer = PEERS[module]
+        reason = peer.missing()
+        if reason is None:
+            found.append(peer)
+        else:
+            leave_out(peer, reason)
+    return found

@@ -1,0 +1,236 @@
+"""Servers measured in turns: processor time per message, and messages per second.
+
+The server runs on one core, the client (benchmarks/c) on another. Servers take turns in
+short slices, so that whatever else the machine does meets them all, and a ratio is the
+median of the ratios within each round. Processor time says more than wall time on a busy
+machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from . import certificates, common, deflate, native, report
+from .common import Running
+from .peers import NO_LOOP, PEERS, Peer, command, installed, leave_out
+from .scenarios import SCENARIOS, Goal, Scenario
+
+WARMUP = 0.1
+OFFER = "permessage-deflate; server_max_window_bits=12; client_max_window_bits"
+
+Key = tuple[str, str]  # module and loop
+Figures = dict[Key, list[dict[str, Any]]]
+
+
+def loops(scenario: Scenario) -> list[str]:
+    return [loop for loop in common.loops() if loop in scenario.loops] or ["asyncio"]
+
+
+@contextlib.contextmanager
+def client_options(scenario: Scenario, seconds: float) -> Iterator[list[str]]:
+    options = ["--seconds", str(seconds)]
+    if scenario.client == "handshakes":
+        yield options
+        return
+    options += ["--warmup", str(WARMUP), "--connections", str(scenario.connections)]
+    options += ["--size", str(scenario.size)]
+    if scenario.client.startswith("load") and (os.cpu_count() or 1) > 1:
+        options.append("--spin")
+    if not scenario.compressed:
+        yield options
+        return
+    # A message of its own window can be sent again and again.
+    [wire] = deflate.compressed(deflate.messages()[:1])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frame"
+        path.write_bytes(deflate.frame(wire))
+        yield [*options, "--frame", str(path), "--extensions", OFFER]
+
+
+def measure(
+    scenario: Scenario, peers: list[Peer], *, seconds: float, rounds: int
+) -> Figures:
+    """Figures of each round. Servers that don't start are left out."""
+    program = native.client(scenario.client)
+    common.allow_files(scenario.connections + 200)
+    with contextlib.ExitStack() as stack:
+        tls = stack.enter_context(certificates.certificate()) if scenario.tls else None
+        options = stack.enter_context(client_options(scenario, seconds))
+        running: dict[Key, Running] = {}
+        for peer in peers:
+            for loop in peer.loops(loops(scenario)):
+                words = command(peer, loop, compression=scenario.compressed, tls=tls)
+                try:
+                    server = stack.enter_context(common.server(words))
+                except common.NotStarted as error:
+                    leave_out(peer, str(error))
+                else:
+                    running[peer.module, loop] = server
+        figures: Figures = {key: [] for key in running}
+        # One round more: the first one warms everything up.
+        for number in range(rounds + 1):
+            for key, server in list(running.items()):
+                try:
+                    result = common.run_client(program, server, *options)
+                except subprocess.CalledProcessError:
+                    # It said why. Without this server, then.
+                    print(f"{scenario.name}: {key[0]} failed", file=sys.stderr)
+                    del running[key], figures[key]
+                    continue
+                if number > 0:
+                    figures[key].append(result)
+    return figures
+
+
+def middle(rounds: list[dict[str, Any]], name: str) -> float:
+    return median(figures[name] for figures in rounds)
+
+
+def key_of(module: str, loop: str) -> Key:
+    return module, NO_LOOP if PEERS[module].distribution is None else loop
+
+
+def ratio(figures: Figures, ours: Key, theirs: Key, name: str = "cpu_us") -> float:
+    """Our figure to another's: the median of the rounds' ratios."""
+    return median(
+        our_figures[name] / their_figures[name]
+        for our_figures, their_figures in zip(
+            figures[ours], figures[theirs], strict=True
+        )
+    )
+
+
+def title(key: Key) -> str:
+    module, loop = key
+    return f"{PEERS[module].name}, {loop}" if loop != NO_LOOP else PEERS[module].name
+
+
+def summary(scenario: Scenario, figures: Figures) -> str:
+    rows = []
+    for key, rounds in figures.items():
+        ours = (scenario.ours, key[1] or loops(scenario)[-1])
+        known = ours in figures
+        rows.append(
+            [
+                title(key),
+                f"{middle(rounds, 'cpu_us'):.2f}",
+                f"{min(f['cpu_us'] for f in rounds):.2f}",
+                f"{ratio(figures, ours, key):.2f}" if known else "–",
+                f"{middle(rounds, 'messages_per_second'):,.0f}",
+                f"{ratio(figures, ours, key, 'messages_per_second'):.2f}"
+                if known
+                else "–",
+                f"{middle(rounds, 'p50_us'):.0f}",
+                f"{middle(rounds, 'p99_us'):.0f}",
+            ]
+        )
+    plural = {"message": "messages", "delivery": "deliveries"}.get(
+        scenario.unit, f"{scenario.unit}s"
+    )
+    return report.table(
+        [
+            "server, loop",
+            f"CPU µs/{scenario.unit}",
+            "least",
+            "pywscore / it",
+            f"{plural}/s",
+            "pywscore / it",
+            "p50 µs",
+            "p99 µs",
+        ],
+        rows,
+    )
+
+
+def verdict(scenario: Scenario, goal: Goal, figures: Figures) -> report.Verdict:
+    ours, theirs = key_of(goal.ours, goal.loop), key_of(goal.peer, goal.loop)
+    names = [PEERS[goal.ours].title, PEERS[goal.peer].title]
+    what = "CPU" if goal.figure == "cpu_us" else "rate"
+    value = None
+    if ours in figures and theirs in figures:
+        value = ratio(figures, ours, theirs, goal.figure)
+    return report.Verdict(
+        what=f"{scenario.title}: {names[0]} / {names[1]}, {what}, {goal.loop}",
+        value=value,
+        limit=goal.limit,
+        reached=None if value is None else goal.reached(value),
+    )
+
+
+def run(
+    scenario: Scenario,
+    *,
+    quick: bool = False,
+    rounds: int | None = None,
+    seconds: float | None = None,
+) -> None:
+    rounds = rounds or (3 if quick else scenario.rounds)
+    seconds = seconds or (0.15 if quick else scenario.seconds)
+    peers = installed(scenario.peers)
+    figures = measure(scenario, peers, seconds=seconds, rounds=rounds)
+    verdicts = [verdict(scenario, goal, figures) for goal in scenario.goals]
+    text = (
+        f"{scenario.what}; medians of {rounds} rounds of {seconds:g} s, servers in "
+        "turns; a ratio is the median of the rounds' ratios. CPU is the server's "
+        f"processor time per {scenario.unit}, user and system. The client never "
+        f"sleeps.\n\n{summary(scenario, figures)}"
+    )
+    report.report(
+        scenario.name,
+        scenario.title,
+        text,
+        {title(key): by_figure(value) for key, value in figures.items()},
+        verdicts,
+    )
+    report.plot(
+        scenario.name,
+        f"{scenario.title}: processor time of the server per {scenario.unit}",
+        [(title(key), middle(value, "cpu_us")) for key, value in figures.items()],
+        "µs",
+    )
+
+
+def by_figure(rounds: list[dict[str, Any]]) -> dict[str, list[float]]:
+    return {name: [round(f[name], 6) for f in rounds] for name in rounds[0]}
+
+
+def main() -> None:
+    """One scenario with other settings."""
+    names = {scenario.name: scenario for scenario in SCENARIOS}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("scenario", choices=names)
+    parser.add_argument("--peers", help="only these, with commas")
+    parser.add_argument("--connections", type=int)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.3)
+    arguments = parser.parse_args()
+    scenario = names[arguments.scenario]
+    other: dict[str, Any] = {
+        name: value
+        for name in ("connections", "size")
+        if (value := getattr(arguments, name)) is not None
+    }
+    if arguments.peers:
+        other["peers"] = tuple(arguments.peers.split(","))
+    scenario = dataclasses.replace(scenario, **other)
+    peers = installed(scenario.peers)
+    figures = measure(
+        scenario, peers, seconds=arguments.seconds, rounds=arguments.rounds
+    )
+    print(other or "as it is", f"{arguments.rounds} rounds\n")
+    print(summary(scenario, figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What is measured in rounds, and what the project wants of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Figure = Literal["cpu_us", "messages_per_second"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A limit of the ratio of our figure to a peer's, on one loop."""
+
+    ours: str = "pywscore"
+    peer: str
+    loop: str = "uvloop"
+    most: float | None = None
+    least: float | None = None
+    figure: Figure = "cpu_us"
+
+    def reached(self, ratio: float) -> bool:
+        if self.least is not None and ratio < self.least:
+            return False
+        return self.most is None or ratio <= self.most
+
+    @property
+    def limit(self) -> str:
+        return f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A client of benchmarks/c against servers in turns."""
+
+    name: str
+    title: str
+    what: str  # for the text: connections, sizes
+    peers: tuple[str, ...]
+    goals: tuple[Goal, ...] = ()
+    loops: tuple[str, ...] = ("uvloop",)
+    client: str = "load"
+    connections: int = 64
+    size: int = 256
+    tls: bool = False
+    compressed: bool = False
+    unit: str = "message"
+    rounds: int = 11
+    seconds: float = 0.3
+    # The figures of the table's peers are ratios of this server's.
+    ours: str = "pywscore"
+    figure: Figure = "cpu_us"
+
+
+ECHO = ("pywscore", "pywscore_listener", "epoll_echo", "uws_echo")
+TRANSPORT = "pywscore_transport"
+
+SCENARIOS = [
+    Scenario(
+        name="echo",
+        title="Echo over asyncio",
+        what="64 connections, 256 bytes, ping-pong",
+        peers=(
+            *(*ECHO, TRANSPORT, "picows_callback", "picows_async", "node_ws"),
+            *("aiohttp", "uvicorn", "websockets"),
+        ),
+        loops=("asyncio", "uvloop"),
+        goals=(
+            Goal(peer="uws_echo", most=1.4),
+            Goal(peer="picows_async", most=0.55),
+            Goal(ours="pywscore_listener", peer="uws_echo", most=1.1),
+            Goal(ours=TRANSPORT, peer="picows_async", most=1.0),
+            Goal(ours=TRANSPORT, peer="picows_async", loop="asyncio", most=1.2),
+            Goal(ours=TRANSPORT, peer="websockets", most=0.5),
+            Goal(ours=TRANSPORT, peer="websockets", loop="asyncio", most=0.5),
+        ),
+    ),
+    Scenario(
+        name="echo-1",
+        title="Round trips of one connection",
+        what="1 connection, 256 bytes, ping-pong",
+        connections=1,
+        peers=(*ECHO, "picows_callback", "picows_async"),
+        figure="messages_per_second",
+        goals=(
+            Goal(peer="uws_echo", least=1.0, figure="messages_per_second"),
+            Goal(
+                ours="pywscore_listener",
+                peer="uws_echo",
+                least=1.0,
+                figure="messages_per_second",
+            ),
+        ),
+    ),
+    Scenario(
+        name="echo-1000",
+        title="Echo to 1,000 connections",
+        what="1,000 connections, 256 bytes, ping-pong",
+        connections=1000,
+        peers=(*ECHO, "picows_callback", "picows_async"),
+        goals=(
+            Goal(peer="uws_echo", most=1.8),
+            Goal(peer="picows_async", most=0.5),
+        ),
+    ),
+    Scenario(
+        name="echo-8k",
+        title="Echo of 8 KiB",
+        what="64 connections, 8 KiB, ping-pong",
+        size=8192,
+        peers=(*ECHO, "picows_callback", "picows_async"),
+        goals=(Goal(peer="uws_echo", most=1.4),),
+    ),
+    Scenario(
+        name="echo-1m",
+        title="Echo of 1 MB",
+        what="8 connections, 1,000,000 bytes, ping-pong",
+        connections=8,
+        size=1_000_000,
+        peers=(*ECHO, "picows_callback", "picows_async"),
+        goals=(Goal(peer="uws_echo", most=1.4),),
+    ),
+    Scenario(
+        name="echo-tls",
+        title="Echo over TLS",
+        what="64 connections, 256 bytes, ping-pong, TLS 1.3 with AES-128-GCM for all",
+        client="load-tls",
+        tls=True,
+        peers=(
+            *("pywscore", "pywscore_listener", "uws_echo", TRANSPORT),
+            *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
+        ),
+        goals=(
+            Goal(peer="uws_echo", most=1.3),
+            Goal(peer="picows_async", most=0.65),
+        ),
+    ),
+    Scenario(
+        name="echo-deflate",
+        title="Echo with permessage-deflate",
+        what="64 connections, 1 KiB of JSON as text, permessage-deflate both ways with "
+        "each server's own settings, ping-pong",
+        size=0,
+        compressed=True,
+        peers=("pywscore", TRANSPORT, "picows_async", "websockets"),
+        loops=("asyncio", "uvloop"),
+    ),
+    Scenario(
+        name="broadcast",
+        title="Broadcast",
+        what="256 bytes of one to 1,000 members, itself among them; when all have the "
+        "message, the next",
+        client="broadcast",
+        connections=1000,
+        unit="delivery",
+        ours="pywscore_broadcast",
+        peers=(
+            *("pywscore_broadcast", "epoll_broadcast", "uws_broadcast"),
+            *("picows_broadcast", "websockets_broadcast"),
+        ),
+        goals=(Goal(ours="pywscore_broadcast", peer="epoll_broadcast", most=1.2),),
+    ),
+    Scenario(
+        name="handshakes",
+        title="Opening handshakes",
+        what="connections opened 32 at a time, then dropped, which isn't counted",
+        client="handshakes",
+        unit="handshake",
+        seconds=0.5,
+        peers=(
+            *("pywscore", "pywscore_listener", TRANSPORT, "uws_echo"),
+            *("picows_callback", "picows_async", "aiohttp", "websockets"),
+        ),
+        # Five times as many handshakes per second of processor time.
+        goals=(Goal(peer="websockets", most=0.2),),
+    ),
+]
