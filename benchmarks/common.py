@@ -105,6 +105,10 @@ def server(command: Sequence[str]) -> Iterator[Running]:
         process.stdout.close()
 
 
+class ClientFailed(Exception):
+    """A client did not get along with a server; it said why."""
+
+
 class NotStarted(Exception):
     """A server ended before it printed its port."""
 
@@ -114,12 +118,15 @@ def run_client(program: Path, running: Running, *options: str) -> dict[str, Any]
     command = [str(program), str(running.port), "--pid", str(running.pid), *options]
     done = subprocess.run(
         command,
-        check=True,
         stdout=subprocess.PIPE,
         timeout=120,
         preexec_fn=pin(LOAD_CORE),
     )
+    if done.returncode != 0:
+        raise ClientFailed(f"{program.name} ended with {done.returncode}")
     figures: dict[str, Any] = json.loads(done.stdout)
+    if figures["messages"] == 0:
+        raise ClientFailed("not a message went through")
     figures["cpu_us"] = figures["server_cpu_seconds"] / figures["messages"] * 1e6
     figures["messages_per_second"] = figures["messages"] / figures["seconds"]
     return figures

@@ -1,7 +1,7 @@
 """Peers that are no Python: a bare loop in C, uWebSockets in C++, ws of Node.
 
-uWebSockets comes from the sources in a crate, by cargo; ws from the ``node_modules`` that
-``./dev`` fills. What can't be had is left out.
+uWebSockets comes from the sources in a crate, by cargo; ws from the ``node_modules``
+that ``./dev`` fills. What can't be had is left out.
 """
 
 from __future__ import annotations

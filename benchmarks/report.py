@@ -106,12 +106,8 @@ def report(
 
 def as_json(record: dict[str, Any]) -> str:
     """A line for each name of the figures."""
-    *_, last = record
-    lines = [
-        f"{json.dumps(name)}: {json.dumps(record[name])}"
-        for name in record
-        if name != last
-    ]
+    *rest, last = record
+    lines = [f"{json.dumps(name)}: {json.dumps(record[name])}" for name in rest]
     inner = [
         f" {json.dumps(name)}: {json.dumps(value)}"
         for name, value in record[last].items()

@@ -2,8 +2,8 @@
 
 The server runs on one core, the client (benchmarks/c) on another. Servers take turns in
 short slices, so that whatever else the machine does meets them all, and a ratio is the
-median of the ratios within each round. Processor time says more than wall time on a busy
-machine.
+median of the ratios within each round. Processor time says more than wall time on a
+busy machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -82,9 +81,8 @@ def measure(
             for key, server in list(running.items()):
                 try:
                     result = common.run_client(program, server, *options)
-                except subprocess.CalledProcessError:
-                    # It said why. Without this server, then.
-                    print(f"{scenario.name}: {key[0]} failed", file=sys.stderr)
+                except common.ClientFailed as error:
+                    print(f"{scenario.name}: {title(key)}: {error}", file=sys.stderr)
                     del running[key], figures[key]
                     continue
                 if number > 0:

@@ -1,9 +1,9 @@
 """Echo servers, one module per library: ``python -m benchmarks.servers NAME``.
 
 Each has ``async def serve(compression: bool) -> int``, which listens on a free port of
-the loopback interface and returns it. Those that do TLS take ``tls: Path | None`` too, a
-folder with ``certificate.pem`` and ``key.pem``. The ``_broadcast`` ones send every message
-to all connections.
+the loopback interface and returns it. Those that do TLS take ``tls: Path | None`` too,
+a folder with ``certificate.pem`` and ``key.pem``. The ``_broadcast`` ones send every
+message to all connections.
 """
 
 from __future__ import annotations
