@@ -1,0 +1,79 @@
+"""The benchmarks run: each client against a server, for a moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="on Linux only"),
+]
+
+
+def python(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("scenario", "peers", "rows"),
+    [
+        ("echo", "pywscore,epoll_echo", ["pywscore", "bare epoll loop in C"]),
+        ("echo-deflate", "pywscore", ["pywscore"]),
+        ("echo-tls", "pywscore,pywscore_listener", ["pywscore", "listener"]),
+        (
+            "broadcast",
+            "pywscore_broadcast,epoll_broadcast",
+            ["broadcast()", "bare send() loop in C"],
+        ),
+        ("handshakes", "pywscore", ["pywscore"]),
+    ],
+)
+def test_scenario(scenario: str, peers: str, rows: list[str]) -> None:
+    options = ["--peers", peers, "--rounds", "1", "--seconds", "0.05"]
+    if scenario == "broadcast":
+        options += ["--connections", "20"]
+    table = python("-m", "benchmarks.rounds", scenario, *options)
+    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    for row in rows:
+        assert any(row in line for line in lines), table
+
+
+def test_memory() -> None:
+    program = """
+from benchmarks import memory
+from benchmarks.peers import PEERS
+for kind in memory.KINDS:
+    print(memory.measure(PEERS["pywscore"], 100, kind) / 1024)
+"""
+    plain, tls, *_ = map(float, python("-c", program).split())
+    # Of the size that a connection has, not of nothing or of a whole process.
+    assert 0 < plain < tls < 200
+
+
+def test_every_scenario_names_known_peers() -> None:
+    program = """
+from benchmarks.peers import PEERS
+from benchmarks.scenarios import SCENARIOS
+for scenario in SCENARIOS:
+    for name in (*scenario.peers, scenario.ours):
+        assert name in PEERS, name
+    for goal in scenario.goals:
+        assert {goal.ours, goal.peer} <= set(scenario.peers), goal
+        assert goal.loop in scenario.loops, goal
+"""
+    python("-c", program)
