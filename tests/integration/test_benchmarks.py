@@ -44,7 +44,7 @@ def python(*arguments: str) -> str:
     ],
 )
 def test_scenario(scenario: str, peers: str, rows: list[str]) -> None:
-    options = ["--peers", peers, "--rounds", "1", "--seconds", "0.05"]
+    options = ["--peers", peers, "--rounds", "1", "--seconds", "0.2"]
     if scenario == "broadcast":
         options += ["--connections", "20"]
     table = python("-m", "benchmarks.rounds", scenario, *options)
