@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import os
@@ -40,6 +41,7 @@ def machine() -> str:
     )
 
 
+@functools.cache  # before results are written
 def commit() -> str:
     """Short name of the commit, with a plus sign if files differ from it."""
     try:

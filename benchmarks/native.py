@@ -130,8 +130,11 @@ def _uws() -> list[str]:
             *("-std=c++20", *UWS_FLAGS, *include, "-w"),
             *(source, *sorted(sockets.glob("crypto/*.cpp"))),
             *sorted(objects.glob("*.o")),
-            *("-lssl", "-lcrypto", "-lpthread", "-o", program),
+            *("-lssl", "-lcrypto", "-lpthread", "-o", "uws_echo"),
+            folder=objects,
         )
+        # Only when it is complete.
+        (objects / "uws_echo").replace(program)
     return [str(program)]
 
 

@@ -206,28 +206,31 @@ def run(*, quick: bool = False) -> None:
                     f"{ratio(by_title, title):.1f}",
                 ]
             )
-    lines = []
+    verdicts = []
     for title, size, ours, least in GOALS:
-        if title in figures[size]:
-            value = ratio(figures[size], title, ours)
-            verdict = "reached" if value >= least else "missed"
-            lines.append(
-                f"- {size}, {title} / {ours}: {value:.1f}, goal ≥ {least:g}: {verdict}"
+        known = title in figures[size]
+        value = ratio(figures[size], title, ours) if known else None
+        verdicts.append(
+            report.Verdict(
+                what=f"Sans-IO echo of {size}: {title} / {ours}, CPU",
+                value=value,
+                limit=f"≥ {least:g}",
+                reached=None if value is None else value >= least,
             )
+        )
     text = (
         "Server side: receive one masked binary frame, take the event, send the same "
         "bytes back, take the output. Processor time in µs, median and least of "
         f"{rounds} rounds, libraries in turns; the ratio is the median of the rounds' "
         "ratios.\n\n"
         + report.table(["size, library", "median", "least", "it / pywscore"], rows)
-        + "\n\n"
-        + "\n".join(lines)
     )
     report.report(
         "sansio",
         "Sans-IO echo",
         text,
-        {f"{size} bytes": value for size, value in figures.items()},
+        figures,
+        verdicts,
     )
 
 
