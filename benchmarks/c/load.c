@@ -209,8 +209,8 @@ static void take_input(struct connection *connection)
     } while (stream_pending(&connection->stream));
 }
 
-/* A busy machine may let next to nothing through for a while: at least least messages.
- */
+/* Until a time, and longer until there were so many messages: a busy machine may let
+ * next to nothing through for a while. */
 static void run_until(uint64_t end, uint64_t least, bool spin)
 {
     struct epoll_event ready[READY_MAX];
