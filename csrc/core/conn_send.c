@@ -9,6 +9,8 @@
 #define PONG_QUEUE_MAX 4096
 /* Below this, copying a payload is cheaper than a separate piece of output. */
 #define REFERENCE_MIN 16384
+/* The same for a frame that is there already, behind others. */
+#define SHARE_MIN 4096
 
 static const char out_of_step[] = "the compressor is out of step";
 
@@ -218,4 +220,81 @@ wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data
         conn->sending_compressed = compressed;
     }
     return status;
+}
+
+/* --- messages to many --- */
+
+static struct wsc_shared_key key_of(const struct wsc_conn *conn, bool compressed)
+{
+    struct wsc_shared_key key;
+    memset(&key, 0, sizeof(key));
+    if (compressed) {
+        key.compressed = true;
+        key.window_bits = conn->deflate_params.server_max_window_bits;
+        key.level = conn->config->deflate->level;
+        key.mem_level = conn->config->deflate->mem_level;
+    }
+    return key;
+}
+
+static enum wsc_status queue_shared(struct wsc_conn *conn,
+                                    const struct wsc_shared_memory *memory,
+                                    const struct wsc_shared_frame *frame)
+{
+    if (conn->outgoing.size > 0 && frame->len < SHARE_MIN) {
+        uint8_t *out;
+        enum wsc_status status =
+            wsc_outgoing_reserve(&conn->outgoing, frame->len, &out);
+        if (status == WSC_OK) {
+            memcpy(out, frame->data, frame->len);
+            wsc_outgoing_commit(&conn->outgoing, frame->len);
+        }
+        return status;
+    }
+    struct wsc_reference reference = {
+        .data = frame->data,
+        .len = frame->len,
+        .ctx = frame->owner,
+        .release = memory->release,
+    };
+    enum wsc_status status =
+        wsc_outgoing_append_reference(&conn->outgoing, NULL, 0, &reference);
+    if (status == WSC_OK) {
+        memory->hold(frame->owner);
+    }
+    return status;
+}
+
+enum wsc_status wsc_conn_send_shared(struct wsc_conn *conn,
+                                     struct wsc_shared_message *message,
+                                     enum wsc_compress compress)
+{
+    const struct wsc_shared_frame *frame;
+    enum wsc_status status = WSC_ERR_TOO_BIG;
+    if (conn->state != WSC_CONN_OPEN || conn->sending_message) {
+        return WSC_ERR_INVALID_STATE;
+    }
+    bool compressed = is_compressed(conn, message->opcode, message->len, compress);
+    if (conn->config->role == WSC_ROLE_SERVER) {
+        struct wsc_shared_key key = key_of(conn, compressed);
+        status = wsc_shared_message_frame(message, &key, &frame);
+    }
+    if (status == WSC_ERR_TOO_BIG) {
+        return wsc_conn_send(conn, message->opcode, message->data, message->len, true,
+                             compress, NULL, NULL);
+    }
+    if (status == WSC_OK) {
+        status = queue_shared(conn, message->memory, frame);
+    }
+    if (status != WSC_OK) {
+        return status;
+    }
+    conn->messages_sent++;
+    if (compressed) {
+        conn->compressed_sent += frame->payload_len;
+        conn->decompressed_sent += message->len;
+        /* RFC 7692 §7.2.3.2: the peer's window now ends with this message. */
+        wsc_deflate_restart(conn->deflate);
+    }
+    return WSC_OK;
 }

@@ -165,6 +165,14 @@ void wsc_deflate_release_idle(struct wsc_deflate *deflate)
 
 /* ---- Out ---- */
 
+void wsc_deflate_restart(struct wsc_deflate *deflate)
+{
+    /* Without takeover each message starts anew. */
+    if (own_takeover(deflate) && !deflate->deflate_in_message) {
+        wsc_deflate_release(deflate, true, &deflate->deflater);
+    }
+}
+
 bool wsc_deflate_wants(const struct wsc_deflate *deflate, size_t len)
 {
     /* No zlib compresses with a window of 256 bytes. */

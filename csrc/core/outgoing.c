@@ -26,6 +26,9 @@ static bool has_segments(const struct wsc_outgoing *outgoing)
 
 void wsc_outgoing_fini(struct wsc_outgoing *outgoing)
 {
+    if (outgoing->alone.data != NULL) {
+        outgoing->alone.release(outgoing->alone.ctx);
+    }
     for (size_t i = outgoing->segment_first; i < outgoing->segment_end; i++) {
         struct wsc_reference *reference = &outgoing->segments[i].reference;
         if (reference->data != NULL) {
@@ -36,33 +39,6 @@ void wsc_outgoing_fini(struct wsc_outgoing *outgoing)
     wsc_free(allocator, outgoing->segments);
     wsc_buffer_fini(&outgoing->bytes);
     wsc_outgoing_init(outgoing, allocator);
-}
-
-enum wsc_status
-wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_data)
-{
-    struct wsc_buffer *bytes = &outgoing->bytes;
-    /* Move what waits to the front rather than grow, when that is less than was sent.
-     */
-    if (bytes->cap - bytes->len < len && outgoing->bytes_start >= bytes->len / 2) {
-        wsc_buffer_consume(bytes, outgoing->bytes_start);
-        outgoing->bytes_start = 0;
-    }
-    enum wsc_status status = wsc_buffer_reserve(bytes, len);
-    if (status == WSC_OK) {
-        *out_data = bytes->data != NULL ? bytes->data + bytes->len : NULL;
-    }
-    return status;
-}
-
-void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len)
-{
-    outgoing->bytes.len += len;
-    outgoing->size += len;
-    if (has_segments(outgoing) && len > 0) {
-        /* append_reference always leaves a run at the end for this */
-        outgoing->segments[outgoing->segment_end - 1].left += len;
-    }
 }
 
 static enum wsc_status reserve_segments(struct wsc_outgoing *outgoing, size_t extra)
@@ -107,11 +83,63 @@ static void push_segment(struct wsc_outgoing *outgoing, size_t len,
     }
 }
 
+/* Something comes behind the reference that was alone. */
+static enum wsc_status settle(struct wsc_outgoing *outgoing)
+{
+    if (outgoing->alone.data == NULL) {
+        return WSC_OK;
+    }
+    enum wsc_status status = reserve_segments(outgoing, 3);
+    if (status == WSC_OK) {
+        push_segment(outgoing, 0, NULL);
+        push_segment(outgoing, outgoing->alone_left, &outgoing->alone);
+        push_segment(outgoing, 0, NULL);
+        outgoing->alone.data = NULL;
+    }
+    return status;
+}
+
+enum wsc_status
+wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_data)
+{
+    struct wsc_buffer *bytes = &outgoing->bytes;
+    /* Move what waits to the front rather than grow, when that is less than was sent.
+     */
+    if (bytes->cap - bytes->len < len && outgoing->bytes_start >= bytes->len / 2) {
+        wsc_buffer_consume(bytes, outgoing->bytes_start);
+        outgoing->bytes_start = 0;
+    }
+    enum wsc_status status = settle(outgoing);
+    if (status == WSC_OK) {
+        status = wsc_buffer_reserve(bytes, len);
+    }
+    if (status == WSC_OK) {
+        *out_data = bytes->data != NULL ? bytes->data + bytes->len : NULL;
+    }
+    return status;
+}
+
+void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len)
+{
+    outgoing->bytes.len += len;
+    outgoing->size += len;
+    if (has_segments(outgoing) && len > 0) {
+        /* append_reference always leaves a run at the end for this */
+        outgoing->segments[outgoing->segment_end - 1].left += len;
+    }
+}
+
 enum wsc_status wsc_outgoing_append_reference(struct wsc_outgoing *outgoing,
                                               const uint8_t *header, size_t header_len,
                                               const struct wsc_reference *reference)
 {
     uint8_t *out;
+    if (header_len == 0 && outgoing->size == 0 && reference->len > 0) {
+        outgoing->alone = *reference;
+        outgoing->alone_left = reference->len;
+        outgoing->size = reference->len;
+        return WSC_OK;
+    }
     enum wsc_status status = wsc_outgoing_reserve(outgoing, header_len, &out);
     if (status == WSC_OK) {
         status = reserve_segments(outgoing, 3);
@@ -138,6 +166,13 @@ size_t wsc_outgoing_peek(const struct wsc_outgoing *outgoing,
     const uint8_t *bytes = outgoing->bytes.data;
     if (outgoing->size == 0 || max == 0) {
         return 0;
+    }
+    if (outgoing->alone.data != NULL) {
+        size_t sent = outgoing->alone.len - outgoing->alone_left;
+        out_pieces[0].data = outgoing->alone.data + sent;
+        out_pieces[0].len = outgoing->alone_left;
+        out_pieces[0].ctx = sent == 0 ? outgoing->alone.ctx : NULL;
+        return 1;
     }
     if (!has_segments(outgoing)) {
         out_pieces[0].data = bytes + outgoing->bytes_start;
@@ -193,11 +228,24 @@ static void consume_segments(struct wsc_outgoing *outgoing, size_t len)
     }
 }
 
+static void consume_alone(struct wsc_outgoing *outgoing, size_t len)
+{
+    outgoing->alone_left -= len;
+    if (outgoing->alone_left == 0) {
+        struct wsc_reference reference = outgoing->alone;
+        outgoing->alone.data = NULL;
+        reference.release(reference.ctx);
+    }
+}
+
 void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len)
 {
     outgoing->size -= len;
     outgoing->consumed += len;
-    if (has_segments(outgoing)) {
+    if (outgoing->alone.data != NULL) {
+        consume_alone(outgoing, len);
+    }
+    else if (has_segments(outgoing)) {
         consume_segments(outgoing, len);
     }
     else {

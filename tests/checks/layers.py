@@ -15,7 +15,7 @@ CORE_LAYERS = [
     ("simd", "buffer", "payload", "outgoing", "crypto"),
     ("frame", "mask"),
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
-    ("assembler", "handshake"),
+    ("assembler", "handshake", "shared"),
     ("conn",),
     # Public headers only: csrc/engine is a room of its own.
     ("tls", "timer_wheel"),

@@ -19,6 +19,7 @@
 #include "wsc/handshake.h"
 #include "wsc/outgoing.h"
 #include "wsc/parser.h"
+#include "wsc/shared.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -198,6 +199,13 @@ WSC_NODISCARD enum wsc_status
 wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data,
               size_t len, bool fin, enum wsc_compress compress,
               const struct wsc_reference *reference, bool *out_referenced);
+/* Send a message that many get. A server queues the frame that they share; it is held
+ * until it is sent, or copied where that is cheaper. Its compressor starts anew, since
+ * the peer's window is no longer its own. A client masks a frame of its own (§5.3).
+ * The same errors as wsc_conn_send; none of them fails the connection of a server. */
+WSC_NODISCARD enum wsc_status wsc_conn_send_shared(struct wsc_conn *conn,
+                                                   struct wsc_shared_message *message,
+                                                   enum wsc_compress compress);
 /* At most 125 bytes, else WSC_ERR_INVALID_ARGUMENT. Allowed in OPEN; a ping or pong in
  * CLOSING before our close frame was sent does not exist (§5.5.1). */
 WSC_NODISCARD enum wsc_status

@@ -61,6 +61,10 @@ WSC_NODISCARD enum wsc_status wsc_deflate_compress(struct wsc_deflate *deflate,
                                                    const uint8_t *data, size_t len,
                                                    bool fin, struct wsc_buffer *out);
 
+/* Between messages: the next one makes no reference to those before. For a message of
+ * other origin, which wsc_deflate_compress has not seen but the peer's window gets. */
+void wsc_deflate_restart(struct wsc_deflate *deflate);
+
 /* Decompress a piece of an incoming message: any part of any of its frames, already
  * unmasked. *out_used bytes of input were used and *out_len bytes written to `out`.
  * WSC_OK: all input used, everything it stands for is written.

@@ -37,7 +37,10 @@ struct wsc_outgoing {
     size_t size;             /* bytes waiting in all */
     uint64_t consumed;       /* bytes sent so far */
 
-    /* Private. With no references waiting, there are no segments either. */
+    /* Private. A reference that is all that waits is `alone` (data NULL: there is
+     * none). With no others waiting, there are no segments either. */
+    struct wsc_reference alone;
+    size_t alone_left;
     struct wsc_outgoing_segment *segments;
     size_t segment_first;
     size_t segment_end;
@@ -54,7 +57,8 @@ WSC_NODISCARD enum wsc_status
 wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_data);
 void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len);
 /* Queue `header` (copied) and then the referenced memory. On error nothing is queued
- * and the reference stays the caller's; on WSC_OK it is transferred. */
+ * and the reference stays the caller's; on WSC_OK it is transferred. Without a header,
+ * and with nothing waiting, it costs no memory. */
 WSC_NODISCARD enum wsc_status
 wsc_outgoing_append_reference(struct wsc_outgoing *outgoing, const uint8_t *header,
                               size_t header_len, const struct wsc_reference *reference);
