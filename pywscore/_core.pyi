@@ -323,6 +323,9 @@ class Connection:
     def messages_sent(self) -> int:
         """Complete messages queued for sending so far."""
     @property
+    def broadcasts_skipped(self) -> int:
+        """Messages that broadcast() left out because this peer reads too slowly."""
+    @property
     def _traffic(self) -> tuple[int, int, int, int, int, int, int, int, int]:
         """So far: messages received and sent; bytes received and sent; payload bytes
         received compressed, and what became of them; payload bytes sent compressed, and
@@ -371,6 +374,23 @@ class Connection:
     async def _send_slow(
         self, message: Any, text: bool | None, compress: bool | None
     ) -> None: ...
+
+def broadcast(
+    connections: Iterable[Connection],
+    message: str | _Bytes,
+    text: bool | None,
+    compress: bool | None,
+    close_slow: bool,
+    report_slow: bool,
+    /,
+) -> list[tuple[Connection, Exception | None]] | None:
+    """Send a message to those of the connections that are open. Those above their
+    high-water mark are left out and counted, and closed with 1008 if `close_slow`.
+
+    What went wrong with which connection, None if nothing did; with `report_slow`,
+    those left out are there with None. RuntimeError at once for a connection of another
+    thread, TypeError for something else than a connection.
+    """
 
 # The engine (Linux, macOS, FreeBSD) ---------------------------------------------
 

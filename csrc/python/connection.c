@@ -488,6 +488,9 @@ static PyMemberDef connection_members[] = {
     {"messages_received", T_ULONGLONG,
      offsetof(struct pywsc_connection, messages_received), READONLY,
      "Complete messages received so far."},
+    {"broadcasts_skipped", T_ULONGLONG,
+     offsetof(struct pywsc_connection, broadcasts_skipped), READONLY,
+     "Messages that broadcast() left out because this peer reads too slowly."},
     {NULL},
 };
 

@@ -41,6 +41,7 @@ struct pywsc_connection {
     PyObject *joining;      /* list of fragments that recv() puts together */
     PyObject *send_waiters; /* list, or NULL */
     unsigned long long messages_received;
+    unsigned long long broadcasts_skipped;
     unsigned long thread;
     unsigned budget;       /* messages to be taken before the loop gets its turn */
     unsigned sends;        /* messages sent since it had its turn */
@@ -110,6 +111,9 @@ int pywsc_connection_send(struct pywsc_connection *self, PyObject *message,
 /* Hand queued output to the transport, unless in a batch, and report a closing state.
  */
 int pywsc_connection_flush(struct pywsc_connection *self);
+/* The same after a message was queued: a batch that goes on and on does not pile up
+ * output. */
+int pywsc_connection_flush_message(struct pywsc_connection *self);
 /* Room for more again, or none ever again: wake those who wait in send(). */
 int pywsc_connection_wake_senders(struct pywsc_connection *self);
 PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,

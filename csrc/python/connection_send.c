@@ -88,6 +88,15 @@ int pywsc_connection_flush(struct pywsc_connection *self)
     return report_closing(self);
 }
 
+int pywsc_connection_flush_message(struct pywsc_connection *self)
+{
+    if (self->batch > 0 && self->protocol->conn.outgoing.size >= self->write_high &&
+        !self->write_paused) {
+        return write_output(self);
+    }
+    return pywsc_connection_flush(self);
+}
+
 /* --- messages --- */
 
 /* Is this something that C sends? */
@@ -121,12 +130,7 @@ static int send_plain(struct pywsc_connection *self, PyObject *message, PyObject
         (void)pywsc_raise(self->state, status);
         return -1;
     }
-    /* A batch that goes on and on should not pile up output. */
-    if (self->batch > 0 && self->protocol->conn.outgoing.size >= self->write_high &&
-        !self->write_paused) {
-        return write_output(self);
-    }
-    return pywsc_connection_flush(self);
+    return pywsc_connection_flush_message(self);
 }
 
 int pywsc_connection_send(struct pywsc_connection *self, PyObject *message,

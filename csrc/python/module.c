@@ -153,6 +153,7 @@ static int module_exec(PyObject *module)
         pywsc_protocol_init(module, state) < 0 ||
         pywsc_waiter_init(module, state) < 0 || pywsc_timers_init(module, state) < 0 ||
         pywsc_connection_init(module, state) < 0 ||
+        pywsc_broadcast_init(module, state) < 0 ||
         pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0 ||
         pywsc_compression_init(module, state) < 0) {
         return -1;

@@ -149,6 +149,7 @@ int pywsc_protocol_init(PyObject *module, struct pywsc_state *state);
 int pywsc_waiter_init(PyObject *module, struct pywsc_state *state);
 int pywsc_timers_init(PyObject *module, struct pywsc_state *state);
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state);
+int pywsc_broadcast_init(PyObject *module, struct pywsc_state *state);
 int pywsc_engine_init(PyObject *module, struct pywsc_state *state);
 int pywsc_tls_init(PyObject *module, struct pywsc_state *state);
 int pywsc_compression_init(PyObject *module, struct pywsc_state *state);

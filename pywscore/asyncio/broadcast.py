@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
-from ..enums import State
+from .. import _core
 from ..exceptions import ConcurrencyError
 from .log import printable
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["broadcast"]
 
-_TOO_SLOW = BlockingIOError("output is above its high-water mark")
-
 
 def broadcast(
     connections: Iterable[Connection],
@@ -23,8 +21,13 @@ def broadcast(
     raise_exceptions: bool = False,
     *,
     text: bool | None = None,
+    compress: bool | None = None,
+    slow: Literal["skip", "close"] = "skip",
 ) -> None:
     """Send a message to many connections at once.
+
+    It is framed once for all, and compressed once for each set of parameters that the
+    connections have agreed on.
 
     Connections that aren't open are passed over. So are those whose output is above
     the high-water mark of ``write_limit``: a peer that doesn't read costs no more than
@@ -38,43 +41,40 @@ def broadcast(
             others were served; otherwise it is logged.
         text: True for a text message of UTF-8 bytes, False for a binary message of an
             encoded ``str``.
+        compress: True or False overrides the threshold of the compression that was
+            agreed, as in ``send()``.
+        slow: what becomes of a connection above its high-water mark. ``"skip"``: it
+            misses this message. ``"close"``: it is closed with 1008, for applications
+            where one message doesn't make sense without those before it.
 
     Raises:
         TypeError: if message isn't ``str`` or bytes-like.
+        ValueError: for another value of ``slow``.
+        RuntimeError: for a connection of another thread's loop.
         ExceptionGroup: if ``raise_exceptions`` and something went wrong.
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         raise TypeError("data must be str or bytes-like")
-    problems: list[Exception] = []
-    for connection in connections:
-        if connection.protocol.state is not State.OPEN:
-            continue
-        if connection.write_paused:
-            connection.broadcasts_skipped += 1
-            problem: Exception | None = _TOO_SLOW if raise_exceptions else None
-        else:
-            problem = _send(connection, message, text)
-        if problem is None:
-            continue
-        if raise_exceptions:
-            problems.append(problem)
-        else:
-            connection.logger.warning("skipped broadcast: %s", printable(problem))
-    if problems:
-        raise ExceptionGroup("skipped broadcast", problems)
+    if slow not in ("skip", "close"):
+        raise ValueError("slow must be 'skip' or 'close'")
+    problems = _core.broadcast(
+        connections, message, text, compress, slow == "close", raise_exceptions
+    )
+    if problems is None:
+        return
+    errors = [_error(exc) for _, exc in problems]
+    if raise_exceptions:
+        raise ExceptionGroup("skipped broadcast", errors)
+    for (connection, _), error in zip(problems, errors, strict=True):
+        logger = cast("Connection", connection).logger
+        logger.warning("skipped broadcast: %s", printable(error))
 
 
-def _send(
-    connection: Connection,
-    message: str | bytes | bytearray | memoryview,
-    text: bool | None,
-) -> Exception | None:
-    if connection._fragmented_send is not None:
-        return ConcurrencyError("sending a fragmented message")
-    try:
-        connection.send_nowait(message, text=text)
-    except Exception as exc:
-        error = RuntimeError("failed to write message")
-        error.__cause__ = exc
-        return error
-    return None
+def _error(exc: Exception | None) -> Exception:
+    if exc is None:
+        return BlockingIOError("output is above its high-water mark")
+    if isinstance(exc, ConcurrencyError):
+        return exc
+    error = RuntimeError("failed to write message")
+    error.__cause__ = exc
+    return error

@@ -46,8 +46,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     """The opening handshake's response."""
     latency: float = 0.0
     """Round-trip time in seconds, by the last ping that was answered; 0.0 before."""
-    broadcasts_skipped: int = 0
-    """Messages that broadcast() left out because this peer reads too slowly."""
 
     _id: uuid.UUID | None = None
     _pings: Pings | None = None
