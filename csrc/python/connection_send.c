@@ -28,6 +28,14 @@ static int write_buffers(struct pywsc_connection *self)
     return result;
 }
 
+/* What waits is one object: a frame that many connections get. */
+static int write_object(struct pywsc_connection *self, PyObject *bytes, size_t len)
+{
+    Py_INCREF(bytes);
+    wsc_conn_sent(&self->protocol->conn, len);
+    return write_bytes(self, bytes);
+}
+
 static int write_output(struct pywsc_connection *self)
 {
     struct wsc_conn *conn = &self->protocol->conn;
@@ -38,9 +46,15 @@ static int write_output(struct pywsc_connection *self)
         struct wsc_outgoing_piece pieces[2];
         const struct wsc_outgoing *outgoing = wsc_conn_outgoing(conn);
         size_t count = wsc_outgoing_peek(outgoing, pieces, 2);
-        int result = count == 1 && pieces[0].ctx == NULL
+        int result;
+        if (count == 1) {
+            result = pieces[0].ctx == NULL
                          ? write_bytes(self, pywsc_protocol_take_output(self->protocol))
-                         : write_buffers(self);
+                         : write_object(self, pieces[0].ctx, pieces[0].len);
+        }
+        else {
+            result = write_buffers(self);
+        }
         if (result < 0) {
             return -1;
         }
