@@ -94,7 +94,8 @@ class Recorder:
 class Recorded(ServerConnection):
     def connection_made(self, transport: Any) -> None:
         self.written: list[Any] = []
-        super().connection_made(Recorder(transport, self.written))
+        recorder: Any = Recorder(transport, self.written)
+        super().connection_made(recorder)
 
 
 async def test_one_object_for_all(serve: Any, connect: Any, uri_of: Any) -> None:
@@ -350,7 +351,7 @@ async def test_iteration_that_does_anything(
                 members[1].transport.abort()
                 members[2].transport.abort()
                 yield members[2]
-                members[3].protocol.send_close(1001)
+                members[3]._start_close(1001)
                 yield members[3]
                 broadcast([members[0], members[4]], "in between")
                 yield members[4]
@@ -395,7 +396,8 @@ async def test_members_that_leave_in_a_callback(serve: Any, raw_client: Any) -> 
 
 class Broken(ServerConnection):
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(BrokenTransport(transport, []))
+        broken: Any = BrokenTransport(transport, [])
+        super().connection_made(broken)
 
 
 class BrokenTransport(Recorder):
