@@ -161,6 +161,44 @@ static void pieces_name_whole_references(void)
     wsc_outgoing_fini(&outgoing);
 }
 
+/* A reference with nothing around it takes no memory; what comes behind it does, and
+ * without memory for that nothing is lost. */
+static void alone_without_memory(void)
+{
+    struct test_allocator allocator;
+    struct wsc_outgoing outgoing;
+    struct blob model = {0};
+    uint8_t *out;
+    test_allocator_init(&allocator);
+    wsc_outgoing_init(&outgoing, &allocator.base);
+    for (int i = 0; i < 3; i++) {
+        struct wsc_reference reference = make_reference(0, 60);
+        model.len = 0;
+        blob_add(&model, reference.data, 60);
+        CHECK_INT(wsc_outgoing_append_reference(&outgoing, NULL, 0, &reference),
+                  WSC_OK);
+        check_rest(&outgoing, &model, 0);
+        wsc_outgoing_consume(&outgoing, 20);
+        CHECK_INT(allocator.requests, 0);
+        if (i == 1) {
+            allocator.fail_at = 1;
+            CHECK_INT(wsc_outgoing_reserve(&outgoing, 5, &out), WSC_ERR_NO_MEMORY);
+            check_rest(&outgoing, &model, 20);
+            CHECK_INT(owned[0].released, 0);
+            wsc_outgoing_fini(&outgoing);
+            allocator.requests = 0;
+        }
+        else {
+            wsc_outgoing_consume(&outgoing, 40);
+        }
+        CHECK_INT(owned[0].released, 1);
+    }
+    wsc_outgoing_fini(&outgoing);
+    CHECK_INT(owned[0].released, 1);
+    CHECK_INT(allocator.live_blocks, 0);
+    blob_free(&model);
+}
+
 /* Random work with a model. */
 static void random_work(void)
 {
@@ -276,5 +314,5 @@ static void without_memory(void)
 }
 
 TEST_MAIN(TEST(consumed_at_every_count), TEST(freed_at_every_count),
-          TEST(pieces_name_whole_references), TEST(random_work),
-          TEST(memory_stays_small), TEST(without_memory))
+          TEST(pieces_name_whole_references), TEST(alone_without_memory),
+          TEST(random_work), TEST(memory_stays_small), TEST(without_memory))
