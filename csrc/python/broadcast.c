@@ -45,6 +45,7 @@ struct broadcast {
     struct pywsc_state *state;
     struct pywsc_bytes bytes;
     struct wsc_shared_message message;
+    struct pywsc_pool *pool;
     enum wsc_compress compress;
     bool close_slow;
     bool report_slow;
@@ -80,7 +81,9 @@ static int broadcast_init(struct broadcast *self, PyObject *message, PyObject *t
         pywsc_bytes_release(&self->bytes);
         return -1;
     }
-    wsc_shared_message_init(&self->message, &pywsc_allocator, &frame_memory, NULL,
+    self->pool = pywsc_pool_hold(self->state);
+    wsc_shared_message_init(&self->message, &pywsc_allocator, &frame_memory,
+                            pywsc_pool_contexts(self->pool),
                             is_text ? WSC_OPCODE_TEXT : WSC_OPCODE_BINARY,
                             self->bytes.data, (size_t)self->bytes.len);
     return 0;
@@ -89,6 +92,7 @@ static int broadcast_init(struct broadcast *self, PyObject *message, PyObject *t
 static void broadcast_fini(struct broadcast *self)
 {
     wsc_shared_message_fini(&self->message);
+    pywsc_pool_release(self->pool);
     pywsc_bytes_release(&self->bytes);
     Py_CLEAR(self->problems);
 }

@@ -202,6 +202,8 @@ static int module_clear(PyObject *module)
     for (size_t i = 0; i <= WSC_CONN_CLOSED; i++) {
         Py_CLEAR(state->states[i]);
     }
+    pywsc_pool_release(state->pool);
+    state->pool = NULL;
     return 0;
 }
 

@@ -677,6 +677,7 @@ static void protocol_dealloc(PyObject *op)
     if (self->initialized) {
         wsc_conn_fini(&self->conn);
     }
+    pywsc_pool_release(self->pool);
     Py_CLEAR(self->input);
     Py_CLEAR(self->more_input);
     Py_CLEAR(self->subprotocol);

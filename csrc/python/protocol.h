@@ -8,6 +8,7 @@ struct pywsc_protocol {
     PyObject_HEAD struct wsc_conn conn;
     struct wsc_conn_config config;
     struct wsc_deflate_settings settings;
+    struct pywsc_pool *pool; /* with compression, or NULL */
     bool initialized;
     bool eof_pending;      /* receive_eof() came before all input was read */
     PyObject *input;       /* bytes object that the core is reading from, or NULL */

@@ -149,6 +149,10 @@ static int init_protocol(struct pywsc_protocol *self, enum wsc_role role,
             return -1;
         }
         config->deflate = &self->settings;
+        if (self->pool == NULL) {
+            self->pool = pywsc_pool_hold(state);
+        }
+        config->deflate_pool = pywsc_pool_contexts(self->pool);
     }
     enum wsc_status status = wsc_conn_init(&self->conn, config);
     if (status != WSC_OK) {

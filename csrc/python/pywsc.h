@@ -102,6 +102,8 @@ struct pywsc_spares {
     bool closed; /* the module is going away */
 };
 
+struct pywsc_pool;
+
 struct pywsc_state {
     struct pywsc_spares spare_waiters;
     struct pywsc_spares spare_operations;
@@ -129,6 +131,7 @@ struct pywsc_state {
     PyObject *names[PYWSC_NAMES];
     PyObject *states[WSC_CONN_CLOSED + 1]; /* members of pywscore.State */
     size_t largest_output;                 /* see protocol.c */
+    struct pywsc_pool *pool;               /* NULL: made when first needed */
 };
 
 extern struct PyModuleDef pywsc_module;
@@ -175,6 +178,16 @@ extern const struct wsc_payload_memory pywsc_payload_memory;
  */
 PyObject *pywsc_message_take(struct wsc_message *message);
 void pywsc_message_discard(struct wsc_message *message);
+
+/* --- pool.c --- */
+
+/* The interpreter's pool of compression contexts, to be released: objects may outlive
+ * the module's state. NULL: without memory for it, or in a free-threaded build, there
+ * is none. */
+struct pywsc_pool *pywsc_pool_hold(struct pywsc_state *state);
+/* NULL of NULL. */
+struct wsc_deflate_pool *pywsc_pool_contexts(struct pywsc_pool *pool);
+void pywsc_pool_release(struct pywsc_pool *pool);
 
 /* --- arguments.c --- */
 
