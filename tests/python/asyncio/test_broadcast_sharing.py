@@ -116,6 +116,7 @@ async def test_one_object_for_all(serve: Any, connect: Any, uri_of: Any) -> None
                     assert await ws.recv() == message
 
 
+@pytest.mark.slow
 @pytest.mark.threat("SLW-3")
 async def test_slow_members_hold_one_frame(
     serve: Any, raw_client: Any, environment: Any

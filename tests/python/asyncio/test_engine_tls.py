@@ -103,6 +103,33 @@ async def test_websockets_as_client(
         assert ws.close_code == 1000
 
 
+async def test_broadcast(serve: Any, uri_of: Any, files: Files) -> None:
+    """Shared frames, larger than a record and more than the socket takes at once."""
+
+    async def nothing(ws: Any) -> None:
+        await ws.wait_closed()
+
+    payload = os.urandom(300_000)
+    sent = [m for n in range(30) for m in (payload + bytes([n]), bytes(n), "a" * 5000)]
+    everything = {"compression": None, "write_limit": 1 << 26}
+    async with serve(
+        nothing, "127.0.0.1", 0, ssl=files.server(), **everything
+    ) as server:
+        uri = uri_of(server, scheme="wss")
+        options: dict[str, Any] = {"ssl": files.client(), "proxy": None}
+        async with (
+            pywscore.connect(uri, **options) as ws,
+            pywscore.connect(uri, **options) as other,
+        ):
+            while len(server.connections) < 2:
+                await asyncio.sleep(0.001)
+            for message in sent:
+                pywscore.broadcast(server.connections, message)
+            for end in (ws, other):
+                for message in sent:
+                    assert await end.recv() == message
+
+
 @pytest.mark.threat("TLS-9", "SLW-1")
 async def test_much_in_both_directions(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
