@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "engine.h"
 
 #include <string.h>
 
@@ -43,6 +44,7 @@ static const struct wsc_shared_memory frame_memory = {
 
 struct broadcast {
     struct pywsc_state *state;
+    unsigned long thread;
     struct pywsc_bytes bytes;
     struct wsc_shared_message message;
     struct pywsc_pool *pool;
@@ -197,6 +199,87 @@ static int broadcast_to(struct broadcast *self, PyObject *object)
                                : send_to(self, connection);
 }
 
+/* --- the walk --- */
+
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+static struct pywsc_connection *
+connection_at(const struct broadcast *self, PyObject *list, Py_ssize_t index)
+{
+    PyObject *object =
+        index < PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, index) : NULL;
+    bool is_ours =
+        object != NULL && PyObject_TypeCheck(object, self->state->connection);
+    return is_ours ? (struct pywsc_connection *)object : NULL;
+}
+
+/* A thousand connections are more than the nearest caches hold after a thousand calls
+ * into the kernel: ask for what the next ones need while that is busy with this one. */
+static void look_ahead(const struct broadcast *self, PyObject *list, Py_ssize_t index)
+{
+    const struct pywsc_connection *next = connection_at(self, list, index + 1);
+    if (next != NULL && next->thread == self->thread && next->on_engine) {
+        const struct pywsc_transport *transport =
+            (const struct pywsc_transport *)next->transport;
+        PREFETCH(transport->link);
+    }
+    const struct pywsc_connection *second = connection_at(self, list, index + 2);
+    if (second != NULL && second->protocol != NULL) {
+        const struct pywsc_protocol *protocol = second->protocol;
+        PREFETCH(&protocol->conn.state);
+        PREFETCH(&protocol->conn.messages_sent);
+        PREFETCH(&protocol->conn.deflate);
+        PREFETCH(&protocol->conn.outgoing);
+        PREFETCH(&protocol->conn.outgoing.alone);
+        PREFETCH(&protocol->conn.sending_message);
+        PREFETCH(&protocol->config);
+        PREFETCH(second->transport);
+    }
+    if (index + 3 < PyList_GET_SIZE(list)) {
+        const struct pywsc_connection *third =
+            (const struct pywsc_connection *)PyList_GET_ITEM(list, index + 3);
+        PREFETCH(&third->protocol);
+        PREFETCH(&third->write_high);
+        PREFETCH(&third->messages_received);
+        PREFETCH(&third->batch);
+    }
+}
+
+static int broadcast_to_list(struct broadcast *self, PyObject *list)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < PyList_GET_SIZE(list); i++) {
+        look_ahead(self, list, i);
+        PyObject *object = Py_NewRef(PyList_GET_ITEM(list, i));
+        result = broadcast_to(self, object);
+        Py_DECREF(object);
+    }
+    return result;
+}
+
+static int broadcast_to_iterator(struct broadcast *self, PyObject *iterator)
+{
+    int result = 0;
+    PyObject *object;
+    /* The reference keeps a connection whatever user code does. */
+    while (result == 0 && (object = PyIter_Next(iterator)) != NULL) {
+        result = broadcast_to(self, object);
+        Py_DECREF(object);
+    }
+    return result < 0 || PyErr_Occurred() ? -1 : 0;
+}
+
+/* Lists and sets as they are now: they may change when members leave meanwhile. */
+static bool is_collection(PyObject *object)
+{
+    return PyList_CheckExact(object) || PyTuple_CheckExact(object) ||
+           PyAnySet_CheckExact(object);
+}
+
 static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     struct broadcast self;
@@ -206,6 +289,7 @@ static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t n
                             "broadcast() takes 6 arguments (%zd given)", nargs);
     }
     self.state = pywsc_module_state(module);
+    self.thread = PyThread_get_thread_ident();
     int close_slow = PyObject_IsTrue(args[4]);
     int report_slow = PyObject_IsTrue(args[5]);
     if (close_slow < 0 || report_slow < 0 ||
@@ -214,24 +298,21 @@ static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t n
     }
     self.close_slow = close_slow != 0;
     self.report_slow = report_slow != 0;
-    PyObject *iterator = PyObject_GetIter(args[0]);
-    if (iterator == NULL) {
+    bool collection = is_collection(args[0]);
+    PyObject *members =
+        collection ? PySequence_List(args[0]) : PyObject_GetIter(args[0]);
+    if (members == NULL) {
         return NULL;
     }
     if (broadcast_init(&self, args[1], args[2]) < 0) {
-        Py_DECREF(iterator);
+        Py_DECREF(members);
         return NULL;
     }
-    int result = 0;
-    PyObject *object;
-    /* The reference keeps a connection whatever user code does. */
-    while (result == 0 && (object = PyIter_Next(iterator)) != NULL) {
-        result = broadcast_to(&self, object);
-        Py_DECREF(object);
-    }
-    Py_DECREF(iterator);
+    int result = collection ? broadcast_to_list(&self, members)
+                            : broadcast_to_iterator(&self, members);
+    Py_DECREF(members);
     PyObject *problems = NULL;
-    if (!PyErr_Occurred()) {
+    if (result == 0) {
         problems = Py_NewRef(self.problems != NULL ? self.problems : Py_None);
     }
     broadcast_fini(&self);

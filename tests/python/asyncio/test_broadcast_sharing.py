@@ -332,6 +332,32 @@ async def test_iteration_that_raises(pair: Any) -> None:
         assert await ends.client.recv() == "x"
 
 
+class Discards(ServerConnection):
+    """Leaves the set that is broadcast to when it is to stop writing."""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        getattr(self.server, "members").clear()  # noqa: B009
+        gc.collect()
+
+
+@pytest.mark.parametrize("kind", [set, list])
+async def test_collections_that_change(serve: Any, raw_client: Any, kind: Any) -> None:
+    async with serve(
+        nothing, "127.0.0.1", 0, compression=None, create_connection=Discards
+    ) as server:
+        async with raw_client(server), raw_client(server), raw_client(server):
+            server.members = kind(await opened(server, 3))
+            members = list(server.members)
+            message = bytes(16 << 20)
+            broadcast(server.members, message)
+            assert [m.stats().messages_sent for m in members] == [1, 1, 1]
+            broadcast(tuple(members), message)
+            assert [m.broadcasts_skipped for m in members] == [1, 1, 1]
+            for member in members:
+                member.transport.abort()
+
+
 async def test_iteration_that_does_anything(
     serve: Any, connect: Any, uri_of: Any
 ) -> None:
