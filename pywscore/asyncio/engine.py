@@ -233,7 +233,11 @@ def adopt(
     if tls is not None and handover.received:
         transport.abort()
         raise ssl_module.SSLError("the server isn't one for TLS")
-    take_over(transport, connection, tls, server_hostname)
+    try:
+        take_over(transport, connection, tls, server_hostname)
+    except BaseException:
+        transport.abort()
+        raise
     feed(connection, handover.received)
     return connection
 
@@ -263,14 +267,16 @@ def take_over(
     """Give ``connection`` the socket of ``transport``, which is at its end with that.
 
     Its protocol isn't told. The caller hands over, by ``feed()``, what has been read.
+    ``connection`` may have been the transport's protocol: what it holds back it goes on
+    to hold back.
 
     Returns:
         The connection's transport.
+
+    Raises:
+        OSError: there is no descriptor to be had; ``transport`` is as it was.
     """
     fd = os.dup(transport.get_extra_info("socket").fileno())
-    transport.set_protocol(asyncio.Protocol())
-    # Closes its descriptor, not the TCP connection, which is ours as well.
-    transport.abort()
     try:
         taken = EngineTransport(
             engine_of(connection.loop),
@@ -282,6 +288,11 @@ def take_over(
     except BaseException:
         os.close(fd)
         raise
+    transport.set_protocol(asyncio.Protocol())
+    # Closes its descriptor, not the TCP connection, which is ours as well.
+    transport.abort()
+    if connection.read_paused:
+        taken.pause_reading()
     connection.connection_made(cast(asyncio.Transport, taken))
     return cast(asyncio.Transport, taken)
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from .. import _core
 from ..asyncio.connection import Connection
+from ..asyncio.engine import can_take_over, take_over
 from ..asyncio.handshake import refusal
 from ..asyncio.log import printable
 from ..enums import CloseCode, State
@@ -22,9 +23,6 @@ from ..exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
 from ..http import Headers, Request, Response, plain_response
 
 Event = dict[str, Any]
-
-# Messages that a task may send before the loop gets its turn.
-_TURN = 128
 
 
 class ASGIConnection(Connection):
@@ -45,6 +43,9 @@ class ASGIConnection(Connection):
     tasks: set[asyncio.Task[None]]
     app_logger: logging.Logger
     """What the application does wrong, and how requests are answered, goes here."""
+    carrier: str = "auto"
+    """``"auto"`` takes plain sockets over into the engine once the request is accepted,
+    where there is one; ``"transport"`` leaves them to the loop's transports."""
     disconnect_error: type[OSError] = OSError
     """Raised by ``send()`` when the client is gone."""
 
@@ -55,7 +56,6 @@ class ASGIConnection(Connection):
     _accepted: bool = False
     _app_closed: bool = False  # the application sent websocket.close, or denied
     _connect_given: bool = False
-    _turn: int = _TURN
     _shut_down: bool = False  # the server closed with 1012
     _disconnected: Event | None = None
     _receivers: deque[asyncio.Future[None]] | None = None
@@ -219,13 +219,7 @@ class ASGIConnection(Connection):
                 if data is None:
                     return
             try:
-                if not self.send_nowait(data):
-                    await self.drain()
-                self._turn -= 1
-                if self._turn < 0:
-                    # Broken transports take all without a word until the loop runs.
-                    self._turn = _TURN
-                    await asyncio.sleep(0)
+                await self.send(data)
             except ConnectionClosed:
                 raise self.disconnect_error() from None
             return
@@ -292,9 +286,28 @@ class ASGIConnection(Connection):
             headers=_texts([*self.default_headers, *message.get("headers", ())]),
         )
         self._accepted = True
+        self._take_over()
         self.flush()
         self._has_opened()
         self.app_logger.info("connection open")
+
+    def _take_over(self) -> None:
+        """Let the engine have the socket, if it can carry it."""
+        transport = self.transport
+        if self._lost or self._ended or self.carrier != "auto":
+            return
+        if not can_take_over(transport, self.loop):
+            return
+        if transport.get_protocol() is not self:
+            # The server hasn't handed over yet: the application's task ran at once
+            # (asyncio.eager_task_factory).
+            self.loop.call_soon(self._take_over)
+            return
+        try:
+            take_over(transport, self)
+        except OSError as exc:
+            # No descriptor to be had: the transport still has its own.
+            self._log(logging.WARNING, "the engine can't take a socket over: %s", exc)
 
     def _answer(self, response: Response) -> None:
         """Send a whole response that isn't the application's, and end."""

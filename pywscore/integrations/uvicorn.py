@@ -131,6 +131,9 @@ class WebSocketProtocol(ASGIConnection):
     # What uvicorn calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.transport is not None:
+            super().connection_made(transport)  # the engine's
+            return
         transport = complete(transport)
         self.connections.add(self)
         self.server = get_local_addr(transport)
