@@ -131,7 +131,7 @@ class WebSocketProtocol(ASGIConnection):
     # What uvicorn calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self.transport is not None:
+        if self in self.connections:
             super().connection_made(transport)  # the engine's
             return
         transport = complete(transport)
