@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from test_demo_browser import CHROMIUM, Page, chromium, free_port, shots_folder
+from browser import MARKS, chromium, free_port, join, say, shots_folder
 
 import pywscore
 
-pytestmark = [
-    pytest.mark.external,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
-]
+pytestmark = MARKS
 
 
 @contextmanager
@@ -42,18 +38,6 @@ def chat(root: Path, port: int) -> Iterator[str]:
             process.kill()
             process.communicate()
             raise
-
-
-async def join(page: Page, name: str) -> None:
-    await page.click("#name")
-    await page.write(name)
-    await page.enter()
-
-
-async def say(page: Page, text: str) -> None:
-    await page.click("#text")
-    await page.write(text)
-    await page.enter()
 
 
 def test_browsers_and_a_program_chat(root: Path, tmp_path: Path) -> None:

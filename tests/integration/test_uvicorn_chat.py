@@ -12,14 +12,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fastapi")
-from test_demo_browser import CHROMIUM, Page, chromium, free_port, shots_folder
+from browser import MARKS, chromium, free_port, join, say, shots_folder
 
 import pywscore
 
-pytestmark = [
-    pytest.mark.external,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
-]
+pytestmark = MARKS
 
 
 @contextmanager
@@ -41,18 +38,6 @@ def chat(root: Path, port: int) -> Iterator[str]:
         if process.poll() is None:
             process.kill()
             process.communicate()
-
-
-async def join(page: Page, name: str) -> None:
-    await page.click("#name")
-    await page.write(name)
-    await page.enter()
-
-
-async def say(page: Page, text: str) -> None:
-    await page.click("#text")
-    await page.write(text)
-    await page.enter()
 
 
 def test_two_people_and_a_program_chat(root: Path, tmp_path: Path) -> None:
