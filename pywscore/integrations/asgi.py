@@ -242,6 +242,13 @@ class ASGIConnection(Connection):
                 f"but got '{kind}'."
             )
 
+    async def _send_slow(
+        self, message: Any, text: bool | None, compress: bool | None
+    ) -> None:
+        if self.state is not State.OPEN:
+            raise self.protocol.close_exception  # now, not when TCP has ended
+        await super()._send_slow(message, text, compress)
+
     def _app_close(self, code: int, reason: str) -> None:
         if self.state is State.OPEN:
             self._start_close(code, reason)

@@ -445,6 +445,29 @@ def test_shutdown_does_not_wait_long_for_silent_clients() -> None:
     ONE.run(main)
 
 
+@ours
+def test_send_after_the_end_fails_at_once(environment: Environment) -> None:
+    """Even while TCP stays open: this client doesn't answer the close frame."""
+    waited: list[float] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        assert (await receive())["type"] == "websocket.disconnect"
+        before = time.monotonic()
+        with pytest.raises(OSError):
+            await send({"type": "websocket.send", "text": "late"})
+        waited.append(time.monotonic() - before)
+
+    async def main() -> None:
+        async with environment.serve(app) as served, raw(served.port) as client:
+            await client.open()
+            await served.stop()
+
+    environment.run(main)
+    assert waited[0] < 0.5
+
+
 @both
 def test_shutdown_before_the_answer(environment: Environment) -> None:
     asked = asyncio.Event()
