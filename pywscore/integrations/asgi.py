@@ -10,6 +10,7 @@ import http
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -298,7 +299,7 @@ class ASGIConnection(Connection):
         self._has_opened()
         self.app_logger.info("connection open")
 
-    def _take_over(self) -> None:
+    def _take_over(self, *, again: bool = False) -> None:
         """Let the engine have the socket, if it can carry it."""
         transport = self.transport
         if self._lost or self._ended or self.carrier != "auto":
@@ -308,7 +309,8 @@ class ASGIConnection(Connection):
         if transport.get_protocol() is not self:
             # The server hasn't handed over yet: the application's task ran at once
             # (asyncio.eager_task_factory).
-            self.loop.call_soon(self._take_over)
+            if not again:
+                self.loop.call_soon(partial(self._take_over, again=True))
             return
         try:
             take_over(transport, self)

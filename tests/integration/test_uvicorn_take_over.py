@@ -146,6 +146,33 @@ def test_one_descriptor_a_connection(environment: Environment) -> None:
     environment.run(main)
 
 
+@pytest.mark.slow
+@ours
+@pytest.mark.threat("OVL-5")
+def test_many_connections(environment: Environment) -> None:
+    """Nothing of those that came and went is left open."""
+
+    async def main() -> None:
+        async def visit(port: int) -> None:
+            async with raw(port) as client:
+                await client.open()
+                client.writer.write(frame(1, b"hi"))
+                assert await client.read_frame() == (1, b"hi")
+
+        async with environment.serve(echo) as served:
+            await visit(served.port)
+            await asyncio.sleep(0.05)
+            before = descriptors()
+            for _ in range(50):
+                await asyncio.gather(*(visit(served.port) for _ in range(50)))
+            while served.server.server_state.connections:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert descriptors() == before
+
+    environment.run(main)
+
+
 @ours
 @pytest.mark.threat("HSK-7")
 @pytest.mark.threat("OVL-5")
