@@ -51,6 +51,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if inspect.iscoroutinefunction(metafunc.function):
         if "environment" not in metafunc.fixturenames:
             metafunc.fixturenames.append("environment")
+    if "environment" in metafunc.fixturenames:
         metafunc.parametrize("environment", ENVIRONMENTS, indirect=True, ids=str)
 
 
@@ -58,6 +59,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def environment(request: pytest.FixtureRequest) -> Environment:
     found: Environment = request.param
     return found
+
+
+@pytest.fixture
+def loop_factory(environment: Environment) -> Callable[[], asyncio.AbstractEventLoop]:
+    """For tests that aren't coroutine functions, but run loops of their own."""
+    return LOOPS[environment.loop]
 
 
 @pytest.hookimpl(tryfirst=True)
