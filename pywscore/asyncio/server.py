@@ -212,7 +212,8 @@ class Server:
             ws._log(
                 logging.ERROR, "opening handshake failed", exc_info=task.exception()
             )
-            ws._abort("the opening handshake failed")
+        if task.cancelled() or task.exception() is not None:
+            ws._abort("the opening handshake's task failed")
 
     def _start_handler(self, ws: ServerConnection) -> None:
         if self.handler is None:

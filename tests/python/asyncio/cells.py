@@ -51,7 +51,8 @@ class Cell:
     ended: Any = None  # what ended the application
     acted: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     blocked: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-    problems: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    problems: list[Any] = dataclasses.field(default_factory=list)
     records: Records = dataclasses.field(default_factory=Records)
     seen: list[weakref.ref[Any]] = dataclasses.field(default_factory=list)
     background: set[asyncio.Future[Any]] = dataclasses.field(default_factory=set)
@@ -62,6 +63,7 @@ class Cell:
 
     def take(self, ws: Any) -> None:
         self.ws = ws
+        self.started.set()
         self.seen.append(weakref.ref(ws))
 
     def start(self, awaitable: Any) -> None:
@@ -96,9 +98,10 @@ def do_drop(cell: Cell) -> None:
 
 
 def do_cancel(cell: Cell) -> Any:
-    assert cell.task is not None
+    if cell.task is None:
+        return None
     cell.task.cancel()
-    return asyncio.sleep(0) if asyncio.current_task() is cell.task else None
+    return None if cell.task is not asyncio.current_task() else asyncio.sleep(0)
 
 
 def do_collect(cell: Cell) -> None:
@@ -162,7 +165,9 @@ async def read_to_the_end(peer: Any) -> tuple[int | None, int]:
             first, second = await reader.readexactly(2)
             length = second & 0x7F
             if length >= 126:
-                length = int.from_bytes(await reader.readexactly(2 << (length - 126) * 2))
+                length = int.from_bytes(
+                    await reader.readexactly(2 << (length - 126) * 2)
+                )
             key = await reader.readexactly(4) if second >> 7 else bytes(4)
             if first & 0xF in (0, 1, 2):
                 size += length
@@ -191,6 +196,7 @@ def run(
 ) -> Cell:
     """Run a cell in a loop of its own, going on when the loop was stopped."""
     loop_factory().close()  # what the first loop of a process opens for good
+    gc.collect()
     before = descriptors()
     loop = loop_factory()
     asyncio.set_event_loop(loop)
@@ -221,7 +227,15 @@ def run(
 
 async def _made(loop: asyncio.AbstractEventLoop) -> Cell:
     cell = Cell()
-    loop.set_exception_handler(lambda _, context: cell.problems.append(context))
+
+    def note(_: Any, context: dict[str, Any]) -> None:
+        # Not the exception: its traceback keeps all that was there.
+        exception = context.get("exception")
+        cell.problems.append(
+            context["message"] if exception is None else type(exception)
+        )
+
+    loop.set_exception_handler(note)
     return cell
 
 
