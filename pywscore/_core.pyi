@@ -309,6 +309,8 @@ class Connection:
     def flush(self) -> None:
         """Hand what the protocol has queued to the transport (at the end of the batch,
         when called inside one)."""
+    def _check_thread(self) -> None:
+        """RuntimeError outside of the loop's thread."""
     @property
     def write_paused(self) -> bool: ...
     @property

@@ -358,6 +358,15 @@ static PyObject *flush(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *check_thread(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    if (pywsc_connection_check_thread((struct pywsc_connection *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 /* Hooks do nothing unless a subclass defines them. */
 static PyObject *no_hook(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -407,6 +416,7 @@ static PyMethodDef connection_methods[] = {
     {"flush", flush, METH_NOARGS,
      PyDoc_STR(
          "flush($self)\n--\n\nHand what the protocol has queued to the transport.")},
+    {"_check_thread", check_thread, METH_NOARGS, NULL},
     {"_on_request", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_response", FAST(no_hook), METH_FASTCALL, NULL},
     {"_on_handshake_failed", FAST(no_hook), METH_FASTCALL, NULL},

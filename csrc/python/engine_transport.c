@@ -220,6 +220,14 @@ int pywsc_transport_event(struct pywsc_transport *self, const struct wsc_io *io)
     return 0;
 }
 
+/* Methods that the application may call, from wherever it does. */
+static int check_thread(struct pywsc_transport *self)
+{
+    return self->connection == NULL
+               ? 0
+               : pywsc_connection_check_thread(connection_of(self));
+}
+
 static PyObject *to_none(int status)
 {
     if (status < 0) {
@@ -230,14 +238,16 @@ static PyObject *to_none(int status)
 
 static PyObject *transport_close(PyObject *op, PyObject *unused)
 {
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
-    return to_none(close_transport((struct pywsc_transport *)op));
+    return to_none(check_thread(self) < 0 ? -1 : close_transport(self));
 }
 
 static PyObject *transport_abort(PyObject *op, PyObject *unused)
 {
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
-    return to_none(finish((struct pywsc_transport *)op, 0, true));
+    return to_none(check_thread(self) < 0 ? -1 : finish(self, 0, true));
 }
 
 /* Bytes that are not the protocol's, behind those that are. */
@@ -249,7 +259,7 @@ static PyObject *transport_write(PyObject *op, PyObject *data)
     if (live_link(self) == NULL || self->connection == NULL) {
         Py_RETURN_NONE;
     }
-    if (pywsc_bytes_get(data, false, &bytes) < 0) {
+    if (check_thread(self) < 0 || pywsc_bytes_get(data, false, &bytes) < 0) {
         return NULL;
     }
     struct wsc_outgoing *outgoing = &connection_of(self)->protocol->conn.outgoing;
@@ -269,6 +279,9 @@ static PyObject *transport_write_eof(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
     if (live_link(self) == NULL || self->closing) {
         Py_RETURN_NONE;
     }
@@ -280,6 +293,9 @@ static PyObject *transport_pause_reading(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
     if (live_link(self) != NULL && !self->closing) {
         wsc_link_read(self->link, false);
     }
@@ -290,6 +306,9 @@ static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
     if (live_link(self) != NULL && !self->closing && !self->ended &&
         wsc_link_read(self->link, true) != WSC_OK) {
         return to_none(finish(self, errno, false));
@@ -427,6 +446,7 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (tls != Py_None && start_tls(self, tls, name) < 0) {
         wsc_link_forget(self->link); /* the descriptor stays the caller's */
         self->link = NULL;
+        (void)PySet_Discard(owner->live, op);
         return -1;
     }
     self->connection = Py_NewRef(connection);

@@ -226,6 +226,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         Raises:
             ProtocolError: if code or reason can't be sent.
         """
+        if self.loop.is_closed():
+            return  # in a coroutine that is destroyed with its loop
         self._start_close(code, reason)
         await self.wait_closed()
 
@@ -241,6 +243,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
 
     async def wait_closed(self) -> None:
         """Wait until TCP is closed. May be cancelled and called at any time."""
+        self._check_thread()
         if self._lost:
             return
         if self._lost_waiter is None:
@@ -262,6 +265,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             await self.close(CloseCode.INTERNAL_ERROR)
 
     def _start_close(self, code: int, reason: str = "") -> None:
+        self._check_thread()
         if self.state is State.OPEN:
             if self._fragmented_send is not None:
                 # A close frame inside of a message is fine, but a message that stops
@@ -309,6 +313,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             self.transport.abort()
 
     async def _wait_open(self) -> None:
+        self._check_thread()
         if self.state is not State.OPEN:
             await self.wait_closed()
             raise self.protocol.close_exception

@@ -84,6 +84,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class _Borrowed(socket.socket):
+    """A socket object of a descriptor that is closed in C, and there only."""
+
+    def __del__(self) -> None:
+        self.detach()
+
+
 class EngineTransport(_core.EngineTransport):
     """A socket of the engine with the interface of ``asyncio.Transport``."""
 
@@ -114,7 +121,7 @@ class EngineTransport(_core.EngineTransport):
 
     def _get_socket(self) -> socket.socket | None:
         if self._socket is None and self.fileno() >= 0:
-            self._socket = socket.socket(fileno=self.fileno())
+            self._socket = _Borrowed(fileno=self.fileno())
         return self._socket
 
     def _note_names(self) -> None:

@@ -157,7 +157,7 @@ def act_at_once(action: str) -> Callable[[Cell], None]:
 
 
 async def read_to_the_end(peer: Any) -> tuple[int | None, int]:
-    """Answer a close frame; its code, or None without one, and the bytes of messages."""
+    """Answer a close frame; its code, None without one, and the bytes of messages."""
     code, size = None, 0
     reader = peer.reader
     with contextlib.suppress(asyncio.IncompleteReadError, OSError):

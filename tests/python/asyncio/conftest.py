@@ -48,10 +48,10 @@ ENVIRONMENTS = [Environment(loop, carrier) for loop in LOOPS for carrier in CARR
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if inspect.iscoroutinefunction(metafunc.function):
-        if "environment" not in metafunc.fixturenames:
-            metafunc.fixturenames.append("environment")
-    if "environment" in metafunc.fixturenames:
+    names = metafunc.fixturenames
+    if inspect.iscoroutinefunction(metafunc.function) and "environment" not in names:
+        names.append("environment")
+    if "environment" in names:
         metafunc.parametrize("environment", ENVIRONMENTS, indirect=True, ids=str)
 
 
