@@ -83,6 +83,7 @@ class Server:
         self._log = log
         self._max_connections = max_connections
         self._all: set[ServerConnection] = set()
+        self._refused = 0  # of them, by max_connections
         self._totals = Totals()
         self._tasks: dict[asyncio.Task[Any], ServerConnection] = {}
         self._closing = False
@@ -178,18 +179,22 @@ class Server:
 
     def _arrived(self, ws: ServerConnection) -> None:
         limit = self._max_connections
-        full = limit is not None and len(self._all) >= limit
+        # Those that were refused are gone soon, and hold no place meanwhile.
+        full = limit is not None and len(self._all) - self._refused >= limit
         self._all.add(ws)
         self._totals.arrived()
         if self._closing:
             ws._refuse_unasked(shutting_down())
         elif full:
+            self._refused += 1
+            ws._refused = True
             self._log.log(logging.INFO, "connection refused: too many connections")
             ws._refuse_unasked(too_many())
 
     def _left(self, ws: ServerConnection) -> None:
         if ws in self._all:
             self._all.discard(ws)
+            self._refused -= ws._refused
             self._totals.left(ws)
         self._changed.set()
 

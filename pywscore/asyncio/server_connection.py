@@ -40,6 +40,7 @@ class ServerConnection(Connection):
 
     _opening: asyncio.Task[None] | None = None
     _opened: bool = False
+    _refused: bool = False
 
     def __init__(
         self, protocol: _core.ServerProtocol, server: Server, *, options: Options

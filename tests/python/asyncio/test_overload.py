@@ -1,0 +1,307 @@
+"""Too many connections, too few descriptors, peers that go at any moment (OVL)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc"),
+    pytest.mark.slow,  # memory and CPU time say nothing under the sanitizers
+]
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+# Masked with a key of zeros: a text message, its first half, a close frame.
+HELLO = b"\x81\x85\0\0\0\0hello"
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+TIMEOUT = 20
+
+
+class Server:
+    def __init__(self, process: subprocess.Popen[str], log: IO[str]) -> None:
+        self.process = process
+        self.log = log
+        assert process.stdout is not None
+        self.port = int(process.stdout.readline())
+
+    def figures(self) -> dict[str, Any]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("?\n")
+        self.process.stdin.flush()
+        found: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return found
+
+    def figures_without_connections(self) -> dict[str, Any]:
+        end = time.monotonic() + TIMEOUT
+        while (found := self.figures())["connections"] and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.05)  # tasks and transports end a little later
+        return self.figures()
+
+    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+        sock.bind((source, 0))
+        sock.settimeout(TIMEOUT)
+        sock.connect(("127.0.0.1", self.port))
+        return sock
+
+
+@pytest.fixture
+def start(environment: Any) -> Iterator[Callable[..., Server]]:
+    """Start a server; of what it logs, ``server.log`` is the file."""
+    with contextlib.ExitStack() as stack:
+
+        def start(limit: int = 0, **kwargs: Any) -> Server:
+            log = stack.enter_context(tempfile.TemporaryFile("w+"))
+            script = str(Path(__file__).with_name("overload_server.py"))
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, script, environment.loop, environment.carrier),
+                    *(str(limit), json.dumps(kwargs)),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return Server(process, log)
+
+        yield start
+
+
+def receive_until(sock: socket.socket, end: bytes, got: bytes = b"") -> bytes:
+    while end not in got:
+        piece = sock.recv(4096)
+        assert piece, got
+        got += piece
+    return got[got.index(end) + len(end) :]
+
+
+def open_websocket(sock: socket.socket) -> None:
+    sock.sendall(REQUEST)
+    assert receive_until(sock, b"\r\n\r\n") == b""
+
+
+def echo(sock: socket.socket) -> None:
+    sock.sendall(HELLO)
+    receive_until(sock, b"\x81\x05hello")
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+@pytest.mark.threat("OVL-1")
+def test_no_descriptors(environment: Any, start: Any) -> None:
+    """Live connections are served, in peace, and others again when there is room."""
+    if environment.carrier == "transport":
+        pytest.skip("asyncio's accept() is asyncio's")
+    seconds = 2.0
+    server = start(limit=64)
+    live = server.connect()
+    open_websocket(live)
+    waiting = []
+    for _ in range(100):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", server.port))
+        waiting.append(sock)
+    time.sleep(0.2)
+    assert server_is_full(server)
+    before = server_cpu(server)
+    end = time.monotonic() + seconds
+    slowest = 0.0
+    while time.monotonic() < end:
+        start_of_echo = time.monotonic()
+        echo(live)
+        slowest = max(slowest, time.monotonic() - start_of_echo)
+        waiting.pop(0).close()
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", server.port))
+        waiting.append(sock)
+        time.sleep(0.05)
+    used = server_cpu(server) - before
+    for sock in waiting:
+        sock.close()
+    time.sleep(1.2)
+    late = server.connect()
+    open_websocket(late)
+    echo(late)
+    live.close()
+    late.close()
+    server.process.kill()
+    server.log.seek(0)
+    log = server.log.read()
+    print(f"{used / seconds:.1%} CPU, slowest echo {slowest * 1e3:.1f} ms")
+    assert slowest < 0.5
+    assert used / seconds < 0.1
+    lines = [line for line in log.splitlines() if "can't accept" in line]
+    assert "EMFILE" in log and "Traceback" not in log
+    assert 1 <= len(lines) <= seconds + 3
+
+
+def server_is_full(server: Server) -> bool:
+    held = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+    return held >= 63
+
+
+def server_cpu(server: Server) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().split(")")[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+@pytest.mark.threat("OVL-2")
+def test_max_connections(start: Any) -> None:
+    """Exactly so many, those without a request included; the place comes back."""
+    server = start(max_connections=20, open_timeout=60)
+    held = [server.connect() for _ in range(20)]
+    for sock in held[:10]:
+        open_websocket(sock)
+    for _ in range(100):
+        with server.connect() as refused:
+            refused.sendall(REQUEST)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := refused.recv(4096):
+                    answer += piece
+            assert answer.startswith(b"HTTP/1.1 503 ")
+    for sock in held:
+        open_websocket(sock) if sock in held[10:] else None
+        echo(sock)
+    for cycle in range(300):
+        index = cycle % 20
+        old = held[index]
+        if cycle % 2:
+            reset(old)
+        else:
+            old.sendall(CLOSE)
+            while old.recv(4096):
+                pass
+            old.close()
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
+            sock = server.connect()
+            sock.sendall(REQUEST)
+            if sock.recv(4096).startswith(b"HTTP/1.1 101 "):
+                break
+            sock.close()
+        held[index] = sock
+        echo(sock)
+    assert server.figures()["connections"] == 20
+    with server.connect() as refused:  # and stays for its second
+        assert refused.recv(4096).startswith(b"HTTP/1.1 503 ")
+        held.pop().close()
+        while server.figures()["connections"] > 20:
+            time.sleep(0.001)
+        held.append(server.connect())
+        open_websocket(held[-1])
+    for sock in held:
+        sock.close()
+    assert server.figures_without_connections()["connections"] == 0
+
+
+# How far a peer comes before it resets the connection.
+STAGES: dict[str, Callable[[socket.socket], None]] = {
+    "TCP": lambda sock: None,
+    "head": lambda sock: sock.sendall(REQUEST[:50]),
+    "request": lambda sock: sock.sendall(REQUEST),
+    "101": open_websocket,
+    "frame": lambda sock: sock.sendall(REQUEST + HELLO[:8]),
+    "message": lambda sock: sock.sendall(REQUEST + HELLO),
+    "close": lambda sock: sock.sendall(REQUEST + CLOSE),
+}
+
+
+@pytest.mark.threat("OVL-4")
+def test_resets(start: Any) -> None:
+    server = start(backlog=1000)
+
+    def resets(count: int) -> None:
+        for stage in STAGES.values():
+            for number in range(count):
+                sock = server.connect()
+                stage(sock)
+                reset(sock)
+                if number % 50 == 0:
+                    server.figures()  # it keeps up
+
+    resets(200)
+    before = server.figures_without_connections()
+    resets(500)
+    after = server.figures_without_connections()
+    for name in ("connections", "descriptors", "tasks", "timers"):
+        assert after[name] == before[name], name
+    growth = after["rss"] - before["rss"]
+    print(f"{growth / 1024:.0f} KiB more after {500 * len(STAGES)} resets")
+    assert growth < 1 << 20
+
+
+@pytest.mark.threat("OVL-3")
+def test_ten_thousand(environment: Any, start: Any) -> None:
+    """Opened, used and closed, twice: the memory of the second time is the first's."""
+    if str(environment) != "asyncio-auto":
+        pytest.skip("once is long enough")
+    count = 10_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count + 200:
+        count = max(1000, hard // 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
+    try:
+        server = start(limit=min(hard, count + 200), ping_interval=None, backlog=1000)
+        rounds = [use_many(server, count) for _ in range(2)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for empty, full, left in rounds:
+        each = (full["rss"] - empty["rss"]) / count
+        print(
+            f"{count} connections: {full['rss'] >> 20} MiB, {each / 1024:.1f} KiB each, "
+            f"afterwards {left['rss'] >> 20} MiB, {full['cpu'] - empty['cpu']:.2f} CPU s"
+        )
+    (_, first, _), (start_of_second, second, left) = rounds
+    assert first["connections"] == second["connections"] == count
+    assert first["rss"] < 140 << 20
+    assert abs(second["rss"] - first["rss"]) < first["rss"] * 0.15
+    assert left["rss"] < start_of_second["rss"] * 1.15
+    assert left["descriptors"] == start_of_second["descriptors"]
+
+
+def use_many(server: Server, count: int) -> list[dict[str, Any]]:
+    """Figures before, with ``count`` connections that were used, and afterwards."""
+    before = server.figures_without_connections()
+    socks: list[socket.socket] = []
+    for number in range(0, count, 100):
+        some = [server.connect(f"127.0.0.{2 + number // 1000}") for _ in range(100)]
+        for sock in some:
+            sock.sendall(REQUEST + HELLO)
+        for sock in some:
+            receive_until(sock, b"\x81\x05hello")
+        socks += some
+    full = server.figures()
+    for sock in socks:
+        sock.sendall(CLOSE)
+    for sock in socks:
+        assert sock.recv(4096)
+        sock.close()
+    return [before, full, server.figures_without_connections()]
