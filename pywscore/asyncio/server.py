@@ -213,12 +213,14 @@ class Server:
     def _opening_done(self, task: asyncio.Task[None]) -> None:
         ws = self._tasks.pop(task)
         self._changed.set()
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled():
+            if ws.state is State.CONNECTING:  # else the hook was done
+                ws._abort("the opening handshake was cancelled")
+        elif task.exception() is not None:
             ws._log(
                 logging.ERROR, "opening handshake failed", exc_info=task.exception()
             )
-        if task.cancelled() or task.exception() is not None:
-            ws._abort("the opening handshake's task failed")
+            ws._abort("the opening handshake failed")
 
     def _start_handler(self, ws: ServerConnection) -> None:
         if self.handler is None:

@@ -179,11 +179,12 @@ if name == "uvloop":
     import uvloop
 factory = asyncio.new_event_loop if name == "asyncio" else uvloop.new_event_loop
 REQUEST = (
-    b"GET / HTTP/1.1\\r\\nHost: a\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n"
+    b"GET / HTTP/1.1\\r\\nHost: a\\r\\nUpgrade: websocket\\r\\n"
+    b"Connection: Upgrade\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n"
+    b"Sec-WebSocket-Version: 13\\r\\n\\r\\n"
 )
-after = {"text": b"\\x81\\x80aaaa", "ping": b"\\x89\\x80aaaa", "close": b"\\x88\\x80aaaa",
-         "error": b"\\xff\\x80aaaa"}
+after = {"text": b"\\x81\\x80aaaa", "ping": b"\\x89\\x80aaaa",
+         "close": b"\\x88\\x80aaaa", "error": b"\\xff\\x80aaaa"}
 
 class Listener:
     def __init__(self, place): self.place = place

@@ -50,7 +50,7 @@ class Server:
 
     def figures_without_connections(self) -> dict[str, Any]:
         end = time.monotonic() + TIMEOUT
-        while (found := self.figures())["connections"] and time.monotonic() < end:
+        while self.figures()["connections"] and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(0.05)  # tasks and transports end a little later
         return self.figures()
@@ -276,8 +276,9 @@ def test_ten_thousand(environment: Any, start: Any) -> None:
     for empty, full, left in rounds:
         each = (full["rss"] - empty["rss"]) / count
         print(
-            f"{count} connections: {full['rss'] >> 20} MiB, {each / 1024:.1f} KiB each, "
-            f"afterwards {left['rss'] >> 20} MiB, {full['cpu'] - empty['cpu']:.2f} CPU s"
+            f"{count} connections: {full['rss'] >> 20} MiB, "
+            f"{each / 1024:.1f} KiB each, afterwards {left['rss'] >> 20} MiB, "
+            f"{full['cpu'] - empty['cpu']:.2f} CPU s"
         )
     (_, first, _), (start_of_second, second, left) = rounds
     assert first["connections"] == second["connections"] == count

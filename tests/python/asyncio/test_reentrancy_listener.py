@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -106,6 +107,9 @@ def test_listener(
             ping_interval=timeout,
             ping_timeout=timeout,
         )
+        if (place, action) == ("open", "abort"):
+            await abort_at_once(running)
+            return
         async with running as server, raw_client(server) as peer:
             await provoke(cell, place, peer)
             if place == "shutdown":
@@ -130,6 +134,14 @@ def test_listener(
                 while not cell.acted.is_set():
                     await asyncio.sleep(0.001)
             assert server.connections == set()
+
+    async def abort_at_once(running: Any) -> None:
+        # The response is thrown away as well, or not.
+        async with running as server:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                async with raw_client(server) as peer:
+                    assert await cells.read_to_the_end(peer) == (None, 0)
+            await cells.serves(connect, uri_of(server))
 
     cell: Cell
     cells.run(loop_factory, main)
