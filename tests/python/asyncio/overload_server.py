@@ -1,7 +1,8 @@
 """An echo server for the tests of overload, in a process of its own.
 
-Arguments: loop, carrier, limit of descriptors, arguments of serve() as JSON. It writes
-its port, and answers each line on its standard input with its figures as JSON.
+Arguments: loop, carrier, limit of descriptors, arguments of serve() as JSON, and with
+"tick" among them the seconds between two calls by the loop whose lateness is measured.
+It writes its port, and answers each line on its standard input with its figures as JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +26,27 @@ async def echo(ws: Any) -> None:
         await ws.send(message)
 
 
-def figures(server: Any) -> dict[str, Any]:
+class Ticker:
+    """Other work of the loop, and how late it was done."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.late: list[float] = []
+        self.loop = asyncio.get_running_loop()
+        self.due = self.loop.time()
+        self.tick()
+
+    def tick(self) -> None:
+        now = self.loop.time()
+        self.late.append(now - self.due)
+        self.due = now + self.interval
+        self.loop.call_at(self.due, self.tick)
+
+
+def figures(server: Any, ticker: Ticker | None) -> dict[str, Any]:
+    late = sorted(ticker.late) if ticker is not None else []
+    if ticker is not None:
+        ticker.late.clear()
     gc.collect()
     loop = asyncio.get_running_loop()
     with open("/proc/self/statm") as statm:
@@ -40,11 +61,15 @@ def figures(server: Any) -> dict[str, Any]:
         "timers": len(timers),
         "connections": len(server._all),
         "cpu": time.process_time(),
+        "received": server.stats().messages_received,
+        "late": late,
     }
 
 
 async def main(carrier: Any, limit: int, kwargs: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
+    tick = kwargs.pop("tick", None)
+    ticker = None if tick is None else Ticker(tick)
     async with pywscore.serve(
         echo, "127.0.0.1", 0, carrier=carrier, **kwargs
     ) as server:
@@ -61,7 +86,7 @@ async def main(carrier: Any, limit: int, kwargs: dict[str, Any]) -> None:
 
         threading.Thread(target=read, daemon=True).start()
         while await lines.get():
-            print(json.dumps(figures(server)), flush=True)
+            print(json.dumps(figures(server, ticker)), flush=True)
 
 
 if __name__ == "__main__":

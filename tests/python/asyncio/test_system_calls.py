@@ -1,0 +1,123 @@
+"""What a message costs in system calls: one to receive it, one to send the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n"
+)
+HELLO = b"\x81\x85\0\0\0\0hello"  # masked with a key of zeros
+ANSWER = b"\x81\x05hello"
+CALL = re.compile(r"^(?:\d+ +)?(?:<\.\.\. )?(\w+)(?:\(| resumed>)")
+TRACE = (
+    "recvfrom,recvmsg,read,sendto,sendmsg,write,writev,epoll_wait,epoll_pwait,epoll_ctl"
+)
+
+
+def can_trace() -> bool:
+    if sys.platform != "linux" or shutil.which("strace") is None:
+        return False
+    command = ["strace", "-o", "/dev/null", "true"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+pytestmark = [
+    pytest.mark.skipif(not can_trace(), reason="no strace, or it may not trace"),
+    pytest.mark.slow,  # the sanitizers don't go with being traced
+]
+
+
+def receive(sock: socket.socket, end: bytes) -> None:
+    got = b""
+    while not got.endswith(end):
+        piece = sock.recv(4096)
+        assert piece, got
+        got += piece
+
+
+def traced_echoes(loop: str, clients: int, rounds: int, log: Path) -> Counter[str]:
+    """System calls of a server while ``clients`` send a message each ``rounds`` times.
+
+    What it does before the first message, and the handshakes, are in it.
+    """
+    script = str(Path(__file__).with_name("overload_server.py"))
+    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={TRACE}"]
+    with contextlib.ExitStack() as stack:
+        process = subprocess.Popen(
+            [
+                *command,
+                sys.executable,
+                script,
+                loop,
+                "auto",
+                "0",
+                '{"compression": null}',
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        stack.enter_context(process)
+        stack.callback(process.terminate)
+        assert process.stdin is not None and process.stdout is not None
+        port = int(process.stdout.readline())
+        socks = []
+        for _ in range(clients):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            sock.settimeout(20)
+            sock.sendall(REQUEST)
+            receive(sock, b"\r\n\r\n")
+            socks.append(sock)
+        process.stdin.write("?\n")  # a mark: from here on
+        process.stdin.flush()
+        process.stdout.readline()
+        for _ in range(rounds):
+            for sock in socks:
+                sock.sendall(HELLO)
+            for sock in socks:
+                receive(sock, ANSWER)
+        process.stdin.write("?\n")
+        process.stdin.flush()
+        process.stdout.readline()
+    lines = log.read_text().splitlines()
+    marks = [number for number, line in enumerate(lines) if '"?\\n"' in line]
+    assert len(marks) == 2, marks
+    calls = (CALL.match(line) for line in lines[marks[0] : marks[1]])
+    return Counter(
+        call[1] for call in calls if call is not None and "resumed" not in call[0]
+    )
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(("clients", "rounds"), [(1, 300), (50, 20)])
+def test_calls_per_message(
+    loop: str, clients: int, rounds: int, tmp_path: Path
+) -> None:
+    calls = traced_echoes(loop, clients, rounds, tmp_path / "log")
+    messages = clients * rounds
+    received = calls["recvfrom"] + calls["recvmsg"]
+    sent = calls["sendto"] + calls["sendmsg"]
+    waited = calls["epoll_wait"] + calls["epoll_pwait"]
+    print(
+        f"{messages} messages of {clients}: {received} receive, {sent} send, "
+        f"{waited} wait, {calls['epoll_ctl']} change what is waited for"
+    )
+    few = 10  # of the mark, and of the loop's own
+    assert messages <= received <= messages + few
+    assert messages <= sent <= messages + few
+    assert calls["epoll_ctl"] <= few
+    if clients > 1:
+        # A wake-up serves all that are ready.
+        assert waited < messages / 2
