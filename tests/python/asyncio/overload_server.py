@@ -2,7 +2,7 @@
 
 Arguments: loop, carrier, limit of descriptors, arguments of serve() as JSON, and with
 "tick" among them the seconds between two calls by the loop whose lateness is measured.
-It writes its port, and answers each line on its standard input with its figures as JSON.
+It writes its port, and answers each line on its standard input with its figures.
 """
 
 from __future__ import annotations
