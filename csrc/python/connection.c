@@ -198,6 +198,11 @@ static PyObject *connection_lost(PyObject *op, PyObject *exc)
     }
     pywsc_connection_batch_begin(self);
     int result = pywsc_connection_drain(self);
+    if (result < 0) {
+        /* No memory for what was left: it is lost, but nobody may wait for more. */
+        result = pywsc_report_exception(self->state, self->loop,
+                                        "exception at the end of a connection");
+    }
     self->lost = true;
     result = pywsc_deadlines_lost(self);
     if (result == 0) {

@@ -349,3 +349,30 @@ async def test_a_child_lives_on_with_its_copies(pair: Any) -> None:
             os.close(writing)
             os.close(reading)
             assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.threat("LIF-1")
+async def test_no_memory_at_the_end(pair: Any) -> None:
+    """What was received may be lost; that TCP is gone is noticed all the same."""
+    testcapi = pytest.importorskip("_testcapi")
+    noticed: list[bool] = []
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    for failing in range(1, 30):
+        async with pair(max_queue=1) as ends:
+            for number in range(60):  # of which one is taken before the end
+                ends.client.protocol.send_text(str(number) * 10)
+            ends.client.flush()  # in one piece
+            while not ends.server.read_paused:
+                await asyncio.sleep(0)
+            transport = ends.server.transport
+            lost = ends.server.connection_lost
+            testcapi.set_nomemory(failing, failing + 1)
+            try:
+                lost(None)
+            except MemoryError:
+                pass
+            finally:
+                testcapi.remove_mem_hooks()
+            noticed.append(ends.server._lost)
+            transport.abort()
+            assert noticed[-1], failing
