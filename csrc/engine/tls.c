@@ -112,6 +112,15 @@ void wsc_tls_shared_free(struct wsc_tls_shared *shared)
     wsc_free(shared->allocator, shared);
 }
 
+/* SSL_get_error also looks at what others left in the thread's error queue, so that is
+ * to be empty before a call. Emptying costs far more than looking. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 /* --- one link --- */
 
 static bool set_server_name(const struct wsc_tls *tls, const char *name, bool check)
@@ -203,9 +212,15 @@ static void fail(struct wsc_tls *tls)
 
 static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_len)
 {
-    while (*out_len < size) {
+    const struct wsc_tls_shared *shared = tls->shared;
+    /* The first call may find a record that the handshake has read already. Later ones
+     * have to find something: to ask in vain costs a third of a record. */
+    bool first = true;
+    while (*out_len < size &&
+           (first || shared->in_start < shared->in_end || SSL_pending(tls->ssl) > 0)) {
         size_t got = 0;
-        ERR_clear_error();
+        first = false;
+        forget_errors();
         int result = SSL_read_ex(tls->ssl, out + *out_len, size - *out_len, &got);
         *out_len += got;
         if (result == 1) {
@@ -366,7 +381,7 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
         const uint8_t *data;
         size_t written = 0;
         size_t len = gather(tls->shared, outgoing, &data);
-        ERR_clear_error();
+        forget_errors();
         if (SSL_write_ex(tls->ssl, data, len, &written) != 1) {
             fail(tls);
             return false;
