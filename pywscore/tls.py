@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Literal, Self
 
 from . import _core
 
-__all__ = ["TLSContext"]
+__all__ = ["TLSContext", "TLSObject"]
 
 Path = str | os.PathLike[str]
 _VERIFY = {"none": 0, "optional": 1, "required": 2}
@@ -159,3 +160,45 @@ def _readable(path: Path) -> bytes:
     # OpenSSL's own errors about files don't name them.
     with open(path, "rb"):
         return os.fsencode(path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TLSObject:
+    """What a TLS handshake agreed on: ``get_extra_info("ssl_object")``.
+
+    It has those methods of ``ssl.SSLObject`` that ask about it.
+    """
+
+    server_side: bool
+    session_reused: bool
+    _cipher: tuple[str, str, int]
+    _alpn: str | None
+    _certificate: bytes
+
+    def cipher(self) -> tuple[str, str, int]:
+        """Name of the cipher, version of TLS, number of secret bits."""
+        return self._cipher
+
+    def version(self) -> str:
+        """For example ``TLSv1.3``."""
+        return self._cipher[1]
+
+    def selected_alpn_protocol(self) -> str | None:
+        """``http/1.1``, or None without ALPN."""
+        return self._alpn
+
+    def compression(self) -> None:
+        """None: there is none."""
+
+    def getpeercert(self, binary_form: bool = False) -> bytes | None:
+        """The peer's certificate as DER, or None if it has sent none.
+
+        Raises:
+            ValueError: without ``binary_form=True``: Python's dicts of certificates
+                can't be made outside of its own ``ssl``.
+        """
+        if not self._certificate:
+            return None
+        if not binary_form:
+            raise ValueError("only getpeercert(binary_form=True) is supported")
+        return self._certificate

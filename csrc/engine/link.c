@@ -56,7 +56,7 @@ enum wsc_status wsc_link_start_tls(struct wsc_link *link,
         return WSC_ERR_NO_MEMORY;
     }
     engine->tls->out_len = 0;
-    link->tls = wsc_tls_new(engine->tls, context, server_name);
+    link->tls = wsc_tls_new(engine->tls, context, link->source.fd, server_name);
     if (link->tls == NULL) {
         return WSC_ERR_NO_MEMORY;
     }

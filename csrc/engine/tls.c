@@ -144,8 +144,46 @@ static bool set_server_name(const struct wsc_tls *tls, const char *name, bool ch
     return !check || SSL_set1_host(tls->ssl, name) == 1;
 }
 
+/* RFC 8446 §4.6.1, RFC 5077 §3.3: the server gave something to resume with. */
+int wsc_tls_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    const struct wsc_tls *tls = SSL_get_app_data(ssl);
+    return tls->session_key != NULL && SSL_SESSION_is_resumable(session) == 1 &&
+           wsc_tls_sessions_put(tls->context->sessions, tls->session_key, session);
+}
+
+/* False without memory: a session that is not there is no error. */
+static bool resume(struct wsc_tls *tls, int fd, const char *server_name)
+{
+    tls->session_key = wsc_tls_sessions_key(tls->shared->allocator, server_name, fd);
+    if (tls->session_key == NULL) {
+        return false;
+    }
+    SSL_SESSION *session =
+        wsc_tls_sessions_take(tls->context->sessions, tls->session_key);
+    if (session != NULL) {
+        (void)SSL_set_session(tls->ssl, session);
+        SSL_SESSION_free(session);
+    }
+    return true;
+}
+
+/* The first message. */
+static bool begin_as_client(struct wsc_tls *tls, int fd, const char *server_name)
+{
+    SSL_set_connect_state(tls->ssl);
+    tls->shared->out_len = 0;
+    if (server_name != NULL &&
+        (!set_server_name(tls, server_name, tls->context->check_host_name) ||
+         !resume(tls, fd, server_name))) {
+        return false;
+    }
+    int result = SSL_do_handshake(tls->ssl);
+    return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ;
+}
+
 struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
-                            const struct wsc_tls_context *context,
+                            const struct wsc_tls_context *context, int fd,
                             const char *server_name)
 {
     struct wsc_tls *tls = wsc_alloc_zeroed(shared->allocator, sizeof(*tls));
@@ -154,9 +192,10 @@ struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
     }
     ERR_clear_error();
     tls->shared = shared;
+    tls->context = context;
     tls->ssl = SSL_new(context->ssl_ctx);
     BIO *bio = BIO_new(shared->method);
-    if (tls->ssl == NULL || bio == NULL) {
+    if (tls->ssl == NULL || bio == NULL || SSL_set_app_data(tls->ssl, tls) != 1) {
         (void)BIO_free(bio);
         wsc_tls_free(tls);
         return NULL;
@@ -168,12 +207,7 @@ struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
         SSL_set_accept_state(tls->ssl);
         return tls;
     }
-    SSL_set_connect_state(tls->ssl);
-    shared->out_len = 0;
-    bool begun = server_name == NULL ||
-                 set_server_name(tls, server_name, context->check_host_name);
-    int result = begun ? SSL_do_handshake(tls->ssl) : 0;
-    if (!begun || SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
+    if (!begin_as_client(tls, fd, server_name)) {
         ERR_clear_error();
         wsc_tls_free(tls);
         return NULL;
@@ -187,6 +221,7 @@ void wsc_tls_free(struct wsc_tls *tls)
         return;
     }
     SSL_free(tls->ssl);
+    wsc_free(tls->shared->allocator, tls->session_key);
     wsc_free(tls->shared->allocator, tls->left);
     wsc_free(tls->shared->allocator, tls);
 }
@@ -206,6 +241,9 @@ static void fail(struct wsc_tls *tls)
                        reason == NULL ? "TLS error" : reason, more[0] == 0 ? "" : ": ",
                        more);
     ERR_clear_error();
+    if (tls->session_key != NULL && tls->state == WSC_TLS_HANDSHAKE) {
+        wsc_tls_sessions_drop(tls->context->sessions, tls->session_key);
+    }
     tls->state = WSC_TLS_FAILED;
     tls->error = 0;
 }
@@ -282,7 +320,8 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
         decrypt(tls, out, size, &len);
     }
     shared->in_end = shared->in_start = 0;
-    if (wsc_tls_send(tls, fd) == WSC_ERR_IO && tls->state != WSC_TLS_FAILED) {
+    if (shared->out_len > 0 && wsc_tls_send(tls, fd) == WSC_ERR_IO &&
+        tls->state != WSC_TLS_FAILED) {
         tls->state = WSC_TLS_FAILED;
         tls->error = errno;
     }

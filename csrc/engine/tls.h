@@ -12,10 +12,25 @@
 #include "wsc/outgoing.h"
 #include "wsc/tls.h"
 
+/* What clients resume: the newest session for each of the last 64 hosts. */
+struct wsc_tls_sessions;
+struct wsc_tls_sessions *wsc_tls_sessions_new(const struct wsc_allocator *allocator);
+void wsc_tls_sessions_free(struct wsc_tls_sessions *sessions);
+/* Name and port that `fd` is connected to; to be freed. NULL without memory. */
+char *wsc_tls_sessions_key(const struct wsc_allocator *allocator,
+                           const char *server_name, int fd);
+/* A new reference, or NULL. One of TLS 1.3 is given once. */
+SSL_SESSION *wsc_tls_sessions_take(struct wsc_tls_sessions *sessions, const char *key);
+/* Keep the caller's reference: true if it is taken over. */
+bool wsc_tls_sessions_put(struct wsc_tls_sessions *sessions, const char *key,
+                          SSL_SESSION *session);
+void wsc_tls_sessions_drop(struct wsc_tls_sessions *sessions, const char *key);
+
 struct wsc_tls_context {
     const struct wsc_allocator *allocator;
     SSL_CTX *ssl_ctx;
     struct wsc_tls_name *names;
+    struct wsc_tls_sessions *sessions; /* of a client */
     bool server;
     bool check_host_name;
 };
@@ -43,8 +58,10 @@ enum wsc_tls_state {
 
 struct wsc_tls {
     struct wsc_tls_shared *shared;
+    const struct wsc_tls_context *context;
     SSL *ssl;
-    uint8_t *left; /* not taken by the socket yet */
+    char *session_key; /* NULL: its sessions are not kept */
+    uint8_t *left;     /* not taken by the socket yet */
     size_t left_start;
     size_t left_end;
     size_t left_cap;
@@ -58,10 +75,12 @@ void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info);
 struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator);
 void wsc_tls_shared_free(struct wsc_tls_shared *shared);
 
-/* A client sends its first message with the first wsc_tls_send. */
+/* `fd` is connected. A client sends its first message with the first wsc_tls_send. */
 struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
-                            const struct wsc_tls_context *context,
+                            const struct wsc_tls_context *context, int fd,
                             const char *server_name);
+/* OpenSSL's callback for clients. */
+int wsc_tls_new_session(SSL *ssl, SSL_SESSION *session);
 void wsc_tls_free(struct wsc_tls *tls);
 
 /* Receive once, and decrypt all of it into `out`, of at least WSC_TLS_PLAIN_MIN bytes:

@@ -87,9 +87,15 @@ static bool configure(struct wsc_tls_context *context)
         return false;
     }
     if (!context->server) {
+        (void)SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_CLIENT |
+                                                          SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(ssl_ctx, wsc_tls_new_session);
         return SSL_CTX_set_alpn_protos(ssl_ctx, http_1_1, sizeof(http_1_1)) == 0;
     }
     (void)SSL_CTX_set_max_early_data(ssl_ctx, 0);
+    /* Tickets are the client's to keep. By default 20,480 sessions of those that take
+     * no tickets would be ours. */
+    (void)SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(ssl_ctx, choose_alpn, NULL);
     (void)SSL_CTX_set_tlsext_servername_callback(ssl_ctx, choose_name);
     (void)SSL_CTX_set_tlsext_servername_arg(ssl_ctx, context);
@@ -108,7 +114,9 @@ enum wsc_status wsc_tls_context_new(const struct wsc_allocator *allocator, bool 
     context->server = server;
     context->check_host_name = !server;
     context->ssl_ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
-    if (context->ssl_ctx == NULL || !configure(context)) {
+    context->sessions = server ? NULL : wsc_tls_sessions_new(allocator);
+    if (context->ssl_ctx == NULL || (!server && context->sessions == NULL) ||
+        !configure(context)) {
         wsc_tls_context_free(context);
         ERR_clear_error();
         return WSC_ERR_NO_MEMORY;
@@ -130,6 +138,7 @@ void wsc_tls_context_free(struct wsc_tls_context *context)
         context->names = next;
     }
     SSL_CTX_free(context->ssl_ctx);
+    wsc_tls_sessions_free(context->sessions);
     wsc_free(context->allocator, context);
 }
 

@@ -374,7 +374,7 @@ static PyObject *transport_fileno(PyObject *op, PyObject *unused)
 }
 
 /* What TLS agreed on: (cipher's name, version, secret bits, ALPN protocol, resumed,
- * the peer's certificate as DER), or None. */
+ * the peer's certificate as DER, are we the server), or None. */
 static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
@@ -383,12 +383,13 @@ static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
     if (live_link(self) == NULL || !wsc_link_tls_info(self->link, &info)) {
         Py_RETURN_NONE;
     }
-    PyObject *result =
-        Py_BuildValue("(zsiz#Ny#)", info.cipher, info.version, info.secret_bits,
-                      (const char *)info.alpn, (Py_ssize_t)info.alpn_len,
-                      PyBool_FromLong(info.session_reused),
-                      info.certificate == NULL ? "" : (const char *)info.certificate,
-                      (Py_ssize_t)info.certificate_len);
+    PyObject *result = Py_BuildValue(
+        "(zsiz#Ny#N)", info.cipher, info.version, info.secret_bits,
+        (const char *)info.alpn, (Py_ssize_t)info.alpn_len,
+        PyBool_FromLong(info.session_reused),
+        info.certificate == NULL ? "" : (const char *)info.certificate,
+        (Py_ssize_t)info.certificate_len,
+        PyBool_FromLong(wsc_tls_context_is_server(pywsc_tls_context(self->tls))));
     wsc_tls_info_fini(&info);
     return result;
 }

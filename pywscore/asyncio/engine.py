@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from .. import _core
-from ..tls import TLSContext
+from ..tls import TLSContext, TLSObject
 from .connection import Connection
 from .log import LimitedLogger
 
@@ -32,7 +32,9 @@ __all__ = [
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE = 1.0
 
-_TLS_NAMES = frozenset({"cipher", "alpn", "session_reused", "peercert_der"})
+_TLS_NAMES = frozenset(
+    {"ssl_object", "cipher", "alpn", "session_reused", "peercert_der"}
+)
 
 C = TypeVar("C", bound=Connection)
 
@@ -97,11 +99,12 @@ class EngineTransport(_core.EngineTransport):
     _socket: socket.socket | None = None
     _sockname: Any = None
     _peername: Any = None
+    _tls_object: TLSObject | None = None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``socket``, ``sockname`` or ``peername``; with TLS ``cipher`` as in
-        ``ssl.SSLSocket.cipher()``, ``alpn``, ``session_reused`` and
-        ``peercert_der``."""
+        """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, a
+        ``pywscore.tls.TLSObject``, and from it ``cipher``, ``alpn``,
+        ``session_reused`` and ``peercert_der``."""
         if name == "socket":
             sock = self._get_socket()
             return default if sock is None else trsock.TransportSocket(sock)
@@ -109,15 +112,27 @@ class EngineTransport(_core.EngineTransport):
             self._note_names()
             value = self._sockname if name == "sockname" else self._peername
             return default if value is None else value
-        info = self._tls_info() if name in _TLS_NAMES else None
-        if info is None:
+        tls = self._get_tls() if name in _TLS_NAMES else None
+        if tls is None:
             return default
-        cipher, version, bits, alpn, reused, peercert = info
+        if name == "ssl_object":
+            return tls
         if name == "cipher":
-            return cipher, version, bits
+            return tls.cipher()
         if name == "session_reused":
-            return reused
-        return (alpn if name == "alpn" else peercert) or default
+            return tls.session_reused
+        if name == "alpn":
+            return tls.selected_alpn_protocol() or default
+        return tls.getpeercert(binary_form=True) or default
+
+    def _get_tls(self) -> TLSObject | None:
+        # Once asked for, it stays when the connection has ended.
+        if self._tls_object is None and (info := self._tls_info()) is not None:
+            cipher, version, bits, alpn, reused, certificate, server = info
+            self._tls_object = TLSObject(
+                server, reused, (cipher, version, bits), alpn, certificate
+            )
+        return self._tls_object
 
     def _get_socket(self) -> socket.socket | None:
         if self._socket is None and self.fileno() >= 0:
