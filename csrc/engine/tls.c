@@ -12,7 +12,7 @@
 #define IN_SIZE  ((size_t)64 << 10)
 #define OUT_SIZE ((size_t)80 << 10)
 /* A peer that asks for answers (KeyUpdate) and reads none gets no more than this. */
-#define OUT_MAX ((size_t)512 << 10)
+#define OUT_MAX ((size_t)160 << 10)
 /* RFC 8446 §5.1: the plaintext of a record. */
 #define RECORD ((size_t)16 << 10)
 /* Plaintext given to one send. */
