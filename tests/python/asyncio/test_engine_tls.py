@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import gc
 import os
 import pathlib
@@ -15,41 +14,12 @@ import time
 from typing import Any
 
 import pytest
-import trustme
+from tls_peer import Files
 
 import pywscore
 from pywscore import ConnectionClosedError, TLSContext
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engine")
-
-
-class Files:
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-        self.authority = trustme.CA()
-        self.ca = folder / "ca.pem"
-        self.authority.cert_pem.write_to_path(self.ca)
-        self.chain = self.issue("server", "localhost", "127.0.0.1")
-
-    def issue(self, file: str, *names: str, **kwargs: Any) -> pathlib.Path:
-        path = self.folder / f"{file}.pem"
-        made = self.authority.issue_cert(*names, **kwargs)
-        made.private_key_and_cert_chain_pem.write_to_path(path)
-        return path
-
-    def server(self, **kwargs: Any) -> TLSContext:
-        return TLSContext.server(self.chain, **kwargs)
-
-    def client(self, **kwargs: Any) -> TLSContext:
-        return TLSContext.client(ca=self.ca, **kwargs)
-
-    def python_client(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.ca))
-
-    def python_server(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.chain)
-        return context
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +58,20 @@ async def test_echo(
                 cipher = ws.transport.get_extra_info("cipher")
                 assert cipher[1:] == ("TLSv1.3", 256)
                 assert ws.transport.get_extra_info("alpn") == "http/1.1"
-                assert ws.transport.get_extra_info("peercert_der")
+                der = ws.transport.get_extra_info("peercert_der")
+                tls = ws.transport.get_extra_info("ssl_object")
+                assert tls.cipher() == cipher and tls.version() == "TLSv1.3"
+                assert tls.selected_alpn_protocol() == "http/1.1"
+                assert tls.compression() is None and not tls.server_side
+                assert tls.getpeercert(binary_form=True) == der
+                with pytest.raises(ValueError, match="binary_form"):
+                    tls.getpeercert()
+                (there,) = server.connections
+                theirs = there.transport.get_extra_info("ssl_object")
+                assert theirs.server_side and theirs.getpeercert() is None
         assert ws.close_code == 1000
+        if ends == "both":
+            assert ws.transport.get_extra_info("ssl_object") is tls
 
 
 async def test_websockets_as_client(
@@ -204,6 +186,42 @@ async def test_resumption(serve: Any, echo: Any, files: Files) -> None:
         assert reused
 
 
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+async def test_resumption_by_clients(
+    serve: Any, connect: Any, echo: Any, files: Files, version: str
+) -> None:
+    theirs = files.python_server()
+    if version == "TLSv1.2":
+        theirs.maximum_version = ssl.TLSVersion.TLSv1_2
+    ours = [theirs] if version == "TLSv1.2" else [theirs, files.server()]
+    for context in ours:
+        client = files.client()
+        async with serve(echo, "127.0.0.1", 0, ssl=context, carrier="auto") as server:
+            port = server.sockets[0].getsockname()[1]
+
+            async def visit(name: str, tls: TLSContext, port: int = port) -> bool:
+                uri = f"wss://127.0.0.1:{port}/"
+                async with connect(uri, ssl=tls, server_hostname=name) as ws:
+                    await ws.send("the tickets come before the echo")
+                    await ws.recv()
+                    info = ws.transport.get_extra_info("ssl_object")
+                    assert info.version() == version
+                    assert info.getpeercert(binary_form=True)
+                    assert info.session_reused == ws.transport.get_extra_info(
+                        "session_reused"
+                    )
+                    return bool(info.session_reused)
+
+            assert not await visit("localhost", client)
+            assert await visit("localhost", client)
+            assert await visit("localhost", client)
+            # Another name, other settings, or files read again: no.
+            assert not await visit("127.0.0.1", client)
+            assert not await visit("localhost", files.client())
+            client.reload()
+            assert not await visit("localhost", client)
+
+
 async def test_server_names_and_reload(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
@@ -264,8 +282,7 @@ async def test_server_not_trusted(
     if why == "authority":
         client = TLSContext.client()
     if why == "expired":
-        past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-        context = TLSContext.server(files.issue("expired", "localhost", not_after=past))
+        context = TLSContext.server(files.expired("localhost"))
     async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
         with pytest.raises(ssl.SSLError, match="certificate verify failed: "):
             await connect(

@@ -1,0 +1,131 @@
+"""Certificates in files, and a TLS client that a test drives record by record."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import pathlib
+import ssl
+from typing import Any
+
+import trustme
+
+from pywscore import TLSContext
+
+
+class Files:
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self.authority = trustme.CA()
+        self.ca = folder / "ca.pem"
+        self.authority.cert_pem.write_to_path(self.ca)
+        self.chain = self.issue("server", "localhost", "127.0.0.1")
+
+    def issue(self, file: str, *names: str, **kwargs: Any) -> pathlib.Path:
+        path = self.folder / f"{file}.pem"
+        made = self.authority.issue_cert(*names, **kwargs)
+        made.private_key_and_cert_chain_pem.write_to_path(path)
+        return path
+
+    def expired(self, name: str) -> pathlib.Path:
+        past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        return self.issue("expired", name, not_after=past)
+
+    def server(self, **kwargs: Any) -> TLSContext:
+        return TLSContext.server(self.chain, **kwargs)
+
+    def client(self, **kwargs: Any) -> TLSContext:
+        return TLSContext.client(ca=self.ca, **kwargs)
+
+    def python_client(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def python_server(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain)
+        return context
+
+
+class TLSPeer:
+    """A client whose TLS is in memory, so that a test decides what is sent when.
+
+    What ``write()`` encrypts, one record each, waits for ``flush()``.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        context: ssl.SSLContext,
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._in = ssl.MemoryBIO()
+        self._out = ssl.MemoryBIO()
+        self.ssl = context.wrap_bio(self._in, self._out, server_hostname="localhost")
+        self._got = b""
+
+    @classmethod
+    async def open(cls, server: Any, context: ssl.SSLContext) -> TLSPeer:
+        host, port = server.sockets[0].getsockname()
+        return cls(*await asyncio.open_connection(host, port), context)
+
+    def encrypted(self) -> bytes:
+        """What would be sent."""
+        return self._out.read()
+
+    def flush(self) -> None:
+        self.writer.write(self.encrypted())
+
+    async def _receive(self) -> bool:
+        data = await self.reader.read(1 << 16)
+        self._in.write(data) if data else self._in.write_eof()
+        return bool(data)
+
+    async def handshake(self) -> None:
+        while True:
+            try:
+                self.ssl.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.flush()
+                await self._receive()
+        self.flush()
+
+    def write(self, data: bytes) -> None:
+        assert self.ssl.write(data) == len(data)
+
+    async def _read_more(self) -> None:
+        while True:
+            try:
+                data = self.ssl.read(1 << 16)
+            except ssl.SSLWantReadError:
+                await self._receive()
+                continue
+            if not data:
+                raise EOFError
+            self._got += data
+            return
+
+    async def read_until(self, end: bytes) -> bytes:
+        """All that came up to ``end``."""
+        while end not in self._got:
+            await self._read_more()
+        found, _, self._got = self._got.partition(end)
+        return found + end
+
+    async def read_exactly(self, size: int) -> bytes:
+        while len(self._got) < size:
+            await self._read_more()
+        found, self._got = self._got[:size], self._got[size:]
+        return found
+
+    async def drain(self) -> BaseException | None:
+        """Read to the end; what was wrong with it, if anything."""
+        try:
+            while True:
+                await self._read_more()
+        except (EOFError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return None
+        except (ssl.SSLError, OSError) as exc:
+            return exc
