@@ -801,6 +801,8 @@ static void errors_of_others(void)
         peer_flush(&peer, 100);
         ERR_clear_error();
     }
+    peer_flush(&peer, SIZE_MAX);
+    CHECK(peer.link != NULL && wsc_link_is_open(peer.link));
     ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
     CHECK_INT(SSL_write(peer.ssl, "data", 4), 4);
     peer_flush(&peer, 3);
