@@ -659,6 +659,23 @@ static void ends_with_and_without_close_notify(void)
     }
 }
 
+/* TLS-7: an end in the handshake is an error, with a message. */
+static void ends_in_the_handshake(void)
+{
+    struct peer peer;
+    for (int begun = 0; begun < 2; begun++) {
+        peer_init(&peer, TLS1_3_VERSION);
+        (void)SSL_do_handshake(peer.ssl);
+        if (begun != 0) {
+            peer_flush(&peer, SIZE_MAX);
+        }
+        (void)shutdown(peer.fd, SHUT_WR);
+        peer_poll(&peer);
+        CHECK(peer.error && peer.has_message && !peer.ended);
+        peer_fini(&peer);
+    }
+}
+
 /* TLS-4: our end has a close_notify, and an abort has none. */
 static void we_end_with_close_notify(void)
 {
@@ -882,10 +899,10 @@ TEST_MAIN(TEST(both_ends), TEST(system_calls_per_message),
           TEST(allocations_fail_at_every_index), TEST(records_are_cut_at_every_byte),
           TEST(records_of_every_size), TEST(data_with_the_handshake),
           TEST(ends_with_and_without_close_notify), TEST(we_end_with_close_notify),
-          TEST(records_are_authentic), TEST(no_renegotiation),
-          TEST(a_flood_of_key_updates_is_bounded), TEST(no_early_data),
-          TEST(old_versions_are_refused), TEST(not_tls), TEST(errors_of_others),
-          TEST(closed_at_every_step_of_the_handshake),
+          TEST(ends_in_the_handshake), TEST(records_are_authentic),
+          TEST(no_renegotiation), TEST(a_flood_of_key_updates_is_bounded),
+          TEST(no_early_data), TEST(old_versions_are_refused), TEST(not_tls),
+          TEST(errors_of_others), TEST(closed_at_every_step_of_the_handshake),
           TEST(sessions_are_bounded_and_used_once))
 
 #else

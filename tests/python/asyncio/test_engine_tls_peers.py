@@ -364,6 +364,19 @@ async def test_connect_cancelled_in_the_handshake(connect: Any, files: Files) ->
     assert descriptors[-1] <= descriptors[0], descriptors
 
 
+@pytest.mark.threat("TLS-7")
+async def test_server_that_ends_in_the_handshake(connect: Any, files: Files) -> None:
+    async def script(reader: Any, writer: Any) -> None:
+        await reader.read(1 << 16)
+        writer.close()
+
+    server = await asyncio.start_server(script, "127.0.0.1", 0)
+    async with server:
+        uri = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(ssl.SSLError, match="closed during the TLS handshake"):
+            await connect(uri, ssl=files.client())
+
+
 @pytest.mark.threat("TLS-8")
 @pytest.mark.parametrize("kind", ["none", "another authority's", "expired"])
 async def test_client_certificate_refused(
