@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "test.h"
+
 #define DAY 86400L
 
 static char path[256];
@@ -64,4 +66,31 @@ const char *tls_certificate(void)
     }
     (void)atexit(remove_file);
     return path;
+}
+
+void tls_contexts_fini(struct tls_contexts *contexts)
+{
+    wsc_tls_context_free(contexts->server);
+    wsc_tls_context_free(contexts->client);
+}
+
+bool tls_contexts_init(struct tls_contexts *contexts,
+                       const struct wsc_allocator *allocator)
+{
+    char message[WSC_TLS_MESSAGE_SIZE];
+    const char *file = tls_certificate();
+    memset(contexts, 0, sizeof(*contexts));
+    enum wsc_status status = wsc_tls_context_new(allocator, true, &contexts->server);
+    if (status == WSC_OK) {
+        status = wsc_tls_context_new(allocator, false, &contexts->client);
+    }
+    if (status != WSC_OK) {
+        CHECK_INT(status, WSC_ERR_NO_MEMORY);
+        tls_contexts_fini(contexts);
+        return false;
+    }
+    CHECK_INT(wsc_tls_context_certificate(contexts->server, file, file, NULL, message),
+              WSC_OK);
+    CHECK_INT(wsc_tls_context_trust(contexts->client, file, NULL, message), WSC_OK);
+    return true;
 }
