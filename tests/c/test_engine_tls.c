@@ -198,17 +198,10 @@ struct outcome {
     size_t polls;
 };
 
-static void
-run(struct session *session, struct outcome *out, const struct tls_contexts *contexts)
+/* Until both ends are closed. */
+static void go_on(struct session *session, struct outcome *out)
 {
-    int fds[2];
     struct wsc_io io;
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-    bool open = open_end(session, 0, fds[0], contexts);
-    if (!open_end(session, 1, fds[1], contexts) || !open) {
-        return;
-    }
-    send_more(session, &session->ends[1]);
     while ((session->ends[0].link != NULL || session->ends[1].link != NULL) &&
            ++out->polls < POLLS_MAX) {
         (void)wsc_engine_poll(session->engine, 100);
@@ -217,6 +210,19 @@ run(struct session *session, struct outcome *out, const struct tls_contexts *con
         }
     }
     out->hung = out->polls >= POLLS_MAX;
+}
+
+static void
+run(struct session *session, struct outcome *out, const struct tls_contexts *contexts)
+{
+    int fds[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    bool open = open_end(session, 0, fds[0], contexts);
+    if (!open_end(session, 1, fds[1], contexts) || !open) {
+        return;
+    }
+    send_more(session, &session->ends[1]);
+    go_on(session, out);
 }
 
 static struct outcome session(const struct wsc_allocator *allocator,
@@ -407,44 +413,52 @@ static void allocations_fail_at_every_index(void)
 
 /* --- sessions of clients --- */
 
-/* The newest of the last 64 hosts are kept, and one of TLS 1.3 is used once. */
-static void sessions_are_bounded_and_used_once(void)
+static void begin_visit(struct session *s, const struct wsc_allocator *allocator,
+                        const struct tls_contexts *contexts, const char *name)
+{
+    int fds[2];
+    struct end *client = &s->ends[1];
+    memset(s, 0, sizeof(*s));
+    s->allocator = allocator;
+    s->total = 10;
+    CHECK(wsc_engine_new(allocator, RECEIVE_SIZE, &s->engine) == WSC_OK);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    CHECK(open_end(s, 0, fds[0], contexts));
+    client->is_client = true;
+    wsc_outgoing_init(&client->outgoing, allocator);
+    CHECK(wsc_link_new(s->engine, fds[1], client, &client->link) == WSC_OK);
+    CHECK(wsc_link_start_tls(client->link, contexts->client, name) == WSC_OK);
+    send_more(s, client);
+}
+
+static bool end_visit(struct session *s)
+{
+    struct outcome out = {0};
+    go_on(s, &out);
+    CHECK(s->ends[1].received == s->total && s->error == 0 && !out.hung);
+    wsc_engine_free(s->engine);
+    return s->resumed;
+}
+
+/* The newest of the last 64 hosts are kept. */
+static void sessions_are_bounded(void)
 {
     struct tls_contexts contexts;
     struct test_allocator allocator;
+    struct session s;
+    size_t after = 0;
     test_allocator_init(&allocator);
     CHECK(tls_contexts_init(&contexts, &allocator.base));
     wsc_tls_context_verify(contexts.client, WSC_TLS_VERIFY_NONE, false);
-    size_t after = 0;
     for (int visit = 0; visit < 200; visit++) {
-        struct session s = {.allocator = &allocator.base, .total = 10};
-        struct outcome out = {0};
-        int fds[2];
-        struct wsc_io io;
         char name[32];
         /* 100 hosts, then the last 64 of them, then others. */
         int host = visit < 100 ? visit : visit < 164 ? visit - 64 : visit;
         (void)snprintf(name, sizeof(name), "host%03d.example", host);
-        CHECK(wsc_engine_new(&allocator.base, RECEIVE_SIZE, &s.engine) == WSC_OK);
-        CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-        CHECK(open_end(&s, 0, fds[0], &contexts));
-        s.ends[1].is_client = true;
-        wsc_outgoing_init(&s.ends[1].outgoing, &allocator.base);
-        CHECK(wsc_link_new(s.engine, fds[1], &s.ends[1], &s.ends[1].link) == WSC_OK);
-        CHECK(wsc_link_start_tls(s.ends[1].link, contexts.client, name) == WSC_OK);
-        send_more(&s, &s.ends[1]);
-        while ((s.ends[0].link != NULL || s.ends[1].link != NULL) &&
-               ++out.polls < POLLS_MAX) {
-            (void)wsc_engine_poll(s.engine, 100);
-            while (wsc_engine_next(s.engine, &io)) {
-                handle(&s, &io);
-            }
-        }
-        CHECK(s.ends[1].received == 10 && s.error == 0);
-        if (!CHECK_INT(s.resumed, visit >= 100 && visit < 164)) {
+        begin_visit(&s, &allocator.base, &contexts, name);
+        if (!CHECK_INT(end_visit(&s), visit >= 100 && visit < 164)) {
             printf("visit %d\n", visit);
         }
-        wsc_engine_free(s.engine);
         after = visit == 99 ? allocator.live_blocks : after;
         CHECK(visit < 100 || allocator.live_blocks <= after);
     }
@@ -452,11 +466,27 @@ static void sessions_are_bounded_and_used_once(void)
     CHECK_INT(allocator.live_blocks, 0);
 }
 
+/* RFC 8446 §C.4: of two visits that begin together one has the ticket. */
+static void sessions_are_used_once(void)
+{
+    struct tls_contexts contexts;
+    struct session one;
+    struct session other;
+    CHECK(tls_contexts_init(&contexts, plain()));
+    begin_visit(&one, plain(), &contexts, "localhost");
+    CHECK(!end_visit(&one));
+    begin_visit(&one, plain(), &contexts, "localhost");
+    begin_visit(&other, plain(), &contexts, "localhost");
+    CHECK(end_visit(&one));
+    CHECK(!end_visit(&other));
+    tls_contexts_fini(&contexts);
+}
+
 TEST_MAIN(TEST(both_ends), TEST(system_calls_per_message),
           TEST(reads_fail_at_every_index), TEST(writes_fail_at_every_index),
           TEST(watching_fails_at_every_index), TEST(whole_sessions_under_faults),
-          TEST(allocations_fail_at_every_index),
-          TEST(sessions_are_bounded_and_used_once))
+          TEST(allocations_fail_at_every_index), TEST(sessions_are_bounded),
+          TEST(sessions_are_used_once))
 
 #else
 

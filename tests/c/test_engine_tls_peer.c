@@ -392,6 +392,19 @@ static void no_early_data(void)
     peer_fini(&peer);
 }
 
+/* TLS-6: those that take no tickets get nothing that we would have to remember. */
+static void servers_keep_no_sessions(void)
+{
+    struct peer peer;
+    unsigned int len = 1;
+    peer_init(&peer, TLS1_2_VERSION);
+    (void)SSL_set_options(peer.ssl, SSL_OP_NO_TICKET);
+    peer_handshake(&peer, SIZE_MAX);
+    (void)SSL_SESSION_get_id(SSL_get0_session(peer.ssl), &len);
+    CHECK_INT(len, 0);
+    peer_fini(&peer);
+}
+
 /* TLS-8 */
 static void old_versions_are_refused(void)
 {
@@ -467,8 +480,9 @@ TEST_MAIN(TEST(records_are_cut_at_every_byte), TEST(records_of_every_size),
           TEST(we_end_with_close_notify), TEST(ends_in_the_handshake),
           TEST(small_pieces_share_a_record), TEST(records_are_authentic),
           TEST(no_renegotiation), TEST(a_flood_of_key_updates_is_bounded),
-          TEST(no_early_data), TEST(old_versions_are_refused), TEST(not_tls),
-          TEST(errors_of_others), TEST(closed_at_every_step_of_the_handshake))
+          TEST(no_early_data), TEST(servers_keep_no_sessions),
+          TEST(old_versions_are_refused), TEST(not_tls), TEST(errors_of_others),
+          TEST(closed_at_every_step_of_the_handshake))
 
 #else
 
