@@ -440,6 +440,28 @@ static bool end_visit(struct session *s)
     return s->resumed;
 }
 
+/* TLS-8: by default clients verify the chain and, if they have one, the name. */
+static void clients_verify_by_default(void)
+{
+    struct tls_contexts contexts;
+    for (int trusting = 0; trusting < 2; trusting++) {
+        struct session s;
+        struct outcome out = {0};
+        CHECK(tls_contexts_init(&contexts, plain()));
+        if (trusting == 0) {
+            wsc_tls_context_free(contexts.client);
+            CHECK_INT(wsc_tls_context_new(plain(), false, &contexts.client), WSC_OK);
+        }
+        begin_visit(&s, plain(), &contexts, trusting != 0 ? "elsewhere" : "localhost");
+        go_on(&s, &out);
+        CHECK(s.error == EPROTO && s.ends[1].received == 0 && !out.hung);
+        CHECK(strstr(s.message, "certificate") != NULL ||
+              strstr(s.message, "alert") != NULL);
+        wsc_engine_free(s.engine);
+        tls_contexts_fini(&contexts);
+    }
+}
+
 /* The newest of the last 64 hosts are kept. */
 static void sessions_are_bounded(void)
 {
@@ -485,8 +507,8 @@ static void sessions_are_used_once(void)
 TEST_MAIN(TEST(both_ends), TEST(system_calls_per_message),
           TEST(reads_fail_at_every_index), TEST(writes_fail_at_every_index),
           TEST(watching_fails_at_every_index), TEST(whole_sessions_under_faults),
-          TEST(allocations_fail_at_every_index), TEST(sessions_are_bounded),
-          TEST(sessions_are_used_once))
+          TEST(allocations_fail_at_every_index), TEST(clients_verify_by_default),
+          TEST(sessions_are_bounded), TEST(sessions_are_used_once))
 
 #else
 

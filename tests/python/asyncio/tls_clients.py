@@ -13,6 +13,7 @@ REQUEST = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 WARM = 20
+SIZE = 16000
 
 port, count = int(sys.argv[1]), int(sys.argv[2])
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -27,8 +28,9 @@ def open_clients(count: int) -> None:
         sock.settimeout(10)
         sock.sendall(REQUEST)
         assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
-        sock.sendall(b"\x82\xfe\x01\x00" + bytes(4) + bytes(256))
-        left = 4 + 256
+        # As long as a record: all of OpenSSL's buffers are touched.
+        sock.sendall(b"\x82\xfe" + SIZE.to_bytes(2) + bytes(4 + SIZE))
+        left = 4 + SIZE
         while left:
             left -= len(sock.recv(left))
         clients.append(sock)
