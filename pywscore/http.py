@@ -75,7 +75,8 @@ class Headers(MutableMapping[str, str]):
 
     def _pack(self) -> None:
         """Keep them in little memory until somebody looks at them."""
-        self._data = str(self)[:-2]
+        if not isinstance(self._data, str):
+            self._data = str(self)[:-2]
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)
@@ -171,7 +172,7 @@ class Headers(MutableMapping[str, str]):
 
 def packed_headers(block: str) -> Headers:
     """Headers of lines that have been checked: ``name: value`` and CR LF each."""
-    headers = Headers()
+    headers = Headers.__new__(Headers)
     headers._data = block
     return headers
 

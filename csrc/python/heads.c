@@ -158,6 +158,19 @@ PyObject *pywsc_header_pairs(PyObject *object)
     return PySequence_List(object);
 }
 
+static int check_header(const struct wsc_http_header *header, PyObject *source)
+{
+    if (!wsc_http_is_token(header->name)) {
+        PyErr_Format(PyExc_ValueError, "invalid header name: %A", source);
+        return -1;
+    }
+    if (header->value.len > 0 && !wsc_http_is_field_value(header->value)) {
+        PyErr_Format(PyExc_ValueError, "invalid header value: %A", source);
+        return -1;
+    }
+    return 0;
+}
+
 static int convert_pair(PyObject *item, PyObject *held, struct wsc_http_header *out)
 {
     PyObject *both = PySequence_Tuple(item);
@@ -174,21 +187,74 @@ static int convert_pair(PyObject *item, PyObject *held, struct wsc_http_header *
                                  &out->value);
     }
     Py_DECREF(both);
-    if (result == 0 && !wsc_http_is_token(out->name)) {
-        PyErr_Format(PyExc_ValueError, "invalid header name: %A", item);
+    return result < 0 ? -1 : check_header(out, item);
+}
+
+/* "name: value\r\n" again and again, in a str that is kept. */
+static int unpack(PyObject *packed, struct pywsc_headers *out)
+{
+    const char *text = (const char *)PyUnicode_1BYTE_DATA(packed);
+    const char *end = text + PyUnicode_GET_LENGTH(packed);
+    size_t count = 0;
+    for (const char *c = text; c < end; c++) {
+        count += *c == '\n';
+    }
+    out->items = PyMem_New(struct wsc_http_header, count + WSC_ACCEPT_HEADERS);
+    if (out->items == NULL) {
+        PyErr_NoMemory();
         return -1;
     }
-    if (result == 0 && out->value.len > 0 && !wsc_http_is_field_value(out->value)) {
-        PyErr_Format(PyExc_ValueError, "invalid header value: %A", item);
+    while (text < end) {
+        const char *line_end = memchr(text, '\r', (size_t)(end - text));
+        const char *colon = memchr(text, ':', (size_t)(end - text));
+        if (line_end == NULL || end - line_end < 2 || line_end[1] != '\n' ||
+            colon == NULL || line_end - colon < 2) {
+            PyErr_Format(PyExc_ValueError, "invalid header lines: %A", packed);
+            return -1;
+        }
+        struct wsc_http_header *item = &out->items[out->count++];
+        item->name = (struct wsc_str){text, (size_t)(colon - text)};
+        item->value = (struct wsc_str){colon + 2, (size_t)(line_end - colon - 2)};
+        if (check_header(item, packed) < 0) {
+            return -1;
+        }
+        text = line_end + 2;
+    }
+    return PyList_Append(out->held, packed);
+}
+
+/* 1 if they are Headers that nobody has looked at; 0 if not; -1. */
+static int
+get_packed(struct pywsc_state *state, PyObject *object, struct pywsc_headers *out)
+{
+    if (Py_TYPE(object) != (PyTypeObject *)state->objects[PYWSC_HEADERS]) {
+        return 0;
+    }
+    PyObject *data = PyObject_GetAttr(object, state->names[PYWSC_NAME_DATA]);
+    if (data == NULL) {
         return -1;
     }
+    int result = 0;
+    if (PyUnicode_CheckExact(data) && PyUnicode_IS_ASCII(data)) {
+        result = unpack(data, out) < 0 ? -1 : 1;
+    }
+    Py_DECREF(data);
     return result;
 }
 
-int pywsc_headers_get(PyObject *object, struct pywsc_headers *out)
+int pywsc_headers_get(struct pywsc_state *state, PyObject *object,
+                      struct pywsc_headers *out)
 {
     memset(out, 0, sizeof(*out));
     out->held = PyList_New(0);
+    int packed = out->held == NULL ? -1 : get_packed(state, object, out);
+    if (packed < 0) {
+        pywsc_headers_release(out);
+        return -1;
+    }
+    if (packed > 0) {
+        return 0;
+    }
     PyObject *pairs = out->held != NULL ? pywsc_header_pairs(object) : NULL;
     if (pairs == NULL) {
         pywsc_headers_release(out);

@@ -253,8 +253,9 @@ accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
     }
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     PyObject *none = PyTuple_New(0);
-    int got =
-        none == NULL ? -1 : pywsc_headers_get(extra != NULL ? extra : none, &headers);
+    int got = none == NULL
+                  ? -1
+                  : pywsc_headers_get(state, extra != NULL ? extra : none, &headers);
     Py_XDECREF(none);
     if (got < 0) {
         return NULL;
@@ -320,7 +321,7 @@ static PyObject *respond(PyObject *op, long status_code, PyObject *reason,
     struct pywsc_bytes bytes;
     struct wsc_str phrase = {NULL, 0};
     enum wsc_status status = WSC_ERR_INVALID_ARGUMENT;
-    if (pywsc_headers_get(headers_object, &headers) < 0) {
+    if (pywsc_headers_get(state, headers_object, &headers) < 0) {
         return NULL;
     }
     if ((reason != NULL &&
@@ -562,7 +563,7 @@ static int send_request(struct pywsc_protocol *self, PyObject *target_object,
     if (list == NULL) {
         return -1;
     }
-    if (pywsc_headers_get(headers_object, &headers) < 0) {
+    if (pywsc_headers_get(state, headers_object, &headers) < 0) {
         Py_DECREF(list);
         return -1;
     }

@@ -38,6 +38,7 @@ enum pywsc_object {
     PYWSC_INVALID_PARAMETER_NAME,
     PYWSC_INVALID_PARAMETER_VALUE,
     PYWSC_STATE,
+    PYWSC_HEADERS,
     PYWSC_PACKED_HEADERS,
     PYWSC_REQUEST,
     PYWSC_RESPONSE,
@@ -86,6 +87,7 @@ enum pywsc_name {
     PYWSC_NAME_LISTENER_ON_PING,
     PYWSC_NAME_LISTENER_ON_PONG,
     PYWSC_NAME_ON_CLOSE,
+    PYWSC_NAME_DATA,
     /* Of nearly every handshake: kept once. */
     PYWSC_NAME_GET,
     PYWSC_NAME_HTTP_1_1,
@@ -251,7 +253,8 @@ struct pywsc_headers {
     size_t count;
     PyObject *held; /* list of the bytes objects that the items point into */
 };
-int pywsc_headers_get(PyObject *object, struct pywsc_headers *out);
+int pywsc_headers_get(struct pywsc_state *state, PyObject *object,
+                      struct pywsc_headers *out);
 /* The same as a list of pairs, not looked at: Headers.raw_items(), mapping.items(), or
  * what the iterable gives. */
 PyObject *pywsc_header_pairs(PyObject *object);

@@ -82,7 +82,6 @@ class Handshake:
     ) -> Response:
         """As ``answer()``, without hooks."""
         response = self._accept(connection, request)
-        self._sign(response)
         return shutting_down() if self.is_closing() else response
 
     async def answer(self, connection: ServerConnection, request: Request) -> Response:
@@ -92,7 +91,8 @@ class Handshake:
         )
         if response is None:
             response = self._accept(connection, request)
-        self._sign(response)
+        else:
+            self._sign(response)
         changed = await self._call(
             connection, "process_response", self.process_response, request, response
         )
@@ -133,19 +133,26 @@ class Handshake:
                 raise protocol.handshake_exception
             self._check_origin(connection, request)
             subprotocol = self._choose_subprotocol(connection)
-            return protocol.build_response(subprotocol=subprotocol)
+            return protocol.build_response(
+                subprotocol=subprotocol,
+                headers=()
+                if self.server_header is None
+                else (("Server", self.server_header),),
+            )
         except InvalidHandshake as exc:
             connection._log(
                 logging.INFO, "opening handshake failed: %s", printable(exc)
             )
-            return refusal(exc)
+            response = refusal(exc)
         except Exception as exc:
             connection._log(logging.ERROR, "opening handshake failed", exc_info=exc)
-            return failed()
+            response = failed()
+        self._sign(response)
+        return response
 
     def _check_origin(self, connection: ServerConnection, request: Request) -> None:
         # Two Origin lines were refused by the core.
-        origin = request.headers.get("Origin")
+        origin = next(iter(request.headers.get_all("Origin")), None)
         if self.origins is None:
             self._warn_of_any_origin(connection, request, origin)
             return

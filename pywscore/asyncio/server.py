@@ -251,7 +251,8 @@ class Server:
 
     def _handler_failed(self, ws: ServerConnection, exc: BaseException) -> None:
         if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
-            ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
+            if self.logger.isEnabledFor(logging.DEBUG):
+                ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
         else:
             ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
         ws._start_close(CloseCode.INTERNAL_ERROR)
