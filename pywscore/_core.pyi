@@ -394,6 +394,53 @@ def broadcast(
     thread, TypeError for something else than a connection.
     """
 
+@disjoint_base
+class MessageStream:
+    """Another library's interface over a connection: what is done per message.
+
+    A subclass opens it with _open_stream(), and has these coroutine methods for all
+    that is unusual: ``_receive_slow(timeout=None)`` and ``_next_slow()`` while the
+    stream isn't open, is closing or closed, has a receive() waiting, or with limits of
+    time; ``_receive_end()`` and ``_next_end()`` once the connection has ended and all
+    messages were received, to give the last one or to raise; ``_send_text_slow(...)``
+    and ``_send_binary_slow(...)`` with arguments other than one message of the right
+    type; ``_send_lost()``, to raise, when the connection was lost while a message
+    waited for room.
+    """
+
+    _connection: Any
+    """The Connection, None before _open_stream()."""
+    _waiting: bool
+    """A receive() has begun and not ended."""
+    _closed: bool
+    _closing: bool
+    _released: Callable[[], object] | None
+    """Called, once, when the receive() that waits ends, however it ends."""
+    def _open_stream(
+        self,
+        connection: Connection,
+        format: tuple[Any, ...],
+        direct_receive: bool,
+        direct_next: bool,
+    ) -> None:
+        """``format`` is (type of text messages, kind of text, type of binary messages,
+        kind of binary, extra, whether text is decoded): messages are made as
+        ``tuple.__new__(type, (kind, data, extra))``. ``direct_receive``: receive()
+        without a timeout needs no _receive_slow(); ``direct_next``: the same for
+        iteration."""
+    def _make_message(self, data: str | bytes) -> Any: ...
+    def _end_waiting(self) -> None:
+        """A receive() of _receive_slow() has ended."""
+    def receive(self, timeout: float | None = None) -> Coroutine[Any, Any, Any]: ...
+    def send_text(
+        self, data: str, compress: int | None = None
+    ) -> Coroutine[Any, Any, None]: ...
+    def send_binary(
+        self, data: _Bytes, compress: int | None = None
+    ) -> Coroutine[Any, Any, None]: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, Any]: ...
+
 # The engine (Linux, macOS, FreeBSD) ---------------------------------------------
 
 @final

@@ -140,6 +140,10 @@ enum pywsc_operation_kind {
 PyObject *pywsc_operation_new(struct pywsc_connection *connection,
                               enum pywsc_operation_kind kind, PyObject *first,
                               PyObject *text, PyObject *compress);
+/* The same for another library's interface: `first` is the message to be sent. */
+struct pywsc_message_stream;
+PyObject *pywsc_operation_for_stream(struct pywsc_message_stream *stream,
+                                     enum pywsc_operation_kind kind, PyObject *first);
 int pywsc_operation_init(PyObject *module, struct pywsc_state *state);
 
 #endif

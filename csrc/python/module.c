@@ -65,6 +65,13 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_FAIL] = "_fail",
     [PYWSC_NAME_ABORT] = "_abort",
     [PYWSC_NAME_SEND_SLOW] = "_send_slow",
+    [PYWSC_NAME_RECEIVE_SLOW] = "_receive_slow",
+    [PYWSC_NAME_NEXT_SLOW] = "_next_slow",
+    [PYWSC_NAME_RECEIVE_END] = "_receive_end",
+    [PYWSC_NAME_NEXT_END] = "_next_end",
+    [PYWSC_NAME_SEND_TEXT_SLOW] = "_send_text_slow",
+    [PYWSC_NAME_SEND_BINARY_SLOW] = "_send_binary_slow",
+    [PYWSC_NAME_SEND_LOST] = "_send_lost",
     [PYWSC_NAME_WAKE] = "_wake",
     [PYWSC_NAME_CONNECTION_LOST] = "connection_lost",
     [PYWSC_NAME_PAUSE_WRITING] = "pause_writing",
@@ -156,6 +163,7 @@ static int module_exec(PyObject *module)
         pywsc_waiter_init(module, state) < 0 || pywsc_timers_init(module, state) < 0 ||
         pywsc_connection_init(module, state) < 0 ||
         pywsc_broadcast_init(module, state) < 0 ||
+        pywsc_message_stream_init(module, state) < 0 ||
         pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0 ||
         pywsc_compression_init(module, state) < 0) {
         return -1;
@@ -170,7 +178,7 @@ static int module_exec(PyObject *module)
             apply(receive_buffer) apply(timers) apply(waiter) apply(connection)        \
                 apply(operation) apply(engine) apply(engine_transport)                 \
                     apply(engine_listener) apply(tls_context) apply(deflater)          \
-                        apply(inflater)
+                        apply(inflater) apply(message_stream)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {

@@ -1,4 +1,4 @@
-#include "connection.h"
+#include "message_stream.h"
 
 /* recv(), send() and their like return one of these: a coroutine in C. It goes to the
  * end at its first step whenever it can; else it hands the task a waiter and looks
@@ -16,11 +16,13 @@ struct operation {
     PyObject *first;
     PyObject *text;
     PyObject *compress;
-    struct pywsc_waiter *waiter; /* what the task waits on */
-    PyObject *inner;             /* the coroutine of the slow way */
+    struct pywsc_waiter *waiter;         /* what the task waits on */
+    struct pywsc_message_stream *stream; /* whose it is, or NULL */
+    PyObject *inner;                     /* the coroutine of the slow way */
     char kind;
     char progress;
-    bool sent; /* SEND: queued already, only waiting for room */
+    bool sent;  /* SEND: queued already, only waiting for room */
+    bool holds; /* of a stream: it is the one that receives */
 };
 
 static const char *const names[] = {
@@ -55,8 +57,22 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
     self->kind = (char)kind;
     self->progress = FRESH;
     self->sent = false;
+    self->stream = NULL;
+    self->holds = false;
     PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+PyObject *pywsc_operation_for_stream(struct pywsc_message_stream *stream,
+                                     enum pywsc_operation_kind kind, PyObject *first)
+{
+    PyObject *operation = pywsc_operation_new(
+        (struct pywsc_connection *)stream->connection, kind, first, NULL, NULL);
+    if (operation != NULL) {
+        ((struct operation *)operation)->stream =
+            (struct pywsc_message_stream *)Py_NewRef((PyObject *)stream);
+    }
+    return operation;
 }
 
 static struct pywsc_state *state_of(struct operation *self)
@@ -64,17 +80,28 @@ static struct pywsc_state *state_of(struct operation *self)
     return self->connection->state;
 }
 
-/* Whatever happens next, this operation takes no part in it any more. */
-static void finish(struct operation *self)
+/* It receives no more. */
+static void stop_receiving(struct operation *self)
 {
     struct pywsc_connection *connection = self->connection;
-    self->progress = FINISHED;
     if (connection->receiver == (PyObject *)self) {
         connection->receiver = NULL;
         if (self->waiter != NULL && connection->receive_waiter == self->waiter) {
             Py_CLEAR(connection->receive_waiter);
         }
     }
+    if (self->holds) {
+        self->holds = false;
+        pywsc_message_stream_release(self->stream);
+    }
+}
+
+/* Whatever happens next, this operation takes no part in it any more. */
+static void finish(struct operation *self)
+{
+    struct pywsc_connection *connection = self->connection;
+    self->progress = FINISHED;
+    stop_receiving(self);
     if (self->waiter != NULL && connection->send_waiters != NULL) {
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(connection->send_waiters); i++) {
             if (PyList_GET_ITEM(connection->send_waiters, i) ==
@@ -92,13 +119,22 @@ static void finish(struct operation *self)
     Py_CLEAR(self->compress);
 }
 
-static void raise_closed(struct operation *self)
+/* Go on as a coroutine of the stream. 2, or -1. */
+static int continue_slowly(struct operation *self, enum pywsc_name name)
+{
+    stop_receiving(self);
+    self->inner = PyObject_CallMethodNoArgs((PyObject *)self->stream,
+                                            state_of(self)->names[name]);
+    return self->inner == NULL ? -1 : 2;
+}
+
+static int raise_closed(struct operation *self)
 {
     struct pywsc_state *state = state_of(self);
     PyObject *exception =
         pywsc_close_exception(state, &self->connection->protocol->conn);
     if (exception == NULL) {
-        return;
+        return -1;
     }
     if (self->kind == PYWSC_NEXT &&
         Py_TYPE(exception) ==
@@ -109,6 +145,7 @@ static void raise_closed(struct operation *self)
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     }
     Py_DECREF(exception);
+    return -1;
 }
 
 /* --- receiving --- */
@@ -163,10 +200,18 @@ static int wait_for_turn(struct operation *self)
     return result < 0 ? -1 : wait_for_message(self);
 }
 
-/* 1: *result is the message. 0: wait. -1. */
+/* 1: *result is the message. 0: wait. 2: go the slow way. -1. */
 static int step_receive(struct operation *self, PyObject **result)
 {
     struct pywsc_connection *connection = self->connection;
+    bool next = self->kind == PYWSC_NEXT;
+    if (self->stream != NULL && !self->holds) {
+        if (!pywsc_message_stream_hold(self->stream)) {
+            return continue_slowly(self, next ? PYWSC_NAME_NEXT_SLOW
+                                              : PYWSC_NAME_RECEIVE_SLOW);
+        }
+        self->holds = true;
+    }
     if (connection->receiver != NULL && connection->receiver != (PyObject *)self) {
         PyErr_SetString(state_of(self)->objects[PYWSC_CONCURRENCY_ERROR],
                         "another task is receiving from this connection already");
@@ -186,15 +231,19 @@ static int step_receive(struct operation *self, PyObject **result)
                   : pywsc_connection_take(connection, result);
     if (got > 0) {
         connection->budget -= connection->budget > 0;
-        *result = decoded(self, *result);
+        *result = self->stream != NULL
+                      ? pywsc_message_stream_make(self->stream, *result)
+                      : decoded(self, *result);
         return *result == NULL ? -1 : 1;
     }
     if (got < 0) {
         return -1;
     }
     if (connection->lost || connection->receive_ended) {
-        raise_closed(self);
-        return -1;
+        return self->stream == NULL
+                   ? raise_closed(self)
+                   : continue_slowly(self, next ? PYWSC_NAME_NEXT_END
+                                                : PYWSC_NAME_RECEIVE_END);
     }
     return wait_for_message(self);
 }
@@ -274,8 +323,8 @@ static int step_send(struct operation *self)
         return wait_for_loop(self);
     }
     if (connection->lost) {
-        raise_closed(self);
-        return -1;
+        return self->stream == NULL ? raise_closed(self)
+                                    : continue_slowly(self, PYWSC_NAME_SEND_LOST);
     }
     return wait_for_room(self);
 }
@@ -425,11 +474,17 @@ static PyObject *get_name(PyObject *op, void *closure)
     return PyUnicode_FromString(names[(int)((struct operation *)op)->kind]);
 }
 
+/* The class that the methods are known by. */
+static const char *class_name(struct operation *self)
+{
+    return self->stream == NULL ? "Connection" : Py_TYPE(self->stream)->tp_name;
+}
+
 static PyObject *get_qualname(PyObject *op, void *closure)
 {
+    struct operation *self = (struct operation *)op;
     (void)closure;
-    return PyUnicode_FromFormat("Connection.%s",
-                                names[(int)((struct operation *)op)->kind]);
+    return PyUnicode_FromFormat("%s.%s", class_name(self), names[(int)self->kind]);
 }
 
 /* --- life --- */
@@ -443,6 +498,7 @@ static int operation_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->text);
     Py_VISIT(self->compress);
     Py_VISIT((PyObject *)self->waiter);
+    Py_VISIT((PyObject *)self->stream);
     Py_VISIT(self->inner);
     return 0;
 }
@@ -465,9 +521,8 @@ static void operation_finalize(PyObject *op)
     PyObject *value;
     PyObject *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
-                         "coroutine 'Connection.%s' was never awaited",
-                         names[(int)self->kind]) < 0) {
+    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s.%s' was never awaited",
+                         class_name(self), names[(int)self->kind]) < 0) {
         PyErr_WriteUnraisable(op);
     }
     PyErr_Restore(type, value, traceback);
@@ -482,6 +537,7 @@ static void operation_dealloc(PyObject *op)
     }
     PyObject_GC_UnTrack(op);
     (void)operation_clear(op);
+    Py_CLEAR(self->stream);
     Py_CLEAR(self->connection);
     pywsc_spares_free(&state->spare_operations, op);
 }

@@ -75,6 +75,13 @@ enum pywsc_name {
     PYWSC_NAME_FAIL,
     PYWSC_NAME_ABORT,
     PYWSC_NAME_SEND_SLOW,
+    PYWSC_NAME_RECEIVE_SLOW,
+    PYWSC_NAME_NEXT_SLOW,
+    PYWSC_NAME_RECEIVE_END,
+    PYWSC_NAME_NEXT_END,
+    PYWSC_NAME_SEND_TEXT_SLOW,
+    PYWSC_NAME_SEND_BINARY_SLOW,
+    PYWSC_NAME_SEND_LOST,
     PYWSC_NAME_WAKE,
     PYWSC_NAME_CONNECTION_LOST,
     PYWSC_NAME_PAUSE_WRITING,
@@ -123,6 +130,7 @@ struct pywsc_state {
     PyTypeObject *waiter;
     PyTypeObject *connection;
     PyTypeObject *operation;
+    PyTypeObject *message_stream;
     PyTypeObject *engine;
     PyTypeObject *engine_transport;
     PyTypeObject *engine_listener;
@@ -155,6 +163,7 @@ int pywsc_waiter_init(PyObject *module, struct pywsc_state *state);
 int pywsc_timers_init(PyObject *module, struct pywsc_state *state);
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state);
 int pywsc_broadcast_init(PyObject *module, struct pywsc_state *state);
+int pywsc_message_stream_init(PyObject *module, struct pywsc_state *state);
 int pywsc_engine_init(PyObject *module, struct pywsc_state *state);
 int pywsc_tls_init(PyObject *module, struct pywsc_state *state);
 int pywsc_compression_init(PyObject *module, struct pywsc_state *state);

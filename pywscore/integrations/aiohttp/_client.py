@@ -74,14 +74,13 @@ class ClientWebSocketResponse(Messages):
         heartbeat: float | None,
         decode_text: bool,
     ) -> None:
-        self._connection = connection
         self._response = response
         self._receive_timeout = timeout.ws_receive
         self._autoclose = autoclose
         self._autoping = autoping
         self._decode_text = decode_text
         self._heartbeat = heartbeat
-        self._set_plain(connection, ClientWebSocketResponse.receive)
+        self._use(connection, ClientWebSocketResponse.receive)
 
     __class_getitem__: Any = classmethod(types.GenericAlias)
 
@@ -102,13 +101,8 @@ class ClientWebSocketResponse(Messages):
         agreed = self._open_connection().protocol.compression
         return agreed is not None and agreed.client_no_context_takeover
 
-    async def receive(self, timeout: float | None = None) -> WSMessage:
-        """Wait for a message; see WebSocketResponse.receive()."""
-        try:
-            return await super().receive(timeout)
-        except TimeoutError:
-            self._close_code = WSCloseCode.ABNORMAL_CLOSURE
-            raise
+    def _timed_out(self) -> None:
+        self._close_code = WSCloseCode.ABNORMAL_CLOSURE
 
     async def _receive_after_end(self) -> WSMessage:
         if not self._closed:
@@ -139,9 +133,7 @@ class ClientWebSocketResponse(Messages):
                 return True
             connection.start_closing(code, message)
             if self._waiting:
-                self._close_wait = connection.loop.create_future()
-                connection.release()
-                await self._close_wait
+                await self._wait_for_receiver(connection)
                 if self._close_code is None:
                     self._close_code = WSCloseCode.OK
                 return True

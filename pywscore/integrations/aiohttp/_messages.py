@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from aiohttp import EofStream, WebSocketError, WSCloseCode, WSMessage, WSMsgType
 
+from ... import _core
 from ...enums import CloseCode
 from ...exceptions import ConnectionClosed
 from ._connection import CLOSING_TRANSPORT, ControlConnection, UpgradedConnection
@@ -25,8 +26,9 @@ _BINARY = WSMsgType.BINARY
 _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 CLOSED_MESSAGE = WSMessage(WSMsgType.CLOSED, None, None)
 CLOSING_MESSAGE = WSMessage(WSMsgType.CLOSING, None, None)
-# Without the __new__ that a NamedTuple has, in Python.
-_tuple = cast(Callable[..., WSMessage], tuple.__new__)
+# What _core.MessageStream makes messages of, with decode_text and without.
+_DECODED = WSMessage, _TEXT, WSMessage, _BINARY, "", True
+_UNDECODED = WSMessageTextBytes, _TEXT, WSMessage, _BINARY, "", False
 
 
 def _compression(connection: UpgradedConnection, compress: int | None) -> bool | None:
@@ -38,16 +40,14 @@ def _compression(connection: UpgradedConnection, compress: int | None) -> bool |
     return None
 
 
-class Messages:
-    """Sending and receiving with aiohttp's names and types."""
+class Messages(_core.MessageStream):
+    """Sending and receiving with aiohttp's names and types.
 
-    _connection: UpgradedConnection | None = None
-    _plain: UpgradedConnection | None = None
-    _waiting: bool = False
-    _closed: bool = False
-    _closing: bool = False
+    What happens per message is in C, as long as nothing unusual is asked for.
+    """
+
+    _connection: UpgradedConnection | None
     _close_code: int | None = None
-    _close_wait: asyncio.Future[None] | None = None
     _exception: BaseException | None = None
     _receive_timeout: float | None = None
     _decode_text: bool = True
@@ -115,45 +115,24 @@ class Messages:
         if connection.write_paused:
             await self._drain(connection)
 
-    async def send_str(self, data: str, compress: int | None = None) -> None:
-        """Send a text message.
+    send_str = _core.MessageStream.send_text
+    send_bytes = _core.MessageStream.send_binary
 
-        Args:
-            data: the text.
-            compress: False sends it uncompressed, a positive number compressed if
-                compression was agreed on; by default as agreed.
-
-        Raises:
-            TypeError: if data isn't str.
-            ClientConnectionResetError: if the connection is closing or closed.
-        """
-        connection = self._connection
-        if connection is None:
-            raise RuntimeError("Call .prepare() first")
+    async def _send_text_slow(self, data: str, compress: int | None = None) -> None:
+        connection = self._open_connection()
         if not isinstance(data, str):
             raise TypeError(f"data argument must be str ({type(data)!r})")
-        if compress is not None:
-            await self._send(connection, data, True, compress)
-            return
-        try:
-            await connection.send(data)
-        except ConnectionClosed as exc:
-            raise ClientConnectionResetError("Connection lost") from exc
+        await self._send(connection, data, True, compress)
 
-    async def send_bytes(self, data: bytes, compress: int | None = None) -> None:
-        """Send a binary message; see send_str()."""
-        connection = self._connection
-        if connection is None:
-            raise RuntimeError("Call .prepare() first")
+    async def _send_binary_slow(self, data: bytes, compress: int | None = None) -> None:
+        connection = self._open_connection()
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
-        if compress is not None:
-            await self._send(connection, data, False, compress)
-            return
-        try:
-            await connection.send(data)
-        except ConnectionClosed as exc:
-            raise ClientConnectionResetError("Connection lost") from exc
+        await self._send(connection, data, False, compress)
+
+    async def _send_lost(self) -> None:
+        # The connection was lost while send_*() waited for room.
+        raise ClientConnectionResetError("Connection lost")
 
     async def send_json(
         self,
@@ -191,52 +170,31 @@ class Messages:
 
     # Receiving
 
-    async def receive(self, timeout: float | None = None) -> WSMessage:
-        """Wait for a message.
-
-        Args:
-            timeout: in seconds; the object's receive timeout by default.
-
-        Returns:
-            TEXT or BINARY, and with ``autoping=False`` PING or PONG; at the end CLOSE
-            for the peer's close frame, CLOSING when another task calls close(), CLOSED
-            when the connection was lost or closed before, ERROR with an exception.
-
-        Raises:
-            asyncio.TimeoutError: after ``timeout``; the connection stays open.
-            RuntimeError: if another task is in receive(), or the end was ignored for
-                too long.
-        """
-        connection = self._connection
-        if connection is None:
-            raise RuntimeError("Call .prepare() first")
+    async def _receive_slow(self, timeout: float | None = None) -> WSMessage:
+        connection = self._open_connection()
         if self._waiting:
             raise RuntimeError("Concurrent call to receive() is not allowed")
         if self._closed or self._closing:
             return await self._receive_after_end()
-        timeout = timeout or self._receive_timeout
         self._waiting = True
         try:
-            if timeout or not self._autoping:
-                async with asyncio.timeout(timeout or None):
-                    data = await self._next(connection)
-                if isinstance(data, WSMessage):
-                    return data
-            else:
-                data = await connection.recv()
+            async with asyncio.timeout(timeout or self._receive_timeout or None):
+                data = await self._next(connection)
         except ConnectionClosed:
             data = None
+        except TimeoutError:
+            self._timed_out()
+            raise
         finally:
-            self._waiting = False
-            if self._close_wait is not None and not self._close_wait.done():
-                self._close_wait.set_result(None)
-        if type(data) is str:
-            if self._decode_text:
-                return _tuple(WSMessage, (_TEXT, data, ""))
-            return _tuple(WSMessageTextBytes, (_TEXT, data.encode(), ""))
-        if data is not None:
-            return _tuple(WSMessage, (_BINARY, data, ""))
-        return await self._receive_end(connection)
+            self._end_waiting()
+        if data is None:
+            return await self._receive_end()
+        if isinstance(data, WSMessage):
+            return data
+        return cast(WSMessage, self._make_message(data))
+
+    def _timed_out(self) -> None:
+        pass
 
     async def _next(self, connection: UpgradedConnection) -> str | bytes | WSMessage:
         if isinstance(connection, ControlConnection):
@@ -246,8 +204,9 @@ class Messages:
     async def _receive_after_end(self) -> WSMessage:
         raise NotImplementedError
 
-    async def _receive_end(self, connection: UpgradedConnection) -> WSMessage:
+    async def _receive_end(self) -> WSMessage:
         """The connection ended, and all messages were received."""
+        connection = self._open_connection()
         if self._closed:
             if self._exception is not None:
                 return WSMessage(WSMsgType.ERROR, self._exception, None)
@@ -345,42 +304,37 @@ class Messages:
         """``loads()`` of the next message, which has to be text."""
         return loads(await self.receive_str(timeout=timeout))
 
-    def _set_plain(self, connection: UpgradedConnection, receive: Any) -> None:
-        """Let iteration go straight to ``connection`` if receive() does no more."""
-        if (
-            self._autoping
-            and self._decode_text
-            and not self._receive_timeout
-            and type(self).receive is receive
-        ):
-            self._plain = connection
+    def _use(self, connection: UpgradedConnection, receive: Any) -> None:
+        """Send and receive over ``connection``; ``receive`` is the method of this class
+        that subclasses may have their own of."""
+        direct = self._autoping and not self._receive_timeout
+        self._open_stream(
+            connection,
+            _DECODED if self._decode_text else _UNDECODED,
+            direct_receive=direct,
+            direct_next=direct and type(self).receive is receive,
+        )
 
-    def __aiter__(self) -> Self:
-        return self
+    async def _wait_for_receiver(self, connection: UpgradedConnection) -> None:
+        """End the receive() that is waiting in another task."""
+        ended = connection.loop.create_future()
 
-    async def __anext__(self) -> WSMessage:
-        connection = self._plain
-        if connection is not None and not (
-            self._waiting or self._closed or self._closing
-        ):
-            # receive(), with one coroutine less.
-            self._waiting = True
-            try:
-                data = await connection.recv()
-                if type(data) is str:
-                    return _tuple(WSMessage, (_TEXT, data, ""))
-                return _tuple(WSMessage, (_BINARY, data, ""))
-            except ConnectionClosed:
-                pass
-            finally:
-                self._waiting = False
-                if self._close_wait is not None and not self._close_wait.done():
-                    self._close_wait.set_result(None)
-            message = await self._receive_end(connection)
-            if message.type in _ENDS:
-                raise StopAsyncIteration
-            return message
-        message = await self.receive()
-        if message.type in _ENDS:
-            raise StopAsyncIteration
-        return message
+        def released() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        self._released = released
+        connection.release()
+        await ended
+
+    async def _next_slow(self) -> WSMessage:
+        return _unless_end(await self.receive())
+
+    async def _next_end(self) -> WSMessage:
+        return _unless_end(await self._receive_end())
+
+
+def _unless_end(message: WSMessage) -> WSMessage:
+    if message.type in _ENDS:
+        raise StopAsyncIteration
+    return message

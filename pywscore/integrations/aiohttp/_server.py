@@ -225,8 +225,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         handler.set_parser(events)  # type: ignore[arg-type]
         upgraded_handler(handler)
         connection = self._new_connection(accepted, handler, transport)
-        self._connection = connection
-        self._set_plain(connection, WebSocketResponse.receive)
+        self._use(connection, WebSocketResponse.receive)
         received = bytes(events.received)
         events.received.clear()
         taken = carry(
@@ -301,9 +300,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
             return True
         connection.start_closing(code, message)
         if self._waiting:
-            self._close_wait = connection.loop.create_future()
-            connection.release()
-            await self._close_wait
+            await self._wait_for_receiver(connection)
             if self._close_code is None:
                 self._close_code = WSCloseCode.OK
             return True
