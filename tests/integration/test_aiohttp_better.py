@@ -29,7 +29,7 @@ from aiohttp_rig import (
 )
 
 import pywscore
-from pywscore.integrations.aiohttp import WebSocketResponse
+from pywscore.integrations.aiohttp import CHECKED_VERSIONS, WebSocketResponse
 
 
 def code_of(body: bytes) -> int:
@@ -288,6 +288,11 @@ def test_arguments() -> None:
     assert not missing
     for name in ("_handshake", "_req", "_waiting", "_start"):
         assert hasattr(theirs, name) and hasattr(ours, name)
+
+
+def test_version_is_named() -> None:
+    """The versions that are said to be checked are those that these tests run with."""
+    assert aiohttp.__version__ in CHECKED_VERSIONS
 
 
 def test_hint_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 import websockets
 from aiohttp import WSMsgType, web
-from aiohttp_rig import CLOSE, PING, PONG, TEXT, frame, run
+from aiohttp_rig import CLOSE, IS_MODEL, PING, PONG, TEXT, frame, run
 
 import pywscore
 from pywscore.integrations.aiohttp import ClientWebSocketResponse, ws_connect
@@ -25,16 +25,12 @@ def theirs(session: aiohttp.ClientSession, url: Any, **options: Any) -> Any:
     return session.ws_connect(url, **options)
 
 
-both = pytest.mark.parametrize(
-    ("connect", "loop"),
-    [(theirs, "asyncio"), (ws_connect, "asyncio"), (ws_connect, "uvloop")],
-    ids=["aiohttp", "ours-asyncio", "ours-uvloop"],
-)
-ours = pytest.mark.parametrize(
-    ("connect", "loop"),
-    [(ws_connect, "asyncio"), (ws_connect, "uvloop")],
-    ids=["ours-asyncio", "ours-uvloop"],
-)
+OURS = [
+    pytest.param(ws_connect, loop, id=f"ours-{loop}") for loop in ("asyncio", "uvloop")
+]
+THEIRS = [pytest.param(theirs, "asyncio", id="aiohttp")] if IS_MODEL else []
+both = pytest.mark.parametrize(("connect", "loop"), [*THEIRS, *OURS])
+ours = pytest.mark.parametrize(("connect", "loop"), OURS)
 
 
 async def echo(ws: Any) -> None:

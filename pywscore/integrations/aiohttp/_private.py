@@ -10,14 +10,8 @@ import functools
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from aiohttp import ClientResponse, WSMessage, web
+from aiohttp import ClientConnectionResetError, ClientResponse, WSMessage, web
 
-try:
-    from aiohttp import ClientConnectionResetError
-except ImportError:  # before 3.10.9
-    from aiohttp import (  # type: ignore[assignment]
-        ClientOSError as ClientConnectionResetError,
-    )
 try:
     from aiohttp import ClientWSTimeout
 except ImportError:  # before 3.11
