@@ -420,14 +420,30 @@ class MessageStream:
         self,
         connection: Connection,
         format: tuple[Any, ...],
+        *,
         direct_receive: bool,
         direct_next: bool,
+        control_messages: bool,
+        close_by_hand: bool,
+        max_queue_bytes: int,
+        max_plain_size: int | None,
     ) -> None:
-        """``format`` is (type of text messages, kind of text, type of binary messages,
-        kind of binary, extra, whether text is decoded): messages are made as
-        ``tuple.__new__(type, (kind, data, extra))``. ``direct_receive``: receive()
-        without a timeout needs no _receive_slow(); ``direct_next``: the same for
-        iteration."""
+        """Go over ``connection``, which is past its handshake and has received no
+        message.
+
+        format: (type of text messages, kind of text, type of binary messages, kind of
+            binary, extra, whether text is decoded, kind of pings, kind of pongs);
+            messages are made as ``tuple.__new__(type, (kind, data, extra))``.
+        direct_receive: receive() without a timeout needs no _receive_slow().
+        direct_next: the same for iteration.
+        control_messages: pings and pongs are received as messages in their place, and
+            no ping is answered.
+        close_by_hand: the peer's close frame ends receiving, but isn't answered; until
+            protocol.send_close() the state stays OPEN.
+        max_queue_bytes: reading stops while messages of this size, with 128 bytes for
+            each, wait; 0 for no such limit.
+        max_plain_size: limit of uncompressed messages in bytes, None for the
+            protocol's."""
     def _make_message(self, data: str | bytes) -> Any: ...
     def _end_waiting(self) -> None:
         """A receive() of _receive_slow() has ended."""

@@ -19,6 +19,7 @@ void wsc_assembler_init(struct wsc_assembler *assembler,
     memset(assembler, 0, sizeof(*assembler));
     assembler->memory = memory;
     assembler->max_size = max_size;
+    assembler->max_plain_size = max_size;
     assembler->deflate = deflate;
 }
 
@@ -102,11 +103,12 @@ begin_frame(struct wsc_assembler *assembler, const struct wsc_frame_header *head
              ++assembler->empty_frames > WSC_EMPTY_FRAMES_MAX) {
         return fail(assembler, WSC_ERR_POLICY, "too many empty fragments");
     }
-    uint64_t max = assembler->max_size;
+    uint64_t max = assembler->max_plain_size;
     uint64_t used = assembler->total;
     if (assembler->compressed) {
         /* Deflate never needs more than this for max_size bytes (stored or fixed
          * blocks), so what is beyond is work without output. */
+        max = assembler->max_size;
         max += max / 8 + 1024;
         used = assembler->wire_len;
     }

@@ -104,6 +104,7 @@ enum wsc_status wsc_conn_send_close(struct wsc_conn *conn, uint32_t code,
         status = wsc_conn_queue_close(conn, &close);
         if (status == WSC_OK) {
             conn->state = WSC_CONN_CLOSING;
+            conn->end_expected = conn->received != NULL;
         }
     }
     return status;
@@ -147,7 +148,7 @@ enum wsc_status wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t
     conn->bytes_received += len;
     /* RFC 6455 §5.5.1, §7.1.7: after a close frame or a failure, what comes is ignored
      */
-    if (!conn->end_expected && conn->error == WSC_OK) {
+    if (!conn->end_expected && conn->received == NULL && conn->error == WSC_OK) {
         conn->input = data;
         conn->input_len = len;
     }
@@ -162,6 +163,19 @@ size_t wsc_conn_input_left(const struct wsc_conn *conn)
 void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data)
 {
     conn->input = data;
+}
+
+void wsc_conn_answer_by_hand(struct wsc_conn *conn, bool pings, bool close)
+{
+    conn->pings_by_hand = pings;
+    conn->close_by_hand = close;
+}
+
+void wsc_conn_set_max_plain_size(struct wsc_conn *conn, size_t size)
+{
+    if (size < conn->assembler.max_size) {
+        conn->assembler.max_plain_size = size;
+    }
 }
 
 void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming)
@@ -182,6 +196,10 @@ static enum wsc_status receive_close(struct wsc_conn *conn)
     }
     conn->received = &control->received;
     conn->close_received_first = conn->sent == NULL;
+    if (conn->sent == NULL && conn->close_by_hand) {
+        wsc_conn_stop_reading(conn);
+        return WSC_OK;
+    }
     if (conn->sent == NULL) {
         /* RFC 6455 §5.5.1: the answer echoes the status code, and the reason with it.
          * Without memory for it there is none, and TCP ends all the same. */
@@ -201,6 +219,9 @@ receive_control(struct wsc_conn *conn, struct wsc_event *out_event)
     switch (conn->parser.header.opcode) {
     case WSC_OPCODE_PING: {
         out_event->type = WSC_EVENT_PING;
+        if (conn->pings_by_hand) {
+            return WSC_OK;
+        }
         enum wsc_status status =
             wsc_conn_queue_pong(conn, conn->control->incoming, conn->control_len);
         return status == WSC_OK ? WSC_OK
@@ -289,7 +310,7 @@ enum wsc_status wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out
     if (conn->opening != NULL && conn->state == WSC_CONN_OPEN) {
         wsc_conn_opening_free(conn);
     }
-    if (conn->end_expected) {
+    if (conn->end_expected || conn->received != NULL) {
         return WSC_NEED_DATA;
     }
     return next_frame_event(conn, out_event);

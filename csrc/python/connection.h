@@ -10,7 +10,7 @@
 
 /* A message, or while streaming a fragment of one. */
 struct pywsc_item {
-    PyObject *data; /* exact str or bytes */
+    PyObject *data; /* exact str or bytes; a Ping or Pong with control_items */
     bool fin;
     bool compressed;
 };
@@ -31,6 +31,8 @@ struct pywsc_connection {
     size_t queue_count;
     size_t queue_high;
     size_t queue_low;
+    size_t queue_bytes;      /* what is in it, with something for each item */
+    size_t queue_bytes_high; /* 0 for no limit */
 
     PyObject *listener; /* what messages are given to, or NULL */
 
@@ -55,6 +57,7 @@ struct pywsc_connection {
     bool lost;          /* TCP is gone */
     bool receive_ended; /* recv() does not wait for what may still come */
     bool has_on_ping;
+    bool control_items;    /* pings and pongs are queued in their place */
     bool held;             /* input waits for the answer to the request before it */
     bool dropping;         /* closing, and the queue was full: take no more messages */
     bool in_fragments;     /* a fragment was given out, the last one not yet */

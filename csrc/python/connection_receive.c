@@ -5,14 +5,26 @@
 #define QUEUE_FIRST_CAP 4
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
+/* What an empty item counts in queue_bytes. */
+#define ITEM_BYTES 128
 
 /* --- the queue --- */
 
-static int push(struct pywsc_connection *self, struct wsc_message *message)
+static size_t item_bytes(PyObject *data)
 {
-    bool fin = message->fin;
-    bool compressed = message->compressed;
-    PyObject *data = pywsc_message_take(message);
+    if (PyBytes_CheckExact(data)) {
+        return ITEM_BYTES + (size_t)PyBytes_GET_SIZE(data);
+    }
+    return ITEM_BYTES +
+           (PyUnicode_CheckExact(data)
+                ? (size_t)PyUnicode_GET_LENGTH(data) * (size_t)PyUnicode_KIND(data)
+                : 0);
+}
+
+/* Takes `data` (NULL: an exception is set). */
+static int
+push_item(struct pywsc_connection *self, PyObject *data, bool fin, bool compressed)
+{
     if (data == NULL) {
         return -1;
     }
@@ -38,6 +50,17 @@ static int push(struct pywsc_connection *self, struct wsc_message *message)
     item->data = data;
     item->fin = fin;
     item->compressed = compressed;
+    self->queue_bytes += item_bytes(data);
+    return 0;
+}
+
+static int push(struct pywsc_connection *self, struct wsc_message *message)
+{
+    bool fin = message->fin;
+    bool compressed = message->compressed;
+    if (push_item(self, pywsc_message_take(message), fin, compressed) < 0) {
+        return -1;
+    }
     if (fin) {
         self->messages_received++;
         /* Who wants fragments asks anew for each message. */
@@ -50,6 +73,7 @@ static struct pywsc_item pop(struct pywsc_connection *self)
 {
     struct pywsc_item item = self->queue[self->queue_first];
     self->queue_count--;
+    self->queue_bytes -= item_bytes(item.data);
     self->queue_first++;
     if (self->queue_first == self->queue_cap) {
         self->queue_first = 0;
@@ -84,6 +108,10 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
         return self->listener == NULL ? push(self, &event->message)
                                       : to_listener(self, &event->message);
     case WSC_EVENT_PING:
+        if (self->control_items) {
+            return push_item(self, pywsc_ping_event(state, event->data, event->len),
+                             true, false);
+        }
         if (!self->has_on_ping) {
             return pywsc_listener_control(self, true, event);
         }
@@ -92,6 +120,10 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
             PyBytes_FromStringAndSize((const char *)event->data,
                                       (Py_ssize_t)event->len));
     case WSC_EVENT_PONG:
+        if (self->control_items) {
+            return push_item(self, pywsc_pong_event(state, event->data, event->len),
+                             true, false);
+        }
         if (pywsc_connection_hook(self, PYWSC_NAME_ON_PONG,
                                   PyBytes_FromStringAndSize((const char *)event->data,
                                                             (Py_ssize_t)event->len)) <
@@ -103,7 +135,10 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
     case WSC_EVENT_RESPONSE:
         break;
     case WSC_EVENT_CLOSE:
-        return 0; /* reported with the state, when the answer has been sent */
+        /* Reported with the state, when the answer has been sent; if that is left to
+         * the one who receives, there. */
+        self->receive_ended |= self->protocol->conn.sent == NULL;
+        return 0;
     }
     bool request = event->type == WSC_EVENT_REQUEST;
     int noted = request ? pywsc_protocol_note_failure(state, self->protocol)
@@ -170,7 +205,22 @@ static bool has_room(const struct pywsc_connection *self)
     if (self->listener != NULL) {
         return self->budget > 0 && !self->write_paused;
     }
-    return self->queue_count < self->queue_high;
+    return self->queue_count < self->queue_high &&
+           (self->queue_bytes_high == 0 || self->queue_bytes < self->queue_bytes_high);
+}
+
+/* Is there room enough to read on? */
+static bool is_low(const struct pywsc_connection *self)
+{
+    return self->queue_count <= self->queue_low &&
+           (self->queue_bytes_high == 0 ||
+            self->queue_bytes <= self->queue_bytes_high / 2);
+}
+
+/* Is there something for the one who receives? */
+static bool has_news(const struct pywsc_connection *self)
+{
+    return self->queue_count > 0 || self->receive_ended;
 }
 
 /* The listener has had its share: go on in the loop's next round. */
@@ -252,7 +302,7 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
     if (pywsc_protocol_keep_input(self->protocol) < 0) {
         return -1;
     }
-    return self->queue_count > 0 ? pywsc_connection_wake_receiver(self, true) : 0;
+    return has_news(self) ? pywsc_connection_wake_receiver(self, true) : 0;
 }
 
 int pywsc_connection_drain(struct pywsc_connection *self)
@@ -314,7 +364,7 @@ int pywsc_connection_read_on(struct pywsc_connection *self)
     if (pywsc_connection_pump(self) < 0) {
         return -1;
     }
-    if (self->queue_count > 0 && pywsc_connection_wake_receiver(self, true) < 0) {
+    if (has_news(self) && pywsc_connection_wake_receiver(self, true) < 0) {
         return -1;
     }
     return has_room(self) || is_closing(self) ? resume_reading(self) : 0;
@@ -323,7 +373,7 @@ int pywsc_connection_read_on(struct pywsc_connection *self)
 /* The queue has room again: fill it from input at hand, then read on. */
 static int refill(struct pywsc_connection *self)
 {
-    if (self->queue_count > self->queue_low) {
+    if (!is_low(self)) {
         return 0;
     }
     if (wsc_conn_input_left(&self->protocol->conn) > 0 ||
@@ -332,8 +382,7 @@ static int refill(struct pywsc_connection *self)
             return -1;
         }
     }
-    if (self->queue_count <= self->queue_low &&
-        wsc_conn_input_left(&self->protocol->conn) == 0) {
+    if (is_low(self) && wsc_conn_input_left(&self->protocol->conn) == 0) {
         return resume_reading(self);
     }
     return 0;

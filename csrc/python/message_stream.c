@@ -8,6 +8,8 @@ enum {
     BINARY_KIND,
     EXTRA,
     DECODE_TEXT, /* False gives text as bytes */
+    PING_KIND,   /* of the type of binary messages too */
+    PONG_KIND,
     FORMAT_SIZE,
 };
 #define MESSAGE_SIZE 3
@@ -29,11 +31,27 @@ new_message(PyObject *type, PyObject *kind, PyObject *data, PyObject *extra)
     return message;
 }
 
+/* Of a Ping or Pong event. */
+static PyObject *control_message(struct pywsc_message_stream *self, PyObject *event)
+{
+    bool ping = Py_TYPE(event) == self->state->ping;
+    PyObject *data = PyObject_GetAttrString(event, "data");
+    Py_DECREF(event);
+    return data == NULL ? NULL
+                        : new_message(PyTuple_GET_ITEM(self->format, BINARY_TYPE),
+                                      PyTuple_GET_ITEM(self->format,
+                                                       ping ? PING_KIND : PONG_KIND),
+                                      data, PyTuple_GET_ITEM(self->format, EXTRA));
+}
+
 PyObject *pywsc_message_stream_make(struct pywsc_message_stream *self, PyObject *data)
 {
     PyObject *format = self->format;
     PyObject *extra = PyTuple_GET_ITEM(format, EXTRA);
     if (!PyUnicode_CheckExact(data)) {
+        if (!PyBytes_CheckExact(data)) {
+            return control_message(self, data);
+        }
         return new_message(PyTuple_GET_ITEM(format, BINARY_TYPE),
                            PyTuple_GET_ITEM(format, BINARY_KIND), data, extra);
     }
@@ -181,22 +199,38 @@ static int check_format(PyObject *format)
 
 static PyObject *open_stream(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"connection", "format", "direct_receive", "direct_next",
-                               NULL};
+    static char *keywords[] = {"connection",      "format",           "direct_receive",
+                               "direct_next",     "control_messages", "close_by_hand",
+                               "max_queue_bytes", "max_plain_size",   NULL};
     struct pywsc_message_stream *self = (struct pywsc_message_stream *)op;
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     PyObject *connection;
     PyObject *format;
+    PyObject *max_plain_object;
     int direct_receive;
     int direct_next;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!Opp", keywords, state->connection,
-                                     &connection, &format, &direct_receive,
-                                     &direct_next) ||
-        check_format(format) < 0) {
+    int control_messages;
+    int close_by_hand;
+    Py_ssize_t max_queue_bytes;
+    size_t max_plain_size;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O!O$ppppnO", keywords, state->connection, &connection,
+            &format, &direct_receive, &direct_next, &control_messages, &close_by_hand,
+            &max_queue_bytes, &max_plain_object) ||
+        check_format(format) < 0 ||
+        pywsc_size_argument(max_plain_object, "max_plain_size", WSC_MESSAGE_SIZE_MAX,
+                            &max_plain_size) < 0) {
+        return NULL;
+    }
+    if (max_queue_bytes < 0) {
+        PyErr_SetString(PyExc_ValueError, "max_queue_bytes must be from 0");
         return NULL;
     }
     if (self->connection != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the stream is open already");
+        return NULL;
+    }
+    if (pywsc_connection_check_thread((struct pywsc_connection *)connection) < 0) {
         return NULL;
     }
     self->state = state;
@@ -204,6 +238,12 @@ static PyObject *open_stream(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->format, Py_NewRef(format));
     self->direct_receive = direct_receive != 0;
     self->direct_next = direct_next != 0;
+    struct pywsc_connection *carried = (struct pywsc_connection *)connection;
+    carried->control_items = control_messages != 0;
+    carried->queue_bytes_high = (size_t)max_queue_bytes;
+    wsc_conn_answer_by_hand(&carried->protocol->conn, control_messages != 0,
+                            close_by_hand != 0);
+    wsc_conn_set_max_plain_size(&carried->protocol->conn, max_plain_size);
     Py_RETURN_NONE;
 }
 

@@ -258,7 +258,55 @@ static void every_code_on_the_wire(void)
     }
 }
 
+/* RFC 6455 §5.5.1: the answer to a close frame may wait until what is being sent has
+ * been sent. What comes after the peer's close frame is ignored all the same. */
+static void answers_by_hand(void)
+{
+    for (int r = 0; r < 2; r++) {
+        enum wsc_role role = r == 0 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT;
+        struct end end;
+        struct blob wire = {0};
+        struct blob log = {0};
+        end_open_plain(&end, role);
+        wsc_conn_answer_by_hand(&end.conn, true, true);
+        wire_frames(&wire, other_role(role), "ping x|text a|close|text b|ping y");
+        (void)end_feed(&end, wire.data, wire.len, SPLIT_RANDOM, &log);
+        check_log(&log, "ping x\ntext a\nclose 1005\n[open]\n");
+        CHECK(end.conn.received != NULL && end.conn.close_received_first);
+        CHECK(end.conn.sent == NULL && !end.conn.end_expected);
+        CHECK_INT(wsc_conn_send_pong(&end.conn, (const uint8_t *)"x", 1), WSC_OK);
+        CHECK_INT(wsc_conn_send(&end.conn, WSC_OPCODE_TEXT, (const uint8_t *)"c", 1,
+                                true, WSC_COMPRESS_AUTO, NULL, NULL),
+                  WSC_OK);
+        close_it(&end, 4000, "mine");
+        CHECK(end.conn.end_expected);
+        (void)end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, &log);
+        check_log(&log, "-> pong x\n-> text c\n-> close 4000 mine\n[closing, end]\n");
+        end_fini(&end);
+        blob_free(&wire);
+        blob_free(&log);
+    }
+}
+
+/* Our own close frame was first: there is nothing left to answer. */
+static void nothing_left_to_answer(void)
+{
+    struct pair pair;
+    struct blob log = {0};
+    open_pair(&pair);
+    wsc_conn_answer_by_hand(&pair.server.conn, false, true);
+    close_it(&pair.server, 1001, NULL);
+    CHECK_INT(pair_deliver(&pair.server, &pair.client, &log), WSC_NEED_DATA);
+    CHECK_INT(pair_deliver(&pair.client, &pair.server, &log), WSC_NEED_DATA);
+    check_log(&log, "close 1001\nclose 1001\n");
+    CHECK(pair.server.conn.end_expected);
+    CHECK_INT(pair.server.conn.state, WSC_CONN_CLOSING);
+    pair_fini(&pair);
+    blob_free(&log);
+}
+
 TEST_MAIN(TEST(from_either_end), TEST(both_at_once), TEST(messages_until_the_answer),
+          TEST(answers_by_hand), TEST(nothing_left_to_answer),
           TEST(close_in_our_message), TEST(arguments_of_close),
           TEST(fail_in_each_state), TEST(tcp_ends_in_a_message),
           TEST(error_while_closing), TEST(every_code_on_the_wire))

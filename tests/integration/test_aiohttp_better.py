@@ -290,6 +290,33 @@ def test_arguments() -> None:
         assert hasattr(theirs, name) and hasattr(ours, name)
 
 
+@scenario()
+async def test_queue_is_bounded_in_bytes(kind: Kind) -> None:
+    """Of messages that nobody receives, some 128 KiB are held, large or small."""
+    for size in (0, 4000, 100000):
+        go = asyncio.Event()
+
+        async def handler(ws: Any, log: list[Any], go: asyncio.Event = go) -> None:
+            await go.wait()
+            async for message in ws:
+                log.append(len(message.data))
+
+        async with served(kind, handler) as rig, rig.open_peer() as peer:
+            count = 2000 if size < 4000 else 12 << 20 >> 12 if size == 4000 else 120
+            peer.send(frame(TEXT, b"x" * size) * count)
+            if kind.ours:
+                connection = rig.ws._connection
+                while not connection.read_paused:
+                    await asyncio.sleep(0.01)
+                held = connection.messages_queued * (size + 128)
+                assert 128 * 1024 <= held < 128 * 1024 + size + 128
+            go.set()
+            peer.send(close_frame(1000))
+            await rig.done.wait()
+            assert rig.log == [size] * count
+            rig.log.clear()
+
+
 def test_version_is_named() -> None:
     """The versions that are said to be checked are those that these tests run with."""
     assert aiohttp.__version__ in CHECKED_VERSIONS

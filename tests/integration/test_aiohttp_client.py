@@ -287,6 +287,39 @@ def test_pings(connect: Any, loop: str) -> None:
 
 
 @both
+def test_autoclose_off(connect: Any, loop: str) -> None:
+    answers: list[tuple[bytes, bytes]] = []
+
+    async def script(reader: Any, writer: Any) -> None:
+        writer.write(frame(TEXT, b"t", mask=False))
+        writer.write(frame(CLOSE, b"\x0f\xa1", mask=False))
+        for size in (4, 6):
+            head = await reader.readexactly(6)
+            body = bytes(
+                byte ^ head[2 + i % 4]
+                for i, byte in enumerate(await reader.readexactly(size))
+            )
+            answers.append((head[:1], body))
+        await reader.read()
+
+    async def main() -> None:
+        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+            async with connect(session, url, autoclose=False) as ws:
+                assert await ws.receive_str() == "t"
+                message = await ws.receive()
+                assert (message.type, message.data) == (WSMsgType.CLOSE, 4001)
+                assert not ws.closed
+                await ws.send_str("last")
+                assert await ws.close(code=4005, message=b"mine")
+                assert ws.close_code == 4001
+            while len(answers) < 2:
+                await asyncio.sleep(0.01)
+        assert answers == [(b"\x81", b"last"), (b"\x88", b"\x0f\xa5mine")]
+
+    run(main(), loop)
+
+
+@both
 def test_heartbeat(connect: Any, loop: str) -> None:
     async def script(reader: Any, writer: Any) -> None:
         await reader.readexactly(6)  # a ping

@@ -380,13 +380,16 @@ async def test_autoclose_off(kind: Kind) -> None:
         log.append((await ws.receive()).type)
         log.append((ws.closed, ws.close_code))
         log.append((await ws.receive()).type)
-        log.append(await ws.close(code=4005))
+        await ws.send_str("last")
+        log.append(await ws.close(code=4005, message=b"mine"))
         log.append((ws.closed, ws.close_code))
 
     async with served(kind, handler, autoclose=False) as rig, rig.open_peer() as peer:
-        peer.send(close_frame(4001))
-        [(opcode, _)] = await peer.frames_to_end()
-        assert opcode == CLOSE
+        peer.send(close_frame(4001), frame(TEXT, b"too late"))
+        assert await peer.frames_to_end() == [
+            (TEXT, b"last"),
+            (CLOSE, (4005).to_bytes(2, "big") + b"mine"),
+        ]
         await rig.done.wait()
         assert rig.log == [
             WSMsgType.CLOSE,

@@ -347,6 +347,11 @@ async def test_message_limit(kind: Kind) -> None:
                 assert ws.close_code == 1009
                 await rig.done.wait()
         assert rig.log[0] == ("TEXT", "x" * 100) and rig.log[1][0] == "ERROR"
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    async with served(kind, collect, max_msg_size=100) as rig:
+        async with rig.open_peer(offer) as peer:
+            peer.send(frame(TEXT, b"x" * 99), frame(TEXT, b"x" * 100))
+            assert (await peer.frame())[1][:2] == (1009).to_bytes(2, "big")
     async with served(kind, collect, max_msg_size=0) as rig, rig.open_peer() as peer:
         big = b"z" * (5 << 20)
         peer.send(b"\x82\xff" + len(big).to_bytes(8, "big") + bytes(4) + big)

@@ -39,6 +39,8 @@ struct wsc_assembler {
     const struct wsc_payload_memory *memory; /* borrowed for life */
     struct wsc_deflate *deflate;             /* borrowed; NULL when not agreed */
     size_t max_size;                         /* bytes of a message, inflated */
+    size_t max_plain_size; /* the same for one that comes uncompressed; max_size unless
+                              it is set */
     bool streaming; /* give out a fragment at each frame's end; may be changed any time
                      */
     const char *reason;          /* after an error: what was wrong; static */

@@ -37,9 +37,11 @@ enum wsc_event_type {
                          */
     WSC_EVENT_RESPONSE, /* client: the connection is open */
     WSC_EVENT_MESSAGE,  /* `message`: its payload is the caller's now */
-    WSC_EVENT_PING,     /* `data`; the pong is queued already */
+    WSC_EVENT_PING,     /* `data`; the pong is queued already, see
+                           wsc_conn_answer_by_hand */
     WSC_EVENT_PONG,     /* `data` */
-    WSC_EVENT_CLOSE,    /* wsc_conn_close_received; the answer is queued already */
+    WSC_EVENT_CLOSE,    /* see `received`; the answer is queued already, or is left to
+                           the owner too */
 };
 
 struct wsc_event {
@@ -99,6 +101,8 @@ struct wsc_conn {
     bool sending_message; /* between the first and the last fragment */
     bool sending_compressed;
     bool pong_pending;
+    bool pings_by_hand;
+    bool close_by_hand;
     uint8_t control_len;
     uint8_t pong_len;
 };
@@ -126,6 +130,12 @@ wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event);
 size_t wsc_conn_input_left(const struct wsc_conn *conn);
 /* The unused input has been copied to `data`: read on from there. */
 void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data);
+/* Leave the answers to the peer's pings, or to its close frame, to the owner
+ * (RFC 6455 §5.5.1, §5.5.2 allow some delay). After such a close frame the state stays
+ * OPEN until wsc_conn_send_close, and what comes is ignored. */
+void wsc_conn_answer_by_hand(struct wsc_conn *conn, bool pings, bool close);
+/* A lower limit for messages that come uncompressed, at most config.max_size. */
+void wsc_conn_set_max_plain_size(struct wsc_conn *conn, size_t size);
 /* Give out fragments as they come (true) or whole messages (false, the default). */
 void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming);
 

@@ -25,7 +25,6 @@ from ...extensions import PerMessageDeflate
 from ...http import Response
 from ._connection import (
     CLOSING_TRANSPORT,
-    ControlConnection,
     NotingConnection,
     UpgradedConnection,
     carry,
@@ -73,6 +72,7 @@ class ClientWebSocketResponse(Messages):
         autoping: bool,
         heartbeat: float | None,
         decode_text: bool,
+        max_msg_size: int,
     ) -> None:
         self._response = response
         self._receive_timeout = timeout.ws_receive
@@ -80,7 +80,7 @@ class ClientWebSocketResponse(Messages):
         self._autoping = autoping
         self._decode_text = decode_text
         self._heartbeat = heartbeat
-        self._use(connection, ClientWebSocketResponse.receive)
+        self._use(connection, max_msg_size)
 
     __class_getitem__: Any = classmethod(types.GenericAlias)
 
@@ -127,6 +127,9 @@ class ClientWebSocketResponse(Messages):
         connection.stop_heartbeat()
         try:
             if self._closing:
+                if connection.state is State.OPEN:  # autoclose=False
+                    connection.start_closing(code, message)
+                    connection.write_now()
                 return True
             if connection.state is State.CLOSED and not self._waiting:
                 self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
@@ -234,14 +237,11 @@ def ws_connect(
     if compress:
         bits = None if compress == 15 else compress
         deflate = PerMessageDeflate(server_max_window_bits=bits, mem_level=5)
-    limit: int | None = max_msg_size or None
-    if limit is not None and deflate is None:
-        limit -= 1  # aiohttp refuses what is as long as its limit
     protocol = _core.ClientProtocol(
         target="/",
         headers=[("Host", "aiohttp")],
         subprotocols=list(protocols),
-        max_size=limit,
+        max_size=max_msg_size or None,
         compression=deflate,
         max_head=65536,
         max_header_line=16384,
@@ -253,23 +253,22 @@ def ws_connect(
             lines[name] = value
     if origin is not None:
         lines[hdrs.ORIGIN] = origin
-    cls = UpgradedConnection if autoping else ControlConnection
     settings = {
         "timeout": timeout,
         "autoclose": autoclose,
         "autoping": autoping,
         "heartbeat": heartbeat,
         "decode_text": decode_text,
+        "max_msg_size": max_msg_size,
     }
     request.update(method=method, url=url, headers=lines, read_until_eof=False)
-    return _Connecting(_connect(session, request, protocol, cls, settings))
+    return _Connecting(_connect(session, request, protocol, settings))
 
 
 async def _connect(
     session: ClientSession,
     request: dict[str, Any],
     protocol: _core.ClientProtocol,
-    cls: type[UpgradedConnection],
     settings: dict[str, Any],
 ) -> ClientWebSocketResponse:
     response = await session.request(**request)
@@ -284,7 +283,8 @@ async def _connect(
             ws_close = max(ws_close, 0.001)
         options = options_for(ws_close, _WRITER_LIMIT)
         beats = settings["heartbeat"] is not None
-        if cls is UpgradedConnection and beats and signs_by_kernel(transport) is None:
+        cls: type[UpgradedConnection] = UpgradedConnection
+        if beats and signs_by_kernel(transport) is None:
             cls = NotingConnection
         connection = cls(protocol, owner, options=options)
         ws = ClientWebSocketResponse(connection, response, **settings)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import types
-from collections import deque
-from collections.abc import Generator
-from typing import Any, cast
+from typing import Any
 
-from aiohttp import WSMessage, WSMsgType
+from aiohttp import WSMsgType
 
 from ... import _core
 from ...asyncio.connection import Connection
@@ -22,10 +19,8 @@ from ...exceptions import ProtocolError
 from ._heartbeat import Heartbeat, Signs, signs_by_kernel
 from ._private import ClientConnectionResetError, writing_paused
 
-__all__ = ["ControlConnection", "UpgradedConnection", "carry", "options_for"]
+__all__ = ["UpgradedConnection", "carry", "options_for"]
 
-# aiohttp stops reading at 128 KiB of messages; the core counts messages.
-MAX_QUEUE = (32, 8)
 CLOSING_TRANSPORT = "Cannot write to closing transport"
 _CLOSE_PAYLOAD_MAX = 123
 
@@ -40,7 +35,7 @@ def options_for(close_timeout: float | None, writer_limit: int) -> Options:
         ping_interval=None,
         ping_timeout=None,
         close_timeout=close_timeout,
-        max_queue=MAX_QUEUE,
+        max_queue=None,
         write_limit=(writer_limit, writer_limit // 4),
         log=_log,
     )
@@ -134,6 +129,11 @@ class UpgradedConnection(Connection):
             self.protocol.send_close()
             self.flush()
 
+    def write_now(self) -> None:
+        """Write what is queued even in a batch, for the transport is about to close."""
+        if self.transport is not None and not self._lost:
+            self.transport.write(self.protocol.data_to_send())
+
     def release(self) -> None:
         """Let a waiting recv() end now, and TCP as soon as our output is sent."""
         if self._released or self._lost:
@@ -202,73 +202,6 @@ class NotingConnection(UpgradedConnection):
 
     def _signs(self) -> Signs:
         return self._reads, self.loop.time() - self._read_at
-
-
-class ControlConnection(NotingConnection):
-    """Hands out pings and pongs in their place, and answers none (autoping=False)."""
-
-    _waiter: Any = None
-    _interrupted: bool = False
-
-    def __init__(self, protocol: Any, owner: Any, *, options: Options) -> None:
-        super().__init__(protocol, owner, options=options)
-        self._controls: deque[tuple[int, WSMessage]] = deque()
-
-    def _on_ping(self, data: bytes) -> None:
-        # The core has queued the pong, as the last of the output: take it back.
-        output = self.protocol.data_to_send()
-        head = 2 if self.protocol.is_server else 6
-        rest = output[: len(output) - head - len(data)]
-        if rest:
-            self.transport.write(rest)
-        self._add(WSMsgType.PING, data)
-
-    def _on_pong(self, data: bytes) -> None:
-        self._add(WSMsgType.PONG, data)
-
-    def _add(self, kind: WSMsgType, data: bytes) -> None:
-        self._controls.append((self.messages_received, WSMessage(kind, data, "")))
-        if self._waiter is not None:
-            self._interrupted = True
-            self._waiter.cancel()
-
-    def next_control(self) -> WSMessage | None:
-        """A ping or pong, if it came before the next message."""
-        controls = self._controls
-        taken = self.messages_received - self.messages_queued
-        if controls and controls[0][0] <= taken:
-            return controls.popleft()[1]
-        return None
-
-    @types.coroutine
-    def recv_or_control(self) -> Generator[Any, None, str | bytes | WSMessage]:
-        """The next message, ping or pong."""
-        while True:
-            control = self.next_control()
-            if control is not None:
-                return control
-            message = yield from self._recv_until_control()
-            if message is not None:
-                return message
-
-    def _recv_until_control(self) -> Generator[Any, None, str | bytes | None]:
-        task = asyncio.current_task()
-        cancels = 0 if task is None else task.cancelling()
-        operation = self.recv()
-        try:
-            while True:
-                self._waiter = operation.send(None)
-                self._interrupted = False
-                yield self._waiter
-        except StopIteration as stop:
-            return cast("str | bytes", stop.value)
-        except asyncio.CancelledError:
-            operation.close()
-            if self._interrupted and (task is None or task.cancelling() == cancels):
-                return None
-            raise
-        finally:
-            self._waiter = None
 
 
 def carry(

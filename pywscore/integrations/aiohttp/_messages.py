@@ -12,7 +12,7 @@ from aiohttp import EofStream, WebSocketError, WSCloseCode, WSMessage, WSMsgType
 from ... import _core
 from ...enums import CloseCode
 from ...exceptions import ConnectionClosed
-from ._connection import CLOSING_TRANSPORT, ControlConnection, UpgradedConnection
+from ._connection import CLOSING_TRANSPORT, UpgradedConnection
 from ._private import (
     ClientConnectionResetError,
     WSMessageTextBytes,
@@ -27,8 +27,11 @@ _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 CLOSED_MESSAGE = WSMessage(WSMsgType.CLOSED, None, None)
 CLOSING_MESSAGE = WSMessage(WSMsgType.CLOSING, None, None)
 # What _core.MessageStream makes messages of, with decode_text and without.
-_DECODED = WSMessage, _TEXT, WSMessage, _BINARY, "", True
-_UNDECODED = WSMessageTextBytes, _TEXT, WSMessage, _BINARY, "", False
+_CONTROLS = WSMsgType.PING, WSMsgType.PONG
+_DECODED = WSMessage, _TEXT, WSMessage, _BINARY, "", True, *_CONTROLS
+_UNDECODED = WSMessageTextBytes, _TEXT, WSMessage, _BINARY, "", False, *_CONTROLS
+# aiohttp stops reading at so many bytes of messages.
+_MAX_QUEUE_BYTES = 128 * 1024
 
 
 def _compression(connection: UpgradedConnection, compress: int | None) -> bool | None:
@@ -179,7 +182,7 @@ class Messages(_core.MessageStream):
         self._waiting = True
         try:
             async with asyncio.timeout(timeout or self._receive_timeout or None):
-                data = await self._next(connection)
+                data = await connection.recv()
         except ConnectionClosed:
             data = None
         except TimeoutError:
@@ -189,17 +192,10 @@ class Messages(_core.MessageStream):
             self._end_waiting()
         if data is None:
             return await self._receive_end()
-        if isinstance(data, WSMessage):
-            return data
         return cast(WSMessage, self._make_message(data))
 
     def _timed_out(self) -> None:
         pass
-
-    async def _next(self, connection: UpgradedConnection) -> str | bytes | WSMessage:
-        if isinstance(connection, ControlConnection):
-            return await connection.recv_or_control()
-        return await connection.recv()
 
     async def _receive_after_end(self) -> WSMessage:
         raise NotImplementedError
@@ -304,15 +300,20 @@ class Messages(_core.MessageStream):
         """``loads()`` of the next message, which has to be text."""
         return loads(await self.receive_str(timeout=timeout))
 
-    def _use(self, connection: UpgradedConnection, receive: Any) -> None:
-        """Send and receive over ``connection``; ``receive`` is the method of this class
-        that subclasses may have their own of."""
-        direct = self._autoping and not self._receive_timeout
+    def _use(self, connection: UpgradedConnection, max_msg_size: int) -> None:
+        """Send and receive over ``connection``."""
+        direct = not self._receive_timeout
         self._open_stream(
             connection,
             _DECODED if self._decode_text else _UNDECODED,
             direct_receive=direct,
-            direct_next=direct and type(self).receive is receive,
+            # A subclass's receive() is used by iteration too.
+            direct_next=direct and type(self).receive is _core.MessageStream.receive,
+            control_messages=not self._autoping,
+            close_by_hand=not self._autoclose,
+            max_queue_bytes=_MAX_QUEUE_BYTES,
+            # aiohttp refuses what is as long as its limit, unless it was compressed.
+            max_plain_size=max_msg_size - 1 if max_msg_size else None,
         )
 
     async def _wait_for_receiver(self, connection: UpgradedConnection) -> None:

@@ -54,14 +54,9 @@ def accept_head(
     Raises:
         HTTPBadRequest: if this isn't a WebSocket handshake.
     """
-    limit = max_msg_size
-    deflate = SERVER_DEFAULT if compress else None
-    offers = request.headers.get(hdrs.SEC_WEBSOCKET_EXTENSIONS, "")
-    if limit and (deflate is None or "permessage-deflate" not in offers):
-        limit -= 1  # aiohttp refuses what is as long as its limit
     protocol = _core.ServerProtocol(
-        max_size=limit if max_msg_size else None,
-        compression=deflate,
+        max_size=max_msg_size or None,
+        compression=SERVER_DEFAULT if compress else None,
         max_head=65536,
         max_header_line=16384,
     )

@@ -15,7 +15,6 @@ from ...enums import CloseCode, State
 from ...http import Headers, Response
 from ._connection import (
     CLOSING_TRANSPORT,
-    ControlConnection,
     NotingConnection,
     UpgradedConnection,
     carry,
@@ -225,7 +224,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         handler.set_parser(events)  # type: ignore[arg-type]
         upgraded_handler(handler)
         connection = self._new_connection(accepted, handler, transport)
-        self._use(connection, WebSocketResponse.receive)
+        self._use(connection, self._max_msg_size)
         received = bytes(events.received)
         events.received.clear()
         taken = carry(
@@ -245,9 +244,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         timeout = None if self._timeout is None else max(self._timeout, 0.001)
         options = options_for(timeout, self._writer_limit)
         cls: type[UpgradedConnection] = UpgradedConnection
-        if not self._autoping:
-            cls = ControlConnection
-        elif self._heartbeat is not None and signs_by_kernel(transport) is None:
+        if self._heartbeat is not None and signs_by_kernel(transport) is None:
             cls = NotingConnection
         return cls(accepted, handler, options=options)
 
@@ -292,7 +289,9 @@ class WebSocketResponse(Messages, web.StreamResponse):
         self._closed = True
         connection.stop_heartbeat()
         if self._closing:
-            if connection.transport is not None:
+            if connection.state is State.OPEN:
+                connection.start_closing(code, message)  # autoclose=False
+            elif connection.transport is not None:
                 connection.transport.close()
             return True
         if connection.state is State.CLOSED and not self._waiting:
