@@ -140,6 +140,35 @@ static void a_bomb_stops_at_the_limit(void)
     free(zeros);
 }
 
+/* A limit of their own for messages that come uncompressed; also when in fragments. */
+static void plain_messages_have_less(void)
+{
+    struct incoming incoming;
+    struct wsc_message message;
+    struct bytes wire = {0};
+    uint8_t data[1000] = {0};
+    incoming_init(&incoming, sizeof(data));
+    incoming.bench.assembler.max_plain_size = 999;
+    zlib_peer_send(&incoming.peer, data, 1000, &wire);
+    CHECK_INT(add(&incoming, false, wire.data, wire.len, 50000, 100, &message, NULL),
+              WSC_OK);
+    CHECK_INT(message.len, 1000);
+    bench_drop(&incoming.bench, &message);
+    for (size_t len = 999; len <= 1000; len++) {
+        CHECK_INT(bench_frame(&incoming.bench, WSC_OPCODE_TEXT, false, data, 500, 100,
+                              &message, NULL),
+                  WSC_NEED_DATA);
+        CHECK_INT(
+            bench_header(&incoming.bench, WSC_OPCODE_CONTINUATION, len - 500, true),
+            len > 999 ? WSC_ERR_TOO_BIG : WSC_NEED_DATA);
+        wsc_assembler_fini(&incoming.bench.assembler);
+    }
+    CHECK_INT(bench_header(&incoming.bench, WSC_OPCODE_BINARY, 1000, true),
+              WSC_ERR_TOO_BIG);
+    incoming_fini(&incoming);
+    bytes_free(&wire);
+}
+
 /* INF-3, INF-14: no more than max + max/8 + 1 KiB on the wire for one message, told at
  * the header; stored blocks without output use it up. */
 static void the_wire_is_limited_too(void)
@@ -328,6 +357,6 @@ static void streaming(void)
 }
 
 TEST_MAIN(TEST(exactly_the_limit), TEST(a_bomb_stops_at_the_limit),
-          TEST(the_wire_is_limited_too), TEST(empty_frames_and_cut_blocks),
-          TEST(final_blocks), TEST(bad_data), TEST(bad_text_fails_at_once),
-          TEST(streaming))
+          TEST(the_wire_is_limited_too), TEST(plain_messages_have_less),
+          TEST(empty_frames_and_cut_blocks), TEST(final_blocks), TEST(bad_data),
+          TEST(bad_text_fails_at_once), TEST(streaming))

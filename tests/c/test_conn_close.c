@@ -281,7 +281,7 @@ static void answers_by_hand(void)
         close_it(&end, 4000, "mine");
         CHECK(end.conn.end_expected);
         (void)end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, &log);
-        check_log(&log, "-> pong x\n-> text c\n-> close 4000 mine\n[closing, end]\n");
+        check_log(&log, "-> pong x\n-> text c\n-> close 4000\n[closing, end]\n");
         end_fini(&end);
         blob_free(&wire);
         blob_free(&log);
