@@ -131,7 +131,7 @@ class UpgradedConnection(Connection):
 
     def write_now(self) -> None:
         """Write what is queued even in a batch, for the transport is about to close."""
-        if self.transport is not None and not self._lost:
+        if not self._lost:
             self.transport.write(self.protocol.data_to_send())
 
     def release(self) -> None:
