@@ -290,7 +290,24 @@ def test_arguments() -> None:
         assert hasattr(theirs, name) and hasattr(ours, name)
 
 
+@scenario(*OURS)
+@pytest.mark.threat("CTL-5")
+async def test_pings_for_the_handler_are_bounded(kind: Kind) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        while not ws._connection.read_paused:
+            await asyncio.sleep(0.01)
+        log.append(ws._connection.messages_queued)
+        async for message in ws:
+            log.append(message.type)
+
+    async with served(kind, handler, autoping=False) as rig, rig.open_peer() as peer:
+        peer.send(frame(PING, b"x" * 125) * 20000, close_frame(1000))
+        await rig.done.wait()
+        assert rig.log == [1024, *[WSMsgType.PING] * 20000]
+
+
 @scenario()
+@pytest.mark.threat("SLW-5")
 async def test_queue_is_bounded_in_bytes(kind: Kind) -> None:
     """Of messages that nobody receives, some 128 KiB are held, large or small."""
     for size in (0, 4000, 100000):
