@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import EofStream, WebSocketError, WSCloseCode, WSMessage, WSMsgType
 
@@ -48,6 +48,13 @@ class Messages(_core.MessageStream):
 
     What happens per message is in C, as long as nothing unusual is asked for.
     """
+
+    if TYPE_CHECKING:
+        # As in C, with the type of the messages.
+        def receive(
+            self, timeout: float | None = None
+        ) -> Coroutine[Any, Any, WSMessage]: ...
+        def __anext__(self) -> Coroutine[Any, Any, WSMessage]: ...
 
     _connection: UpgradedConnection | None
     _close_code: int | None = None
