@@ -59,6 +59,7 @@ PEERS = {
         _python("picows_broadcast", "picows", "picows callbacks, send() to each"),
         Peer(module="node_ws", title="Node ws"),
         _python("aiohttp", "aiohttp", "aiohttp"),
+        _python("pywscore_aiohttp", "pywscore", "pywscore in aiohttp"),
         _python("uvicorn", "uvicorn", "uvicorn"),
         _python("websockets", "websockets", "websockets"),
         _python("websockets_broadcast", "websockets", "websockets broadcast()"),

@@ -62,7 +62,7 @@ SCENARIOS = [
         what="64 connections, 256 bytes, ping-pong",
         peers=(
             *(*ECHO, TRANSPORT, "picows_callback", "picows_async", "node_ws"),
-            *("aiohttp", "uvicorn", "websockets"),
+            *("aiohttp", "pywscore_aiohttp", "uvicorn", "websockets"),
         ),
         loops=("asyncio", "uvloop"),
         goals=(
@@ -73,6 +73,7 @@ SCENARIOS = [
             Goal(ours=TRANSPORT, peer="picows_async", loop="asyncio", most=1.2),
             Goal(ours=TRANSPORT, peer="websockets", most=0.5),
             Goal(ours=TRANSPORT, peer="websockets", loop="asyncio", most=0.5),
+            Goal(ours="pywscore_aiohttp", peer="aiohttp", most=0.35),
         ),
     ),
     Scenario(
