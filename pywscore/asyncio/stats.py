@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -132,8 +133,7 @@ class Totals:
     def left(self, ws: ServerConnection) -> None:
         """A connection is gone."""
         *sums, _, _, skipped = _numbers(ws)
-        for index, value in enumerate((*sums, 0, 0, skipped)):
-            self._sums[index] += value
+        self._sums = list(map(operator.add, self._sums, (*sums, 0, 0, skipped)))
         if ws._opened:
             self._close_codes[ws.close_code or 1006] += 1
         else:
