@@ -23,10 +23,12 @@
 static enum wsc_status set_non_blocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+    if (flags < 0) {
         return WSC_ERR_IO;
     }
-    return WSC_OK;
+    return (flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0
+               ? WSC_OK
+               : WSC_ERR_IO;
 }
 
 #ifdef __APPLE__

@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "engine.h"
 #include "listener.h"
 
 #include <string.h>
@@ -140,6 +141,22 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
     Py_RETURN_NONE;
 }
 
+/* Our water marks are the transport's. */
+static int limit_transport(struct pywsc_connection *self)
+{
+    if (self->on_engine) {
+        struct pywsc_transport *transport = (struct pywsc_transport *)self->transport;
+        transport->high = self->write_high;
+        transport->low = self->write_low;
+        return 0;
+    }
+    PyObject *result =
+        PyObject_CallMethod(self->transport, "set_write_buffer_limits", "nn",
+                            (Py_ssize_t)self->write_high, (Py_ssize_t)self->write_low);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 static PyObject *connection_made(PyObject *op, PyObject *transport)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
@@ -150,6 +167,9 @@ static PyObject *connection_made(PyObject *op, PyObject *transport)
     PyTypeObject *engine_transport = self->state->engine_transport;
     self->on_engine =
         engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
+    if (limit_transport(self) < 0) {
+        return NULL;
+    }
     pywsc_connection_batch_begin(self);
     return pywsc_connection_batch_end(self, 0);
 }
@@ -554,7 +574,6 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *max_queue;
     PyObject *write_limit;
     PyObject *clocks[3];
-    size_t write_low;
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "O!$OO!O!OOOOO", keywords, state->protocol, &protocol, &loop,
             state->receive_buffer, &receive_buffer, state->timers, &timers, &max_queue,
@@ -570,7 +589,8 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     if (get_marks(max_queue, "max_queue", &self->queue_high, &self->queue_low) < 0 ||
-        get_marks(write_limit, "write_limit", &self->write_high, &write_low) < 0 ||
+        get_marks(write_limit, "write_limit", &self->write_high, &self->write_low) <
+            0 ||
         pywsc_deadlines_init(&self->deadlines, timers, clocks) < 0) {
         return -1;
     }

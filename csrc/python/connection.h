@@ -38,6 +38,7 @@ struct pywsc_connection {
 
     struct pywsc_deadlines deadlines;
     size_t write_high;
+    size_t write_low;
     struct pywsc_waiter *receive_waiter; /* of the one who waits for a message */
     PyObject *receiver;                  /* borrowed: the operation that is receiving */
     PyObject *joining;      /* list of fragments that recv() puts together */

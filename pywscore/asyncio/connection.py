@@ -8,7 +8,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
-from typing import Any, Literal, Self, cast, overload
+from typing import Any, Literal, Self, overload
 
 from .. import _core
 from ..enums import CloseCode, State
@@ -319,12 +319,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             raise self.protocol.close_exception
 
     # What the transport and the core call
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports aren't of asyncio's classes.
-        high, low = self.options.write_limit
-        cast(asyncio.Transport, transport).set_write_buffer_limits(high, low)
-        super().connection_made(transport)
 
     def pause_writing(self) -> None:
         self._resuming = False

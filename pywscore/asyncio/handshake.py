@@ -152,7 +152,7 @@ class Handshake:
 
     def _check_origin(self, connection: ServerConnection, request: Request) -> None:
         # Two Origin lines were refused by the core.
-        origin = next(iter(request.headers.get_all("Origin")), None)
+        origin = connection.protocol.origin
         if self.origins is None:
             self._warn_of_any_origin(connection, request, origin)
             return
@@ -184,11 +184,11 @@ class Handshake:
             )
 
     def _choose_subprotocol(self, connection: ServerConnection) -> str | None:
+        if self.select_subprotocol is None and not self.subprotocols:
+            return None
         offered = connection.protocol.offered_subprotocols
         if self.select_subprotocol is not None:
             return self.select_subprotocol(connection, offered)
-        if not self.subprotocols:
-            return None
         if not offered:
             raise NegotiationError("missing subprotocol")
         for subprotocol in self.subprotocols:
