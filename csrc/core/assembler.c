@@ -154,7 +154,7 @@ static enum wsc_status add_plain(struct wsc_assembler *assembler,
         return fail(assembler, status, "out of memory");
     }
     bool ascii = true;
-    uint8_t *out = assembler->data + assembler->len;
+    uint8_t *out = assembler->data + assembler->len; /* where slice->data may be, too */
     size_t offset = (size_t)(slice->offset % 4);
     if (assembler->kind == WSC_PAYLOAD_TEXT) {
         ascii = wsc_mask_copy_ascii(out, slice->data, slice->len, header->masking_key,
@@ -265,6 +265,31 @@ static enum wsc_status add_compressed(struct wsc_assembler *assembler,
         done += n;
     }
     return slice->ends && header->fin ? inflate(assembler, NULL, 0) : WSC_OK;
+}
+
+uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
+                             const struct wsc_frame_header *header, uint64_t missing,
+                             size_t *out_len)
+{
+    if (assembler->compressed || assembler->data == NULL || missing < WSC_DIRECT_MIN) {
+        return NULL;
+    }
+    size_t left = (size_t)missing; /* below max_size, or begin_frame() had refused it */
+    size_t end = header->fin ? assembler->len + left : assembler->max_size;
+    /* No more than reserve() would take for what has come. */
+    size_t cap = assembler->len + assembler->len / 2;
+    cap = cap < end ? cap : end;
+    if (assembler->cap - assembler->len < WSC_DIRECT_MIN &&
+        cap >= assembler->len + WSC_DIRECT_MIN && cap > assembler->cap &&
+        resize(assembler, cap) != WSC_OK) {
+        return NULL; /* wsc_assembler_add meets the same, and says so */
+    }
+    size_t room = assembler->cap - assembler->len;
+    if (room < WSC_DIRECT_MIN) {
+        return NULL;
+    }
+    *out_len = room < left ? room : left;
+    return assembler->data + assembler->len;
 }
 
 /* --- results --- */

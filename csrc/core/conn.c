@@ -155,6 +155,24 @@ enum wsc_status wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t
     return WSC_OK;
 }
 
+bool wsc_conn_receives_large(const struct wsc_conn *conn)
+{
+    const struct wsc_parser *parser = &conn->parser;
+    return parser->in_frame && !conn->end_expected && conn->error == WSC_OK &&
+           conn->input_len == 0 &&
+           parser->header.payload_len - parser->offset >= WSC_DIRECT_MIN;
+}
+
+uint8_t *wsc_conn_receive_space(struct wsc_conn *conn, size_t *out_len)
+{
+    /* No control frame has so long a payload. */
+    return wsc_conn_receives_large(conn)
+               ? wsc_assembler_space(
+                     &conn->assembler, &conn->parser.header,
+                     conn->parser.header.payload_len - conn->parser.offset, out_len)
+               : NULL;
+}
+
 size_t wsc_conn_input_left(const struct wsc_conn *conn)
 {
     return conn->input_len;

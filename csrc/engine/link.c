@@ -23,6 +23,7 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
     link->tls = NULL;
     link->write_waits = false;
     link->end_waits = false;
+    link->notifies = false;
     link->reading = true;
     if (wsc_source_watch(&link->source, true, false) < 0) {
         wsc_source_free(&link->source);
@@ -135,6 +136,11 @@ void wsc_link_end(struct wsc_link *link)
     (void)shutdown(link->source.fd, SHUT_WR);
 }
 
+void wsc_link_notify(struct wsc_link *link, bool on)
+{
+    link->notifies = on;
+}
+
 int wsc_link_fd(const struct wsc_link *link)
 {
     return link->source.fd;
@@ -183,16 +189,21 @@ enum wsc_status wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgo
 
 /* --- events --- */
 
-static bool next_received(struct wsc_link *link, struct wsc_io *out)
+bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
+                      struct wsc_io *out)
 {
     struct wsc_engine *engine = link->source.engine;
     if (!link->reading) {
         return false;
     }
-    ssize_t got = recv(link->source.fd, engine->buffer, engine->buffer_size, 0);
+    if (data == NULL) {
+        data = engine->buffer;
+        size = engine->buffer_size;
+    }
+    ssize_t got = recv(link->source.fd, data, size, 0);
     if (got > 0) {
         out->type = WSC_IO_DATA;
-        out->data = engine->buffer;
+        out->data = data;
         out->len = (size_t)got;
         return true;
     }
@@ -204,6 +215,15 @@ static bool next_received(struct wsc_link *link, struct wsc_io *out)
     link->reading = false;
     (void)wsc_source_watch(&link->source, false, link->source.interest.write);
     return true;
+}
+
+static bool next_received(struct wsc_link *link, struct wsc_io *out)
+{
+    if (link->reading && link->notifies) {
+        out->type = WSC_IO_READABLE;
+        return true;
+    }
+    return wsc_link_receive(link, NULL, 0, out);
 }
 
 static void tls_failed(struct wsc_link *link, struct wsc_io *out)

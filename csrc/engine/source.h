@@ -26,6 +26,7 @@ struct wsc_link {
     struct wsc_source source;
     struct wsc_tls *tls; /* NULL without TLS */
     bool reading;
+    bool notifies;    /* WSC_IO_READABLE, not WSC_IO_DATA */
     bool write_waits; /* WSC_NEED_SPACE was said, WSC_IO_WRITABLE was not */
     bool end_waits;   /* shut down once what is encrypted has left */
 };

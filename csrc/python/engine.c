@@ -63,12 +63,13 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-static int handle(struct pywsc_state *state, const struct wsc_io *io)
+static int handle(struct pywsc_state *state, struct wsc_io *io)
 {
     PyObject *owner = io->owner;
     if (Py_TYPE(owner) == state->engine_listener) {
         Py_INCREF(owner);
-        int status = pywsc_listener_event((struct pywsc_listener *)owner, io);
+        int status =
+            pywsc_engine_listener_event((struct pywsc_engine_listener *)owner, io);
         Py_DECREF(owner);
         return status;
     }
@@ -93,11 +94,11 @@ static int handle_ready(struct pywsc_engine *self, uint64_t end, size_t *bytes_l
     struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)self));
     struct wsc_io io;
     while (self->engine != NULL && wsc_engine_next(self->engine, &io)) {
-        size_t len = io.type == WSC_IO_DATA ? io.len : 0;
-        *bytes_left -= len < *bytes_left ? len : *bytes_left;
         if (handle(state, &io) < 0) {
             return -1;
         }
+        size_t len = io.type == WSC_IO_DATA ? io.len : 0;
+        *bytes_left -= len < *bytes_left ? len : *bytes_left;
         if (*bytes_left == 0 || wsc_clock_ns() >= end) {
             break;
         }
@@ -172,7 +173,7 @@ static PyObject *engine_listen(PyObject *op, PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "the engine is closed");
         return NULL;
     }
-    return pywsc_listener_new(self, fd, accepted);
+    return pywsc_engine_listener_new(self, fd, accepted);
 }
 
 static PyObject *engine_fileno(PyObject *op, PyObject *unused)
@@ -287,7 +288,7 @@ int pywsc_engine_init(PyObject *module, struct pywsc_state *state)
     if (pywsc_transport_init(module, state) < 0) {
         return -1;
     }
-    return pywsc_listener_init(module, state);
+    return pywsc_engine_listener_init(module, state);
 }
 
 #endif

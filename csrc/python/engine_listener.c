@@ -4,12 +4,13 @@
 
 /* EngineListener: a listening socket of the engine. */
 
-static struct pywsc_engine *engine_of(const struct pywsc_listener *self)
+static struct pywsc_engine *engine_of(const struct pywsc_engine_listener *self)
 {
     return (struct pywsc_engine *)self->engine;
 }
 
-int pywsc_listener_event(struct pywsc_listener *self, const struct wsc_io *io)
+int pywsc_engine_listener_event(struct pywsc_engine_listener *self,
+                                const struct wsc_io *io)
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
     PyObject *result = PyObject_CallFunction(self->accepted, "ii", io->fd, io->error);
@@ -23,7 +24,7 @@ int pywsc_listener_event(struct pywsc_listener *self, const struct wsc_io *io)
 
 static PyObject *listener_accept(PyObject *op, PyObject *on)
 {
-    struct pywsc_listener *self = (struct pywsc_listener *)op;
+    struct pywsc_engine_listener *self = (struct pywsc_engine_listener *)op;
     int truth = PyObject_IsTrue(on);
     if (truth < 0) {
         return NULL;
@@ -34,7 +35,7 @@ static PyObject *listener_accept(PyObject *op, PyObject *on)
     Py_RETURN_NONE;
 }
 
-static void close_listener(struct pywsc_listener *self)
+static void close_listener(struct pywsc_engine_listener *self)
 {
     if (self->listener != NULL && engine_of(self)->engine != NULL) {
         wsc_listener_close(self->listener);
@@ -44,7 +45,7 @@ static void close_listener(struct pywsc_listener *self)
 
 static PyObject *listener_close(PyObject *op, PyObject *unused)
 {
-    struct pywsc_listener *self = (struct pywsc_listener *)op;
+    struct pywsc_engine_listener *self = (struct pywsc_engine_listener *)op;
     (void)unused;
     close_listener(self);
     if (PySet_Discard(engine_of(self)->live, op) < 0) {
@@ -56,14 +57,14 @@ static PyObject *listener_close(PyObject *op, PyObject *unused)
 static int listener_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((struct pywsc_listener *)op)->engine);
-    Py_VISIT(((struct pywsc_listener *)op)->accepted);
+    Py_VISIT(((struct pywsc_engine_listener *)op)->engine);
+    Py_VISIT(((struct pywsc_engine_listener *)op)->accepted);
     return 0;
 }
 
 static int listener_clear(PyObject *op)
 {
-    struct pywsc_listener *self = (struct pywsc_listener *)op;
+    struct pywsc_engine_listener *self = (struct pywsc_engine_listener *)op;
     close_listener(self);
     Py_CLEAR(self->accepted);
     return 0;
@@ -74,7 +75,7 @@ static void listener_dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     (void)listener_clear(op);
-    Py_CLEAR(((struct pywsc_listener *)op)->engine);
+    Py_CLEAR(((struct pywsc_engine_listener *)op)->engine);
     PyObject_GC_Del(op);
     Py_DECREF(type);
 }
@@ -95,17 +96,18 @@ static PyType_Slot listener_slots[] = {
 
 static PyType_Spec listener_spec = {
     .name = "pywscore._core.EngineListener",
-    .basicsize = sizeof(struct pywsc_listener),
+    .basicsize = sizeof(struct pywsc_engine_listener),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
              Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = listener_slots,
 };
 
-PyObject *pywsc_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepted)
+PyObject *
+pywsc_engine_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepted)
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(engine));
-    struct pywsc_listener *self =
-        PyObject_GC_New(struct pywsc_listener, state->engine_listener);
+    struct pywsc_engine_listener *self =
+        PyObject_GC_New(struct pywsc_engine_listener, state->engine_listener);
     if (self == NULL) {
         return NULL;
     }
@@ -126,7 +128,7 @@ PyObject *pywsc_listener_new(struct pywsc_engine *engine, int fd, PyObject *acce
     return (PyObject *)self;
 }
 
-int pywsc_listener_init(PyObject *module, struct pywsc_state *state)
+int pywsc_engine_listener_init(PyObject *module, struct pywsc_state *state)
 {
     state->engine_listener = pywsc_add_type(module, &listener_spec, NULL);
     return state->engine_listener == NULL ? -1 : 0;

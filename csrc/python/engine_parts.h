@@ -25,21 +25,24 @@ PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status);
 /* --- engine_transport.c --- */
 
 int pywsc_transport_init(PyObject *module, struct pywsc_state *state);
-/* Handle an event of the transport's link: 0, or -1 with an exception. */
-int pywsc_transport_event(struct pywsc_transport *self, const struct wsc_io *io);
+/* Handle an event of the transport's link: 0, or -1 with an exception. WSC_IO_READABLE
+ * becomes what was received. */
+int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io);
 
 /* --- engine_listener.c --- */
 
-struct pywsc_listener {
+struct pywsc_engine_listener {
     PyObject_HEAD PyObject *engine;
     PyObject *accepted; /* callable, called with (fd, 0) or (-1, errno) */
     struct wsc_listener *listener;
 };
 
-int pywsc_listener_init(PyObject *module, struct pywsc_state *state);
+int pywsc_engine_listener_init(PyObject *module, struct pywsc_state *state);
 /* New reference: listen on `fd` (borrowed). NULL with an exception. */
-PyObject *pywsc_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepted);
+PyObject *
+pywsc_engine_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepted);
 /* Handle an event of the listener: 0, or -1 with an exception. */
-int pywsc_listener_event(struct pywsc_listener *self, const struct wsc_io *io);
+int pywsc_engine_listener_event(struct pywsc_engine_listener *self,
+                                const struct wsc_io *io);
 
 #endif

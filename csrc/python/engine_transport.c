@@ -192,7 +192,30 @@ static int close_transport(struct pywsc_transport *self)
     return output_size(self) == 0 ? output_left(self) : 0;
 }
 
-int pywsc_transport_event(struct pywsc_transport *self, const struct wsc_io *io)
+static int receive(struct pywsc_transport *self, struct pywsc_connection *connection,
+                   const struct wsc_io *io)
+{
+    int result = pywsc_connection_receive(connection, io->data, io->len);
+    if (live_link(self) != NULL) {
+        wsc_link_notify(self->link,
+                        wsc_conn_receives_large(&connection->protocol->conn));
+    }
+    return result;
+}
+
+/* In a large payload: receive to where it belongs. */
+static int receive_large(struct pywsc_transport *self,
+                         struct pywsc_connection *connection, struct wsc_io *io)
+{
+    size_t len = 0;
+    uint8_t *space = wsc_conn_receive_space(&connection->protocol->conn, &len);
+    if (!wsc_link_receive(self->link, space, len, io)) {
+        return 0;
+    }
+    return pywsc_transport_event(self, io);
+}
+
+int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
 {
     struct pywsc_connection *connection = connection_of(self);
     if (connection == NULL) {
@@ -200,7 +223,9 @@ int pywsc_transport_event(struct pywsc_transport *self, const struct wsc_io *io)
     }
     switch (io->type) {
     case WSC_IO_DATA:
-        return pywsc_connection_receive(connection, io->data, io->len);
+        return receive(self, connection, io);
+    case WSC_IO_READABLE:
+        return receive_large(self, connection, io);
     case WSC_IO_WRITABLE:
         return go_on_writing(self);
     case WSC_IO_EOF:

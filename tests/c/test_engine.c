@@ -196,6 +196,7 @@ static void serve_event(struct server *server, const struct wsc_io *io)
         server->error = io->error;
         drop(server);
         return;
+    case WSC_IO_READABLE:
     case WSC_IO_ACCEPTED:
         break;
     }

@@ -252,6 +252,7 @@ static void handle(struct session *session, const struct wsc_io *io)
     case WSC_IO_EOF:
         drop(side);
         return;
+    case WSC_IO_READABLE:
     case WSC_IO_ACCEPTED:
         break;
     }

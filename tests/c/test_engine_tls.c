@@ -154,6 +154,7 @@ static void handle(struct session *session, const struct wsc_io *io)
         }
         failed(session, end, io->error != 0 ? io->error : EPROTO);
         return;
+    case WSC_IO_READABLE:
     case WSC_IO_ACCEPTED:
         break;
     }

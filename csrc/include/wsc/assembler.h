@@ -66,6 +66,15 @@ void wsc_assembler_init(struct wsc_assembler *assembler,
 /* Free what has been joined so far. */
 void wsc_assembler_fini(struct wsc_assembler *assembler);
 
+/* Payloads with less than that to come are copied from where they were received. */
+#define WSC_DIRECT_MIN ((size_t)32 << 10)
+/* In the middle of an uncompressed payload, `missing` bytes of it to come: where the
+ * next *out_len of them belong. They may be received there, and a slice be made of
+ * them. NULL: there is no room for WSC_DIRECT_MIN. */
+uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
+                             const struct wsc_frame_header *header, uint64_t missing,
+                             size_t *out_len);
+
 /* Take one slice of a data frame (text, binary, continuation).
  * WSC_OK: *out_message is complete (or is a fragment, when streaming).
  * WSC_NEED_DATA: it is not. WSC_ERR_TOO_BIG at the header that would pass max_size, or

@@ -119,6 +119,10 @@ void wsc_conn_fini(struct wsc_conn *conn);
  * WSC_ERR_INVALID_STATE: the last input is not used up yet. */
 WSC_NODISCARD enum wsc_status
 wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t len);
+/* Is a payload coming in that is worth receiving to where it belongs? */
+bool wsc_conn_receives_large(const struct wsc_conn *conn);
+/* Where that is, and how much: to be fed from there at once. NULL: receive anywhere. */
+uint8_t *wsc_conn_receive_space(struct wsc_conn *conn, size_t *out_len);
 /* The peer ended its side of the TCP connection, or it broke: state CLOSED. Input that
  * is left is dropped: take its events first. Frees what only receiving needs. */
 void wsc_conn_feed_eof(struct wsc_conn *conn);

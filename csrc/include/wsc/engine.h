@@ -35,6 +35,7 @@ struct wsc_link;     /* a connected one */
 enum wsc_io_type {
     WSC_IO_ACCEPTED, /* `fd`: a new connected socket, the caller's now */
     WSC_IO_DATA,     /* `data`, `len`: received */
+    WSC_IO_READABLE, /* asked for by wsc_link_notify: call wsc_link_receive */
     WSC_IO_EOF,      /* the peer ended its side; nothing more will be read */
     WSC_IO_WRITABLE, /* after WSC_NEED_SPACE from wsc_link_write: go on */
     WSC_IO_ERROR,    /* `error`: an errno; the socket is of no use any more */
@@ -110,6 +111,13 @@ void wsc_link_forget(struct wsc_link *link);
 void wsc_link_abort(struct wsc_link *link);
 /* Stop or go on reading: TCP pushes back. WSC_ERR_IO, when going on: errno says why. */
 enum wsc_status wsc_link_read(struct wsc_link *link, bool on);
+/* From now on (or no more) WSC_IO_READABLE comes in the place of what is received, so
+ * that the caller can say where to. Not with TLS, where it changes nothing. */
+void wsc_link_notify(struct wsc_link *link, bool on);
+/* Receive at most `size` bytes into `data`; NULL: into the engine's buffer. True with
+ * *out: WSC_IO_DATA, WSC_IO_EOF or WSC_IO_ERROR. False: nothing after all. */
+bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
+                      struct wsc_io *out);
 /* Send what waits. WSC_OK: all of it. WSC_NEED_SPACE: the socket takes no more now;
  * WSC_IO_WRITABLE comes when it does. WSC_ERR_IO: errno says why; WSC_IO_ERROR does not
  * come for it. What was sent has been consumed. */

@@ -18,7 +18,7 @@ extern "C" {
 /* In place. */
 void wsc_mask_apply(uint8_t *data, size_t len, const uint8_t masking_key[4],
                     size_t offset);
-/* From `src` to `dst`, which do not overlap. */
+/* From `src` to `dst`, which are the same or do not overlap. */
 void wsc_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
                    const uint8_t masking_key[4], size_t offset);
 /* As wsc_mask_copy; returns whether every byte written is ASCII (< 0x80): one pass over
