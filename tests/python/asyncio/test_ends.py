@@ -165,7 +165,7 @@ def test_many_loops_in_a_row(environment: Any, loop_factory: Any) -> None:
     for _ in range(200):
         once()
     gc.collect()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 # The loop is closed at once where a handler is, without an end for its tasks.
