@@ -1,5 +1,6 @@
 #include "connection.h"
 #include "engine.h"
+#include "raised.h"
 
 #include <string.h>
 
@@ -119,19 +120,10 @@ static int add_problem(struct broadcast *self, struct pywsc_connection *connecti
 /* Keep the exception that is set; -1 if it has to leave. */
 static int keep_exception(struct broadcast *self, struct pywsc_connection *connection)
 {
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        (void)PyException_SetTraceback(value, traceback);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
+    PyObject *value = pywsc_take_raised();
     return add_problem(self, connection, value);
 }
 

@@ -1,6 +1,7 @@
 #include "connection.h"
 #include "engine.h"
 #include "listener.h"
+#include "raised.h"
 
 #include <string.h>
 
@@ -122,17 +123,14 @@ void pywsc_connection_batch_begin(struct pywsc_connection *self)
 
 PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
 {
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
+    PyObject *raised = pywsc_take_raised();
     self->batch--;
-    PyErr_Fetch(&type, &value, &traceback);
     int flushed = pywsc_connection_flush(self);
-    if (type != NULL) {
+    if (raised != NULL) {
         if (flushed < 0) {
             PyErr_WriteUnraisable((PyObject *)self);
         }
-        PyErr_Restore(type, value, traceback);
+        pywsc_raise_again(raised);
     }
     Py_DECREF((PyObject *)self);
     if (result < 0 || flushed < 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tls.h"
+#include "raised.h"
 
 /* EngineTransport: a link of the engine, with the interface of asyncio's transports. */
 
@@ -86,13 +87,7 @@ static PyObject *transport_lost(PyObject *op, PyObject *unused)
     if (self->error != 0) {
         errno = self->error;
         (void)PyErr_SetFromErrno(PyExc_OSError);
-        PyObject *type;
-        PyObject *traceback;
-        Py_DECREF(exception);
-        PyErr_Fetch(&type, &exception, &traceback);
-        PyErr_NormalizeException(&type, &exception, &traceback);
-        Py_XDECREF(type);
-        Py_XDECREF(traceback);
+        Py_SETREF(exception, pywsc_take_raised());
     }
     else if (self->message != NULL) {
         Py_SETREF(exception, tls_exception(self->message));

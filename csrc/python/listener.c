@@ -1,6 +1,7 @@
 #include "listener.h"
 
 #include "large.h"
+#include "raised.h"
 
 /* What a listener has besides on_message. */
 enum {
@@ -13,19 +14,10 @@ enum {
  * one that has to leave. */
 static int failed(struct pywsc_connection *self)
 {
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        (void)PyException_SetTraceback(value, traceback);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
+    PyObject *value = pywsc_take_raised();
     /* It looks at the state that the listener met. */
     int result = pywsc_connection_hook(self, PYWSC_NAME_ON_LISTENER_FAILED, value);
     self->dropping = true;

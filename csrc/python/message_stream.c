@@ -1,4 +1,5 @@
 #include "message_stream.h"
+#include "raised.h"
 
 /* What `format` consists of. */
 enum {
@@ -84,10 +85,7 @@ void pywsc_message_stream_release(struct pywsc_message_stream *self)
     if (released == NULL) {
         return;
     }
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *raised = pywsc_take_raised();
     PyObject *result =
         released == Py_None ? Py_NewRef(Py_None) : PyObject_CallNoArgs(released);
     if (result == NULL) {
@@ -95,7 +93,7 @@ void pywsc_message_stream_release(struct pywsc_message_stream *self)
     }
     Py_XDECREF(result);
     Py_DECREF(released);
-    PyErr_Restore(type, value, traceback);
+    pywsc_raise_again(raised);
 }
 
 static PyObject *make_message(PyObject *op, PyObject *data)

@@ -1,4 +1,5 @@
 #include "message_stream.h"
+#include "raised.h"
 
 /* recv(), send() and their like return one of these: a coroutine in C. It goes to the
  * end at its first step whenever it can; else it hands the task a waiter and looks
@@ -517,15 +518,12 @@ static void operation_finalize(PyObject *op)
     if (self->progress != FRESH) {
         return;
     }
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *raised = pywsc_take_raised();
     if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s.%s' was never awaited",
                          class_name(self), names[(int)self->kind]) < 0) {
         PyErr_WriteUnraisable(op);
     }
-    PyErr_Restore(type, value, traceback);
+    pywsc_raise_again(raised);
 }
 
 static void operation_dealloc(PyObject *op)

@@ -421,32 +421,30 @@ PyObject *pywsc_protocol_take_buffers(struct pywsc_protocol *self)
     return result;
 }
 
-static PyObject *protocol_data_to_send(PyObject *op, PyObject *unused)
+static PyObject *
+take(PyObject *op, PyObject *(*take_output)(struct pywsc_protocol *self))
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     PyObject *result;
-    (void)unused;
     if (pywsc_protocol_ready(self) < 0) {
         return NULL;
     }
     Py_BEGIN_CRITICAL_SECTION(op);
-    result = pywsc_protocol_take_output(self);
+    result = take_output(self);
     Py_END_CRITICAL_SECTION();
     return result;
 }
 
+static PyObject *protocol_data_to_send(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return take(op, pywsc_protocol_take_output);
+}
+
 static PyObject *protocol_buffers_to_send(PyObject *op, PyObject *unused)
 {
-    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    PyObject *result;
     (void)unused;
-    if (pywsc_protocol_ready(self) < 0) {
-        return NULL;
-    }
-    Py_BEGIN_CRITICAL_SECTION(op);
-    result = pywsc_protocol_take_buffers(self);
-    Py_END_CRITICAL_SECTION();
-    return result;
+    return take(op, pywsc_protocol_take_buffers);
 }
 
 /* --- attributes --- */

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "deadlines.h"
+#include "raised.h"
 
 /* So many are run before the loop gets its turn. */
 #define TURN 256
@@ -170,9 +171,6 @@ static int run(struct pywsc_timers *self)
 static PyObject *timers_fired(PyObject *op, PyObject *unused)
 {
     struct pywsc_timers *self = (struct pywsc_timers *)op;
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
     (void)unused;
     if (self->running || self->loop == NULL) {
         Py_RETURN_NONE;
@@ -182,13 +180,13 @@ static PyObject *timers_fired(PyObject *op, PyObject *unused)
     self->running = true;
     int result = run(self);
     self->running = false;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *raised = pywsc_take_raised();
     int armed = arm(self);
-    if (type != NULL) {
+    if (raised != NULL) {
         if (armed < 0) {
             PyErr_WriteUnraisable(op);
         }
-        PyErr_Restore(type, value, traceback);
+        pywsc_raise_again(raised);
     }
     if (result < 0 || armed < 0) {
         return NULL;

@@ -1,4 +1,5 @@
 #include "waiter.h"
+#include "raised.h"
 
 #include <string.h>
 
@@ -35,17 +36,10 @@ int pywsc_call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callbac
 int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
                            const char *message)
 {
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        (void)PyException_SetTraceback(value, traceback);
-    }
+    PyObject *value = pywsc_take_raised();
     PyObject *context =
         Py_BuildValue("{s:s,s:O}", "message", message, "exception", value);
     PyObject *result = NULL;
@@ -58,9 +52,7 @@ int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
     }
     Py_XDECREF(result);
     Py_XDECREF(context);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
+    Py_DECREF(value);
     return 0;
 }
 
@@ -100,12 +92,9 @@ static int call_in_context(PyObject *callback, PyObject *context, PyObject *arg)
     }
     PyObject *result = PyObject_CallOneArg(callback, arg);
     Py_XDECREF(result);
-    PyObject *type;
-    PyObject *value;
-    PyObject *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *raised = pywsc_take_raised();
     (void)PyContext_Exit(context);
-    PyErr_Restore(type, value, traceback);
+    pywsc_raise_again(raised);
     return result == NULL ? -1 : 0;
 }
 
