@@ -72,6 +72,9 @@ class FakeTransport:
     def __init__(self) -> None:
         self.written = bytearray()
 
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        pass
+
     def get_write_buffer_size(self) -> int:
         return self.size
 
