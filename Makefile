@@ -41,7 +41,7 @@ CORE_intsan    = -fsanitize=undefined,unsigned-integer-overflow -fno-sanitize-re
 LINK_intsan    = -fsanitize=undefined
 FLAGS_coverage = -O0 -g --coverage
 CC_fuzz        = $(CLANG)
-FLAGS_fuzz     = -O1 -g $(ASAN)
+FLAGS_fuzz     = -O1 -g $(ASAN) -DWSC_DIRECT_MIN=16 # so that short inputs do
 CORE_fuzz      = -fsanitize=fuzzer-no-link
 FLAGS_bench    = -O3 -g -DNDEBUG
 CC_neon        = aarch64-linux-gnu-gcc

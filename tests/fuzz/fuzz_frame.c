@@ -19,8 +19,14 @@ static void run(const struct input *wire, uint8_t flags, uint32_t seed, bool who
     enum wsc_status status = WSC_NEED_DATA;
     for (size_t done = 0; done < wire->size;) {
         size_t n = whole ? wire->size : next_piece(&seed, wire->size - done);
+        size_t room = 0;
+        uint8_t *space = whole ? NULL : wsc_conn_receive_space(&end.conn, &room);
+        n = space != NULL && n > room ? room : n;
         uint8_t *piece = exact_copy(wire->data + done, n);
-        REQUIRE(wsc_conn_feed(&end.conn, piece, n) == WSC_OK);
+        if (space != NULL) {
+            memcpy(space, piece, n);
+        }
+        REQUIRE(wsc_conn_feed(&end.conn, space != NULL ? space : piece, n) == WSC_OK);
         size_t before = log->len;
         bool failed = status < 0;
         status = end_events(&end, log);

@@ -67,7 +67,9 @@ void wsc_assembler_init(struct wsc_assembler *assembler,
 void wsc_assembler_fini(struct wsc_assembler *assembler);
 
 /* Payloads with less than that to come are copied from where they were received. */
+#ifndef WSC_DIRECT_MIN
 #define WSC_DIRECT_MIN ((size_t)32 << 10)
+#endif
 /* In the middle of an uncompressed payload, `missing` bytes of it to come: where the
  * next *out_len of them belong. They may be received there, and a slice be made of
  * them. NULL: there is no room for WSC_DIRECT_MIN. */
