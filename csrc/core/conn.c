@@ -55,19 +55,37 @@ void wsc_conn_stop_reading(struct wsc_conn *conn)
 
 /* --- failing and closing --- */
 
-enum wsc_status
-wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error, const char *reason)
+static void fail_for_error(struct wsc_conn *conn)
 {
-    uint16_t code = wsc_close_code_for(error);
-    conn->error = error;
-    conn->error_reason = reason;
+    const char *reason = conn->error_reason;
+    uint16_t code = wsc_close_code_for(conn->error);
     /* Without memory for the close frame, the carrier still ends the connection. */
     if (wsc_conn_fail(conn, code, reason, strlen(reason)) != WSC_OK) {
         conn->state =
             conn->state == WSC_CONN_CLOSED ? WSC_CONN_CLOSED : WSC_CONN_CLOSING;
         conn->end_expected = true;
     }
+}
+
+enum wsc_status
+wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error, const char *reason)
+{
+    conn->error = error;
+    conn->error_reason = reason;
+    if (conn->failure_on_hold && conn->state == WSC_CONN_OPEN) {
+        wsc_conn_stop_reading(conn);
+        return error;
+    }
+    fail_for_error(conn);
     return error;
+}
+
+void wsc_conn_hold_failure(struct wsc_conn *conn, bool hold)
+{
+    conn->failure_on_hold = hold;
+    if (!hold && conn->error != WSC_OK && !conn->end_expected) {
+        fail_for_error(conn);
+    }
 }
 
 enum wsc_status wsc_conn_fail(struct wsc_conn *conn, uint32_t code, const char *reason,

@@ -272,6 +272,19 @@ int pywsc_connection_pump(struct pywsc_connection *self)
     return result;
 }
 
+static int pump_and_wake(struct pywsc_connection *self)
+{
+    if (pywsc_connection_pump(self) < 0) {
+        return -1;
+    }
+    /* The buffer belongs to the next connection as soon as we return, or wake a task.
+     */
+    if (pywsc_protocol_keep_input(self->protocol) < 0) {
+        return -1;
+    }
+    return has_news(self) ? pywsc_connection_wake_receiver(self, true) : 0;
+}
+
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
                              size_t len)
 {
@@ -294,15 +307,11 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
     }
     self->budget = PYWSC_BUDGET;
     self->sends = 0;
-    if (pywsc_connection_pump(self) < 0) {
-        return -1;
-    }
-    /* The buffer belongs to the next connection as soon as we return, or wake a task.
-     */
-    if (pywsc_protocol_keep_input(self->protocol) < 0) {
-        return -1;
-    }
-    return has_news(self) ? pywsc_connection_wake_receiver(self, true) : 0;
+    /* Who waits for messages can answer those which came before an error. */
+    wsc_conn_hold_failure(conn, true);
+    int result = pump_and_wake(self);
+    wsc_conn_hold_failure(conn, false);
+    return result;
 }
 
 int pywsc_connection_drain(struct pywsc_connection *self)

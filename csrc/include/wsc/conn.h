@@ -103,6 +103,7 @@ struct wsc_conn {
     bool pong_pending;
     bool pings_by_hand;
     bool close_by_hand;
+    bool failure_on_hold;
     uint8_t control_len;
     uint8_t pong_len;
 };
@@ -134,6 +135,10 @@ wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event);
 size_t wsc_conn_input_left(const struct wsc_conn *conn);
 /* The unused input has been copied to `data`: read on from there. */
 void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data);
+/* On hold, an error of the peer's is returned and sets `error` as always, but queues
+ * the close frame and leaves OPEN only when the hold ends: what came before the error
+ * can be answered (§7.1.7 sets no time). Nothing more is read either way. */
+void wsc_conn_hold_failure(struct wsc_conn *conn, bool hold);
 /* Leave the answers to the peer's pings, or to its close frame, to the owner
  * (RFC 6455 §5.5.1, §5.5.2 allow some delay). After such a close frame the state stays
  * OPEN until wsc_conn_send_close, and what comes is ignored. */
