@@ -289,6 +289,7 @@ static PyObject *wake(PyObject *op, PyObject *unused)
     pywsc_connection_batch_begin(self);
     self->budget = PYWSC_BUDGET;
     self->turn_wanted = false;
+    wsc_conn_hold_failure(&self->protocol->conn, false);
     return pywsc_connection_batch_end(
         self, self->listener != NULL ? pywsc_connection_read_on(self)
                                      : pywsc_connection_wake_receiver(self, true));

@@ -223,11 +223,11 @@ static bool has_news(const struct pywsc_connection *self)
     return self->queue_count > 0 || self->receive_ended;
 }
 
-/* The listener has had its share: go on in the loop's next round. */
-static int want_turn(struct pywsc_connection *self)
+/* Have the loop call _wake() in its next round. */
+static int call_in_turn(struct pywsc_connection *self)
 {
     struct pywsc_state *state = self->state;
-    if (self->listener == NULL || self->budget > 0 || self->turn_wanted || self->lost) {
+    if (self->turn_wanted) {
         return 0;
     }
     PyObject *wake = PyObject_GetAttr((PyObject *)self, state->names[PYWSC_NAME_WAKE]);
@@ -236,6 +236,14 @@ static int want_turn(struct pywsc_connection *self)
     Py_XDECREF(wake);
     self->turn_wanted = result == 0;
     return result;
+}
+
+/* The listener has had its share: go on in the loop's next round. */
+static int want_turn(struct pywsc_connection *self)
+{
+    return self->listener == NULL || self->budget > 0 || self->lost
+               ? 0
+               : call_in_turn(self);
 }
 
 static int take_events(struct pywsc_connection *self)
@@ -285,6 +293,22 @@ static int pump_and_wake(struct pywsc_connection *self)
     return has_news(self) ? pywsc_connection_wake_receiver(self, true) : 0;
 }
 
+/* Who waits for messages has been able to answer those which came before an error. Who
+ * doesn't yet, like a client that is about to get its connection, has one turn. */
+static int end_hold(struct pywsc_connection *self, int result)
+{
+    struct wsc_conn *conn = &self->protocol->conn;
+    bool failed = conn->error != WSC_OK && !conn->end_expected;
+    if (failed && self->queue_count > 0 && result == 0) {
+        result = call_in_turn(self);
+        if (result == 0) {
+            return 0;
+        }
+    }
+    wsc_conn_hold_failure(conn, false);
+    return result;
+}
+
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
                              size_t len)
 {
@@ -307,17 +331,15 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
     }
     self->budget = PYWSC_BUDGET;
     self->sends = 0;
-    /* Who waits for messages can answer those which came before an error. */
     wsc_conn_hold_failure(conn, true);
-    int result = pump_and_wake(self);
-    wsc_conn_hold_failure(conn, false);
-    return result;
+    return end_hold(self, pump_and_wake(self));
 }
 
 int pywsc_connection_drain(struct pywsc_connection *self)
 {
     struct wsc_event event;
     size_t size = 0;
+    wsc_conn_hold_failure(&self->protocol->conn, false);
     while (size < DRAIN_MAX && pywsc_protocol_next(self->protocol, &event) == WSC_OK) {
         size += event.type == WSC_EVENT_MESSAGE ? event.message.len : 0;
         if (dispatch(self, &event) < 0) {

@@ -227,6 +227,50 @@ static void error_while_closing(void)
     blob_free(&log);
 }
 
+/* RFC 6455 §7.1.7 sets no time: with a hold, what came before an error is answered
+ * before the close frame, and what comes after it is ignored all the same. */
+static void failure_on_hold(void)
+{
+    for (int r = 0; r < 2; r++) {
+        enum wsc_role role = r == 0 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT;
+        struct end end;
+        struct blob wire = {0};
+        struct blob log = {0};
+        end_open_plain(&end, role);
+        wsc_conn_hold_failure(&end.conn, true);
+        wire_frames(&wire, other_role(role), "text a|cont x|ping y|text b|close");
+        CHECK_INT(end_feed(&end, wire.data, wire.len, SPLIT_RANDOM, &log),
+                  WSC_ERR_PROTOCOL);
+        check_log(&log, "text a\nWSC_ERR_PROTOCOL\n[open]\n");
+        CHECK(end.conn.sent == NULL && !end.conn.end_expected);
+        CHECK_INT(wsc_conn_send(&end.conn, WSC_OPCODE_TEXT, (const uint8_t *)"c", 1,
+                                true, WSC_COMPRESS_AUTO, NULL, NULL),
+                  WSC_OK);
+        wsc_conn_hold_failure(&end.conn, false);
+        CHECK_INT(end.conn.sent->code, 1002);
+        wsc_conn_hold_failure(&end.conn, false);
+        CHECK_INT(end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, &log),
+                  WSC_ERR_PROTOCOL);
+        check_log(&log, "-> text c\n-> close 1002\nWSC_ERR_PROTOCOL\n[closing, end]\n");
+        end_fini(&end);
+        /* our own close frame was first; without an error nothing happens */
+        end_open_plain(&end, role);
+        wsc_conn_hold_failure(&end.conn, true);
+        wsc_conn_hold_failure(&end.conn, false);
+        CHECK_INT(end.conn.state, WSC_CONN_OPEN);
+        wsc_conn_hold_failure(&end.conn, true);
+        (void)end_feed(&end, wire.data, wire.len, SPLIT_WHOLE, NULL);
+        close_it(&end, 4000, NULL);
+        CHECK(!end.conn.end_expected);
+        wsc_conn_hold_failure(&end.conn, false);
+        CHECK(end.conn.end_expected);
+        CHECK_INT(end.conn.sent->code, 4000);
+        end_fini(&end);
+        blob_free(&wire);
+        blob_free(&log);
+    }
+}
+
 /* CTL-6 on the wire: each of the 65,536 codes, answered with itself or with 1002. */
 static void every_code_on_the_wire(void)
 {
@@ -309,4 +353,5 @@ TEST_MAIN(TEST(from_either_end), TEST(both_at_once), TEST(messages_until_the_ans
           TEST(answers_by_hand), TEST(nothing_left_to_answer),
           TEST(close_in_our_message), TEST(arguments_of_close),
           TEST(fail_in_each_state), TEST(tcp_ends_in_a_message),
-          TEST(error_while_closing), TEST(every_code_on_the_wire))
+          TEST(error_while_closing), TEST(failure_on_hold),
+          TEST(every_code_on_the_wire))

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from conftest import frame
 
 import pywscore
 from pywscore import ConnectionClosedError, ConnectionClosedOK, State
@@ -188,6 +189,83 @@ async def test_after_an_error_the_peer_sees_the_code_and_what_comes_is_dropped(
             start = time.monotonic()
             peer.writer.write_eof()
     assert found == [code] and ends_within(start, 1.5)
+
+
+# A message and what fails the connection, in one piece. RFC 6455 §7.1.7 sets no time
+# for failing: what came before is answered, and what comes after it ignored.
+
+
+async def test_messages_before_an_error_are_answered(
+    serve: Any, raw_client: Any, echo: Any
+) -> None:
+    async with serve(echo, "127.0.0.1", 0) as server, raw_client(server) as peer:
+        peer.send(1, b"opened")
+        assert await peer.receive() == (1, b"opened")
+        peer.writer.write(
+            frame(1, b"a", mask=True)
+            + frame(2, b"b", mask=True)
+            + BAD_FRAMES[1002]
+            + frame(1, b"c", mask=True)
+        )
+        assert await peer.receive() == (1, b"a")
+        assert await peer.receive() == (2, b"b")
+        assert await peer.close_code() == 1002
+        assert await peer.reader.read() == b""
+
+
+async def test_messages_before_an_error_with_the_response(
+    raw_server: Any, accept_response: Any, connect: Any
+) -> None:
+    found: list[Any] = []
+
+    async def script(peer: Any, head: str) -> None:
+        bad = bytes([0x83, 0])
+        peer.writer.write(accept_response(head) + frame(1, b"a", mask=False) + bad)
+        found.extend([await peer.receive(), await peer.close_code()])
+
+    async with raw_server(script) as uri, connect(uri) as ws:
+        await ws.send(await ws.recv())
+        with pytest.raises(ConnectionClosedError) as info:
+            await ws.recv()
+        assert isinstance(info.value.__cause__, pywscore.ProtocolError)
+    assert found == [(1, b"a"), 1002]
+
+
+async def test_error_does_not_wait_for_who_does_not_receive(
+    serve: Any, raw_client: Any
+) -> None:
+    async with serve(nothing, "127.0.0.1", 0) as server, raw_client(server) as peer:
+        peer.writer.write(frame(1, b"a", mask=True) + BAD_FRAMES[1002])
+        async with asyncio.timeout(1):
+            assert await peer.close_code() == 1002
+
+
+async def test_closing_before_an_error_is_known(serve: Any, raw_client: Any) -> None:
+    async def handler(ws: Any) -> None:
+        await ws.recv()
+        await ws.close(4000)
+
+    async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
+        peer.writer.write(frame(1, b"a", mask=True) + BAD_FRAMES[1002])
+        assert await peer.close_code() == 4000
+        assert await peer.reader.read() == b""
+
+
+async def test_tcp_ends_right_after_an_error(serve: Any, raw_client: Any) -> None:
+    found: list[Any] = []
+
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+        with pytest.raises(ConnectionClosedError) as info:
+            while True:
+                found.append(await ws.recv())
+        found.append(info.value.sent.code)
+
+    async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
+        peer.writer.write(frame(1, b"a", mask=True) + BAD_FRAMES[1002])
+        peer.writer.write_eof()
+        await peer.reader.read()
+    assert found == ["a", 1002]
 
 
 @pytest.mark.threat("DED-5")
