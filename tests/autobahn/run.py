@@ -216,7 +216,7 @@ def main() -> int:
     parser.add_argument("--cases", nargs="+", default=["*"], metavar="CASE")
     parser.add_argument("--quick", action="store_true", help="without the slow cases")
     parser.add_argument("--jobs", type=int, default=2, help="faces at the same time")
-    parser.add_argument("--timeout", type=float, default=1800, help="seconds per face")
+    parser.add_argument("--timeout", type=float, default=3600, help="seconds per face")
     args = parser.parse_args()
     faces = args.faces or FACES
     if unknown := set(faces) - set(FACES):
