@@ -15,6 +15,7 @@
 
 #define MESSAGE_LEN  1024
 #define MESSAGES     256 /* different ones, so that the window does not hold them all */
+#define MIB          (1U << 20)
 #define ROUNDS       10
 #define ROUND_CYCLES 8 /* times all messages */
 
@@ -212,7 +213,7 @@ int main(void)
     };
     const double count = (double)ROUND_CYCLES * MESSAGES;
     struct wsc_deflate_pool *pool = NULL;
-    must(wsc_deflate_pool_new(wsc_allocator_default(), 4, &pool) == WSC_OK);
+    must(wsc_deflate_pool_new(wsc_allocator_default(), 4, MIB, &pool) == WSC_OK);
     make_messages();
     printf("zlib %s; nanoseconds a message of %d bytes, and the ratio to bare zlib\n",
            wsc_deflate_zlib_version(), MESSAGE_LEN);

@@ -66,25 +66,32 @@ static uint8_t own_window_bits(const struct wsc_deflate *deflate)
                                             : deflate->params.client_max_window_bits;
 }
 
-enum wsc_status wsc_deflate_acquire(struct wsc_deflate *deflate, bool takeover,
+enum wsc_status wsc_deflate_acquire(struct wsc_deflate *deflate,
                                     const struct wsc_deflate_key *key,
                                     struct wsc_deflate_context **out_context)
 {
-    if (!takeover && deflate->pool != NULL) {
+    if (deflate->pool != NULL) {
         return wsc_deflate_pool_take(deflate->pool, key, out_context);
     }
     return wsc_deflate_context_new(deflate->allocator, key, out_context);
 }
 
-void wsc_deflate_release(struct wsc_deflate *deflate, bool takeover,
+void wsc_deflate_drop(struct wsc_deflate_context **context)
+{
+    wsc_deflate_wake(*context);
+    wsc_deflate_context_free(*context);
+    *context = NULL;
+}
+
+void wsc_deflate_release(struct wsc_deflate *deflate,
                          struct wsc_deflate_context **context)
 {
-    if (*context != NULL && !takeover && deflate->pool != NULL) {
-        wsc_deflate_pool_give(deflate->pool, *context);
+    if (*context == NULL || deflate->pool == NULL) {
+        wsc_deflate_drop(context);
+        return;
     }
-    else {
-        wsc_deflate_context_free(*context);
-    }
+    wsc_deflate_wake(*context);
+    wsc_deflate_pool_give(deflate->pool, *context);
     *context = NULL;
 }
 
@@ -93,7 +100,7 @@ void wsc_deflate_forget_message(struct wsc_deflate *deflate,
 {
     if (*context != NULL &&
         (deflate->pool != NULL || !wsc_deflate_context_reset(*context))) {
-        wsc_deflate_release(deflate, false, context);
+        wsc_deflate_release(deflate, context);
     }
 }
 
@@ -109,9 +116,8 @@ void wsc_deflate_free(struct wsc_deflate *deflate)
     if (deflate == NULL) {
         return;
     }
-    wsc_deflate_release(deflate, own_takeover(deflate), &deflate->deflater);
-    wsc_deflate_release(deflate, wsc_deflate_peer_takeover(deflate),
-                        &deflate->inflater);
+    wsc_deflate_release(deflate, &deflate->deflater);
+    wsc_deflate_release(deflate, &deflate->inflater);
     wsc_deflate_window_free(deflate);
     wsc_free(deflate->allocator, deflate);
 }
@@ -128,48 +134,13 @@ size_t wsc_deflate_memory(const struct wsc_deflate *deflate)
     return bytes;
 }
 
-/* Keep the window alone, in a block of its exact size. */
-static void inflater_shrink(struct wsc_deflate *deflate)
-{
-    uInt len = 0;
-    if (inflateGetDictionary(&deflate->inflater->stream, Z_NULL, &len) != Z_OK) {
-        return;
-    }
-    if (len > 0) {
-        uint8_t *window = wsc_alloc(deflate->allocator, len);
-        if (window == NULL) {
-            return; /* a wish, not a need */
-        }
-        (void)inflateGetDictionary(&deflate->inflater->stream, window, &len);
-        deflate->window = window;
-        deflate->window_len = len;
-    }
-    wsc_deflate_release(deflate, true, &deflate->inflater);
-}
-
-void wsc_deflate_release_idle(struct wsc_deflate *deflate)
-{
-    if (!deflate->deflate_in_message) {
-        wsc_deflate_release(deflate, own_takeover(deflate), &deflate->deflater);
-    }
-    if (deflate->incoming != WSC_DEFLATE_INCOMING_NONE || deflate->inflater == NULL) {
-        return;
-    }
-    if (wsc_deflate_peer_takeover(deflate)) {
-        inflater_shrink(deflate);
-    }
-    else {
-        wsc_deflate_release(deflate, false, &deflate->inflater);
-    }
-}
-
 /* ---- Out ---- */
 
 void wsc_deflate_restart(struct wsc_deflate *deflate)
 {
     /* Without takeover each message starts anew. */
     if (own_takeover(deflate) && !deflate->deflate_in_message) {
-        wsc_deflate_release(deflate, true, &deflate->deflater);
+        wsc_deflate_release(deflate, &deflate->deflater);
     }
 }
 
@@ -182,6 +153,7 @@ bool wsc_deflate_wants(const struct wsc_deflate *deflate, size_t len)
 static enum wsc_status deflater_acquire(struct wsc_deflate *deflate)
 {
     if (deflate->deflater != NULL) {
+        wsc_deflate_wake(deflate->deflater);
         return WSC_OK;
     }
     struct wsc_deflate_key key = {
@@ -190,8 +162,7 @@ static enum wsc_status deflater_acquire(struct wsc_deflate *deflate)
         .level = deflate->level,
         .mem_level = deflate->mem_level,
     };
-    return wsc_deflate_acquire(deflate, own_takeover(deflate), &key,
-                               &deflate->deflater);
+    return wsc_deflate_acquire(deflate, &key, &deflate->deflater);
 }
 
 /* Room for `wanted` bytes, or for fewer when the buffer's maximum is near. */
@@ -289,13 +260,15 @@ enum wsc_status wsc_deflate_compress(struct wsc_deflate *deflate, const uint8_t 
     }
     if (status != WSC_OK) {
         out->len = start;
-        wsc_deflate_context_free(deflate->deflater);
-        deflate->deflater = NULL;
+        wsc_deflate_drop(&deflate->deflater);
         return status;
     }
     deflate->deflate_in_message = !fin;
-    /* RFC 7692 §7.1.1: the next message must not refer to this one. */
-    if (fin && !own_takeover(deflate)) {
+    if (fin && own_takeover(deflate)) {
+        wsc_deflate_rest(deflate, deflate->deflater);
+    }
+    else if (fin) {
+        /* RFC 7692 §7.1.1: the next message must not refer to this one. */
         wsc_deflate_forget_message(deflate, &deflate->deflater);
     }
     return WSC_OK;

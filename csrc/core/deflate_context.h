@@ -27,7 +27,32 @@ struct wsc_deflate_context {
     const struct wsc_allocator *allocator;
     size_t
         bytes; /* this struct, and what zlib has allocated: it frees only at the end */
-    struct wsc_deflate_context *next; /* in the pool */
+    struct wsc_deflate_context *next; /* in the pool: idle, or resting and older */
+
+    /* Of a connection with takeover, between its messages: deflate_rest.c. */
+    struct wsc_deflate *resting_of; /* NULL: does not rest */
+    struct wsc_deflate_context *newer;
+    uint32_t rested_at; /* by the pool's clock */
+    bool rested;        /* at least once since it was taken */
+};
+
+/* Contexts that keep a connection's window, the one that was used last first. Those in
+ * use are on no list: whatever is here can be taken away. */
+struct wsc_deflate_resting {
+    struct wsc_deflate_context *newest;
+    struct wsc_deflate_context *oldest;
+    size_t bytes;
+    size_t max_bytes;
+    size_t count;
+    uint32_t clock; /* times that one came to rest */
+};
+
+struct wsc_deflate_pool {
+    const struct wsc_allocator *allocator;
+    size_t max_idle;
+    size_t idle;
+    struct wsc_deflate_context *first;
+    struct wsc_deflate_resting resting;
 };
 
 WSC_NODISCARD enum wsc_status

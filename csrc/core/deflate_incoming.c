@@ -22,6 +22,7 @@ static uint8_t peer_window_bits(const struct wsc_deflate *deflate)
 static enum wsc_status inflater_acquire(struct wsc_deflate *deflate)
 {
     if (deflate->inflater != NULL) {
+        wsc_deflate_wake(deflate->inflater);
         return WSC_OK;
     }
     uint8_t bits = peer_window_bits(deflate);
@@ -30,8 +31,7 @@ static enum wsc_status inflater_acquire(struct wsc_deflate *deflate)
         .window_bits = bits < INFLATE_WINDOW_BITS_MIN ? INFLATE_WINDOW_BITS_MIN : bits,
     };
     struct wsc_deflate_context *context = NULL;
-    enum wsc_status status = wsc_deflate_acquire(
-        deflate, wsc_deflate_peer_takeover(deflate), &key, &context);
+    enum wsc_status status = wsc_deflate_acquire(deflate, &key, &context);
     if (status != WSC_OK) {
         return status;
     }
@@ -156,8 +156,7 @@ static enum wsc_status inflate_exactly(struct wsc_deflate *deflate, const uint8_
 static enum wsc_status inflate_fail(struct wsc_deflate *deflate, enum wsc_status status)
 {
     deflate->inflate_error = status;
-    wsc_deflate_context_free(deflate->inflater);
-    deflate->inflater = NULL;
+    wsc_deflate_drop(&deflate->inflater);
     deflate->has_spare = false;
     wsc_deflate_window_free(deflate);
     return status;
@@ -237,8 +236,11 @@ enum wsc_status wsc_deflate_decompress_end(struct wsc_deflate *deflate, uint8_t 
     }
     if (status == WSC_OK) {
         deflate->incoming = WSC_DEFLATE_INCOMING_NONE;
-        /* RFC 7692 §7.1.1: the next message does not refer to this one. */
-        if (!wsc_deflate_peer_takeover(deflate)) {
+        if (wsc_deflate_peer_takeover(deflate)) {
+            wsc_deflate_rest(deflate, deflate->inflater);
+        }
+        else {
+            /* RFC 7692 §7.1.1: the next message does not refer to this one. */
             wsc_deflate_forget_message(deflate, &deflate->inflater);
             deflate->at_boundary = true;
         }

@@ -1,18 +1,12 @@
-/* A list, most recently used first: a loop has few different keys, and the context that
- * was used last is the one still in the processor's cache. */
+/* Idle contexts, which keep nothing. A list, most recently used first: a loop has few
+ * different keys, and the context that was used last is the one still in the
+ * processor's cache. */
 #include "deflate_context.h"
 
 #include <string.h>
 
-struct wsc_deflate_pool {
-    const struct wsc_allocator *allocator;
-    size_t max_idle;
-    size_t idle;
-    struct wsc_deflate_context *first;
-};
-
 enum wsc_status wsc_deflate_pool_new(const struct wsc_allocator *allocator,
-                                     size_t max_idle,
+                                     size_t max_idle, size_t max_resting,
                                      struct wsc_deflate_pool **out_pool)
 {
     struct wsc_deflate_pool *pool = wsc_alloc_zeroed(allocator, sizeof(*pool));
@@ -21,6 +15,7 @@ enum wsc_status wsc_deflate_pool_new(const struct wsc_allocator *allocator,
     }
     pool->allocator = allocator;
     pool->max_idle = max_idle;
+    pool->resting.max_bytes = max_resting;
     *out_pool = pool;
     return WSC_OK;
 }
@@ -84,6 +79,7 @@ void wsc_deflate_pool_give(struct wsc_deflate_pool *pool,
     if (pool->idle == pool->max_idle) {
         drop_last(pool);
     }
+    context->rested = false;
     context->next = pool->first;
     pool->first = context;
     pool->idle++;

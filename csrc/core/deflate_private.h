@@ -39,14 +39,20 @@ struct wsc_deflate {
     uint8_t spare; /* output for which there was no room */
 };
 
-/* Contexts that live for one message come from the pool and go back to it; the others
- * belong to the connection. */
+/* A context that keeps nothing: from the pool, if there is one. */
 WSC_NODISCARD enum wsc_status
-wsc_deflate_acquire(struct wsc_deflate *deflate, bool takeover,
-                    const struct wsc_deflate_key *key,
+wsc_deflate_acquire(struct wsc_deflate *deflate, const struct wsc_deflate_key *key,
                     struct wsc_deflate_context **out_context);
-void wsc_deflate_release(struct wsc_deflate *deflate, bool takeover,
+/* Back to the pool, if there is one. */
+void wsc_deflate_release(struct wsc_deflate *deflate,
                          struct wsc_deflate_context **context);
+/* The memory is to go: after errors, and of connections that are idle. */
+void wsc_deflate_drop(struct wsc_deflate_context **context);
+/* A message begins that needs the context, which may be NULL: nobody takes it away. */
+void wsc_deflate_wake(struct wsc_deflate_context *context);
+/* The end of a message in a direction with takeover: `context`, one of those of
+ * `deflate` or NULL, and others with it, may be taken away. */
+void wsc_deflate_rest(struct wsc_deflate *deflate, struct wsc_deflate_context *context);
 /* The end of a message in a direction without takeover. */
 void wsc_deflate_forget_message(struct wsc_deflate *deflate,
                                 struct wsc_deflate_context **context);

@@ -1,13 +1,15 @@
 #include "pywsc.h"
 
-/* zlib's contexts for messages that share no window with others: those of connections
- * without context takeover, and broadcasts. All of an interpreter borrow from one pool,
- * each for a message, so that a connection holds none between its messages.
+/* zlib's contexts of an interpreter. Messages that share no window with others, those
+ * of connections without context takeover and broadcasts, borrow one each. Connections
+ * with context takeover keep theirs, as long as together they stay within the limit.
  *
  * The lock is the interpreter's: the core is never left in the middle of a call. Free-
  * threaded builds have none, so there each connection keeps its own. */
 
 #define MAX_IDLE 8 /* of up to 260 KB each */
+/* Some 200 connections that compress both ways, with windows of 12 bits. */
+#define MAX_RESTING ((size_t)8 << 20)
 
 struct pywsc_pool {
     size_t users;
@@ -31,7 +33,8 @@ static struct pywsc_pool *pool_new(void)
         return NULL;
     }
     pool->users = 1;
-    if (wsc_deflate_pool_new(&pywsc_allocator, MAX_IDLE, &pool->contexts) != WSC_OK) {
+    if (wsc_deflate_pool_new(&pywsc_allocator, MAX_IDLE, MAX_RESTING,
+                             &pool->contexts) != WSC_OK) {
         wsc_free(&pywsc_allocator, pool);
         return NULL;
     }

@@ -79,7 +79,7 @@ static void thousand_messages(void)
 static void every_combination(void)
 {
     struct wsc_deflate_pool *pool = NULL;
-    CHECK_INT(wsc_deflate_pool_new(wsc_allocator_default(), 3, &pool), WSC_OK);
+    CHECK_INT(wsc_deflate_pool_new(wsc_allocator_default(), 3, 60000, &pool), WSC_OK);
     for (unsigned i = 0; i < 2 * 2 * 2 * 2 * 64; i++) {
         struct end_options options = {
             .role = i & 1 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT,
@@ -388,7 +388,7 @@ static void pool_stays_flat(void)
     struct bytes got = {0};
     test_allocator_init(&allocator);
     zlib_peer_init(&peer, 15, false, 15, false);
-    CHECK_INT(wsc_deflate_pool_new(&allocator.base, 4, &pool), WSC_OK);
+    CHECK_INT(wsc_deflate_pool_new(&allocator.base, 4, 0, &pool), WSC_OK);
     size_t first = 0;
     for (int i = 0; i < 10000; i++) {
         struct wsc_deflate *end = end_new((struct end_options){
@@ -448,7 +448,7 @@ static void pool_stays_flat(void)
 static bool keeps_no_pointer(const struct wsc_allocator *allocator, bool pooled)
 {
     struct wsc_deflate_pool *pool = NULL;
-    if (pooled && wsc_deflate_pool_new(allocator, 2, &pool) != WSC_OK) {
+    if (pooled && wsc_deflate_pool_new(allocator, 2, 0, &pool) != WSC_OK) {
         return false;
     }
     struct wsc_deflate *end = end_new((struct end_options){.own_no_takeover = pooled,

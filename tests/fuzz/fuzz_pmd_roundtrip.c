@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     settings.level = shape % 10;
     settings.mem_level = 1 + shape / 10 % 9;
     REQUIRE((flags & 4) == 0 ||
-            wsc_deflate_pool_new(&counter.base, 2, &pool) == WSC_OK);
+            wsc_deflate_pool_new(&counter.base, 2, 40000, &pool) == WSC_OK);
     for (int i = 0; i < 2; i++) {
         REQUIRE(wsc_deflate_new(&counter.base, pool,
                                 i == 0 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT, &settings,

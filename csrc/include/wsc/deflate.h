@@ -1,9 +1,11 @@
 /* permessage-deflate, RFC 7692: the compressed form of one connection's messages.
  *
  * A wsc_deflate is one connection's agreed extension, both directions. zlib's contexts
- * (39 KB and 7-39 KB) are made at the first compressed message of their direction. In a
- * direction without context takeover they are borrowed from the pool, if there is one,
- * for the time of a single message.
+ * (39 KB and 7-39 KB) are made at the first compressed message of their direction. They
+ * come from the pool, if there is one: in a direction without context takeover for the
+ * time of a single message, else until the pool's other users need the memory. A
+ * direction that lost its context starts anew: outgoing messages do not refer to those
+ * before, and of incoming ones the last window was kept.
  *
  * Not thread-safe: a pool and all that use it belong to one thread at a time. */
 #ifndef WSC_DEFLATE_H
@@ -29,11 +31,15 @@ WSC_NODISCARD enum wsc_status wsc_deflate_check_zlib(void);
 /* Of the zlib that is loaded. Static storage. */
 const char *wsc_deflate_zlib_version(void);
 
-/* Idle zlib contexts for reuse, keyed by their parameters; holds at most `max_idle`. */
+/* zlib contexts that connections share. `max_idle` is how many are kept that belong to
+ * nobody, for reuse, keyed by their parameters. `max_resting` is how many bytes, by
+ * zlib's accounting, connections with context takeover hold together between their
+ * messages; beyond it those give up theirs that were used least recently (0: all, after
+ * each message). The windows of what came in are not counted. */
 struct wsc_deflate_pool;
 WSC_NODISCARD enum wsc_status
 wsc_deflate_pool_new(const struct wsc_allocator *allocator, size_t max_idle,
-                     struct wsc_deflate_pool **out_pool);
+                     size_t max_resting, struct wsc_deflate_pool **out_pool);
 /* Outlives every wsc_deflate that uses it. `pool` may be NULL. */
 void wsc_deflate_pool_free(struct wsc_deflate_pool *pool);
 
@@ -87,6 +93,9 @@ WSC_NODISCARD enum wsc_status wsc_deflate_decompress_end(struct wsc_deflate *def
 void wsc_deflate_release_idle(struct wsc_deflate *deflate);
 /* Bytes of memory held now, by zlib's accounting. */
 size_t wsc_deflate_memory(const struct wsc_deflate *deflate);
+/* Bytes that connections hold in the pool's name between messages: <= max_resting, but
+ * for windows that there was no memory to save in. */
+size_t wsc_deflate_pool_resting(const struct wsc_deflate_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,140 @@
+/* What a connection with context takeover holds between two messages, and who gives up
+ * what when all of them together hold more than the pool allows.
+ *
+ * Nothing is lost that the peer could notice. A fresh deflater is legal at a message
+ * boundary: all it does is to make no reference to what came before. Of an inflater the
+ * last window is kept, with which the next one is primed.
+ *
+ * A context is on the pool's list only while its direction is between messages, so one
+ * that is found there may always be taken. Each comes onto the list once a message and
+ * leaves it once: constant time, whatever the number of connections. */
+#include "deflate_private.h"
+
+/* Connections that take turns, one message each, more of them than there is room for:
+ * if the oldest always gave way, each would have lost its context just before it needs
+ * it. So one that has just come stands back, unless the oldest was not used for so many
+ * messages, for each context that rests. */
+#define PATIENCE 8
+
+/* ---- The list ---- */
+
+static void
+list_add(struct wsc_deflate_resting *list, struct wsc_deflate_context *context)
+{
+    context->newer = NULL;
+    context->next = list->newest;
+    if (list->newest != NULL) {
+        list->newest->newer = context;
+    }
+    else {
+        list->oldest = context;
+    }
+    list->newest = context;
+    list->bytes += context->bytes;
+    list->count++;
+}
+
+static void
+list_remove(struct wsc_deflate_resting *list, struct wsc_deflate_context *context)
+{
+    *(context->newer != NULL ? &context->newer->next : &list->newest) = context->next;
+    *(context->next != NULL ? &context->next->newer : &list->oldest) = context->newer;
+    context->newer = NULL;
+    context->next = NULL;
+    list->bytes -= context->bytes; /* zlib allocates only in use */
+    list->count--;
+}
+
+void wsc_deflate_wake(struct wsc_deflate_context *context)
+{
+    if (context != NULL && context->resting_of != NULL) {
+        list_remove(&context->resting_of->pool->resting, context);
+        context->resting_of = NULL;
+    }
+}
+
+size_t wsc_deflate_pool_resting(const struct wsc_deflate_pool *pool)
+{
+    return pool->resting.bytes;
+}
+
+/* ---- Giving up ---- */
+
+/* In a block of its exact size. False if there is no memory for it. */
+static bool save_window(struct wsc_deflate *deflate)
+{
+    z_stream *stream = &deflate->inflater->stream;
+    uInt len = 0;
+    if (inflateGetDictionary(stream, Z_NULL, &len) != Z_OK) {
+        return false;
+    }
+    if (len > 0) {
+        uint8_t *window = wsc_alloc(deflate->allocator, len);
+        if (window == NULL) {
+            return false;
+        }
+        (void)inflateGetDictionary(stream, window, &len);
+        deflate->window = window;
+        deflate->window_len = len;
+    }
+    return true;
+}
+
+static bool give_up(struct wsc_deflate_context *context)
+{
+    struct wsc_deflate *deflate = context->resting_of;
+    if (!context->key.inflates) {
+        wsc_deflate_release(deflate, &deflate->deflater);
+        return true;
+    }
+    if (!save_window(deflate)) {
+        return false; /* a wish, not a need */
+    }
+    wsc_deflate_release(deflate, &deflate->inflater);
+    return true;
+}
+
+static bool oldest_is_stale(const struct wsc_deflate_resting *list)
+{
+    return (uint32_t)(list->clock - list->oldest->rested_at) > PATIENCE * list->count;
+}
+
+void wsc_deflate_rest(struct wsc_deflate *deflate, struct wsc_deflate_context *context)
+{
+    if (context == NULL || deflate->pool == NULL) {
+        return;
+    }
+    struct wsc_deflate_resting *list = &deflate->pool->resting;
+    wsc_deflate_wake(context); /* an empty message did not */
+    bool has_come = !context->rested;
+    context->rested = true;
+    context->rested_at = ++list->clock;
+    context->resting_of = deflate;
+    list_add(list, context);
+    while (list->bytes > list->max_bytes) {
+        bool stands_back = has_come && !oldest_is_stale(list);
+        struct wsc_deflate_context *loser = stands_back ? context : list->oldest;
+        if (!give_up(loser)) {
+            /* The next one to try is another. */
+            list_remove(list, loser);
+            list_add(list, loser);
+            return;
+        }
+        if (loser == context) {
+            return;
+        }
+    }
+}
+
+void wsc_deflate_release_idle(struct wsc_deflate *deflate)
+{
+    if (!deflate->deflate_in_message) {
+        wsc_deflate_drop(&deflate->deflater);
+    }
+    if (deflate->incoming != WSC_DEFLATE_INCOMING_NONE || deflate->inflater == NULL) {
+        return;
+    }
+    if (!wsc_deflate_peer_takeover(deflate) || save_window(deflate)) {
+        wsc_deflate_drop(&deflate->inflater);
+    }
+}
