@@ -111,6 +111,13 @@ void wsc_deflate_window_free(struct wsc_deflate *deflate)
     deflate->window_len = 0;
 }
 
+void wsc_deflate_history_free(struct wsc_deflate *deflate)
+{
+    wsc_free(deflate->allocator, deflate->history);
+    deflate->history = NULL;
+    deflate->history_len = 0;
+}
+
 void wsc_deflate_free(struct wsc_deflate *deflate)
 {
     if (deflate == NULL) {
@@ -119,12 +126,13 @@ void wsc_deflate_free(struct wsc_deflate *deflate)
     wsc_deflate_release(deflate, &deflate->deflater);
     wsc_deflate_release(deflate, &deflate->inflater);
     wsc_deflate_window_free(deflate);
+    wsc_deflate_history_free(deflate);
     wsc_free(deflate->allocator, deflate);
 }
 
 size_t wsc_deflate_memory(const struct wsc_deflate *deflate)
 {
-    size_t bytes = sizeof(*deflate) + deflate->window_len;
+    size_t bytes = sizeof(*deflate) + deflate->window_len + deflate->history_len;
     if (deflate->deflater != NULL) {
         bytes += deflate->deflater->bytes;
     }
@@ -141,6 +149,7 @@ void wsc_deflate_restart(struct wsc_deflate *deflate)
     /* Without takeover each message starts anew. */
     if (own_takeover(deflate) && !deflate->deflate_in_message) {
         wsc_deflate_release(deflate, &deflate->deflater);
+        wsc_deflate_history_free(deflate);
     }
 }
 
@@ -162,7 +171,14 @@ static enum wsc_status deflater_acquire(struct wsc_deflate *deflate)
         .level = deflate->level,
         .mem_level = deflate->mem_level,
     };
-    return wsc_deflate_acquire(deflate, &key, &deflate->deflater);
+    enum wsc_status status = wsc_deflate_acquire(deflate, &key, &deflate->deflater);
+    if (status == WSC_OK && deflate->history != NULL) {
+        /* What the peer's window ends with. If zlib refuses, so much the shorter. */
+        (void)deflateSetDictionary(&deflate->deflater->stream, deflate->history,
+                                   (uInt)deflate->history_len);
+        wsc_deflate_history_free(deflate);
+    }
+    return status;
 }
 
 /* Room for `wanted` bytes, or for fewer when the buffer's maximum is near. */
@@ -261,6 +277,7 @@ enum wsc_status wsc_deflate_compress(struct wsc_deflate *deflate, const uint8_t 
     if (status != WSC_OK) {
         out->len = start;
         wsc_deflate_drop(&deflate->deflater);
+        wsc_deflate_history_free(deflate);
         return status;
     }
     deflate->deflate_in_message = !fin;

@@ -24,7 +24,9 @@ struct wsc_deflate {
     int mem_level;
     size_t threshold;
 
-    struct wsc_deflate_context *deflater; /* NULL: make one */
+    struct wsc_deflate_context *deflater; /* NULL: make one, with `history` */
+    uint8_t *history; /* the end of what the deflater had seen that was given up */
+    size_t history_len;
     bool deflate_in_message; /* a fragment went out, the last one did not */
 
     struct wsc_deflate_context *inflater; /* NULL: make one, with `window` */
@@ -57,6 +59,7 @@ void wsc_deflate_rest(struct wsc_deflate *deflate, struct wsc_deflate_context *c
 void wsc_deflate_forget_message(struct wsc_deflate *deflate,
                                 struct wsc_deflate_context **context);
 void wsc_deflate_window_free(struct wsc_deflate *deflate);
+void wsc_deflate_history_free(struct wsc_deflate *deflate);
 /* Does the peer's next message refer to its last one? */
 bool wsc_deflate_peer_takeover(const struct wsc_deflate *deflate);
 

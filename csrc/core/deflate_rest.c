@@ -2,19 +2,27 @@
  * what when all of them together hold more than the pool allows.
  *
  * Nothing is lost that the peer could notice. A fresh deflater is legal at a message
- * boundary: all it does is to make no reference to what came before. Of an inflater the
- * last window is kept, with which the next one is primed.
+ * boundary: all it does is to make no reference to what came before; it is primed with
+ * the end of that, so that it makes some. Of an inflater the last window is kept, with
+ * which the next one is primed.
  *
  * A context is on the pool's list only while its direction is between messages, so one
  * that is found there may always be taken. Each comes onto the list once a message and
  * leaves it once: constant time, whatever the number of connections. */
 #include "deflate_private.h"
 
+#include <string.h>
+
 /* Connections that take turns, one message each, more of them than there is room for:
  * if the oldest always gave way, each would have lost its context just before it needs
  * it. So one that has just come stands back, unless the oldest was not used for so many
  * messages, for each context that rests. */
 #define PATIENCE 8
+
+/* Of a deflater this much of its last input is kept, for the next one to refer to: the
+ * messages of a connection are like each other. More would make messages little
+ * smaller, and costs time, for zlib goes through it byte by byte. */
+#define HISTORY_MAX 1024
 
 /* ---- The list ---- */
 
@@ -80,10 +88,37 @@ static bool save_window(struct wsc_deflate *deflate)
     return true;
 }
 
+/* The end of what the peer has in its window, if there is memory for it. */
+static void save_history(struct wsc_deflate *deflate)
+{
+    z_stream *stream = &deflate->deflater->stream;
+    uInt len = 0;
+    if (deflateGetDictionary(stream, Z_NULL, &len) != Z_OK || len == 0) {
+        return;
+    }
+    uint8_t *seen = wsc_alloc(deflate->allocator, len);
+    if (seen == NULL) {
+        return;
+    }
+    (void)deflateGetDictionary(stream, seen, &len);
+    if (len > HISTORY_MAX) {
+        uint8_t *end = wsc_alloc(deflate->allocator, HISTORY_MAX);
+        if (end != NULL) {
+            memcpy(end, seen + len - HISTORY_MAX, HISTORY_MAX);
+        }
+        wsc_free(deflate->allocator, seen);
+        seen = end;
+        len = HISTORY_MAX;
+    }
+    deflate->history = seen;
+    deflate->history_len = seen != NULL ? len : 0;
+}
+
 static bool give_up(struct wsc_deflate_context *context)
 {
     struct wsc_deflate *deflate = context->resting_of;
     if (!context->key.inflates) {
+        save_history(deflate);
         wsc_deflate_release(deflate, &deflate->deflater);
         return true;
     }
@@ -130,6 +165,7 @@ void wsc_deflate_release_idle(struct wsc_deflate *deflate)
 {
     if (!deflate->deflate_in_message) {
         wsc_deflate_drop(&deflate->deflater);
+        wsc_deflate_history_free(deflate);
     }
     if (deflate->incoming != WSC_DEFLATE_INCOMING_NONE || deflate->inflater == NULL) {
         return;

@@ -3,9 +3,9 @@
  * A wsc_deflate is one connection's agreed extension, both directions. zlib's contexts
  * (39 KB and 7-39 KB) are made at the first compressed message of their direction. They
  * come from the pool, if there is one: in a direction without context takeover for the
- * time of a single message, else until the pool's other users need the memory. A
- * direction that lost its context starts anew: outgoing messages do not refer to those
- * before, and of incoming ones the last window was kept.
+ * time of a single message, else until the pool's other users need the memory. Of a
+ * direction that lost its context the end of what it has seen is kept: 1 KiB of
+ * outgoing messages, all of the window of incoming ones.
  *
  * Not thread-safe: a pool and all that use it belong to one thread at a time. */
 #ifndef WSC_DEFLATE_H
@@ -34,8 +34,9 @@ const char *wsc_deflate_zlib_version(void);
 /* zlib contexts that connections share. `max_idle` is how many are kept that belong to
  * nobody, for reuse, keyed by their parameters. `max_resting` is how many bytes, by
  * zlib's accounting, connections with context takeover hold together between their
- * messages; beyond it those give up theirs that were used least recently (0: all, after
- * each message). The windows of what came in are not counted. */
+ * messages; beyond it some give up theirs (0: all, after each message): the one that
+ * was used least recently, or that has come last when the others are busy. What is kept
+ * of them is not counted. */
 struct wsc_deflate_pool;
 WSC_NODISCARD enum wsc_status
 wsc_deflate_pool_new(const struct wsc_allocator *allocator, size_t max_idle,
