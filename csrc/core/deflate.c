@@ -118,13 +118,25 @@ void wsc_deflate_history_free(struct wsc_deflate *deflate)
     deflate->history_len = 0;
 }
 
+/* The pool takes back what it lent for a message. */
+static void
+leave(struct wsc_deflate *deflate, bool takeover, struct wsc_deflate_context **context)
+{
+    if (takeover) {
+        wsc_deflate_drop(context);
+    }
+    else {
+        wsc_deflate_release(deflate, context);
+    }
+}
+
 void wsc_deflate_free(struct wsc_deflate *deflate)
 {
     if (deflate == NULL) {
         return;
     }
-    wsc_deflate_release(deflate, &deflate->deflater);
-    wsc_deflate_release(deflate, &deflate->inflater);
+    leave(deflate, own_takeover(deflate), &deflate->deflater);
+    leave(deflate, wsc_deflate_peer_takeover(deflate), &deflate->inflater);
     wsc_deflate_window_free(deflate);
     wsc_deflate_history_free(deflate);
     wsc_free(deflate->allocator, deflate);
