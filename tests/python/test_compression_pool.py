@@ -45,6 +45,32 @@ def test_nothing_is_held_between_messages() -> None:
     assert held / 19 / 2 < 2048  # one compressor has 260 KB
 
 
+@pytest.mark.slow
+@pytest.mark.threat("INF-12")
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="has no pool"
+)
+def test_what_all_hold_together() -> None:
+    """800 ends with context takeover, which would hold 33 MiB."""
+    settings = PerMessageDeflate(
+        server_max_window_bits=12, client_max_window_bits=12, mem_level=4, threshold=0
+    )
+    ends = [pair(settings) for _ in range(400)]
+    message = random.Random(SEED).randbytes(3000)
+    tracemalloc.start()
+    try:
+        for end in ends * 2:
+            server, client = end["server"], end["client"]
+            for one, other in ((server, client), (client, server)):
+                one.send_binary(message)
+                other.receive_data(one.data_to_send())
+                assert other.next_event() == BinaryMessage(message, compressed=True)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 7 << 20 < held < (9 << 20) + len(ends) * 2 * (4096 + 1024 + 1024)
+
+
 @pytest.mark.threat("INF-11")
 def test_in_the_middle_of_messages() -> None:
     """A context stays with its message, however many are under way."""
