@@ -220,7 +220,7 @@ static void look_ahead(const struct broadcast *self, PyObject *list, Py_ssize_t 
         PREFETCH(transport->link);
     }
     const struct pywsc_connection *second = connection_at(self, list, index + 2);
-    if (second != NULL && second->protocol != NULL) {
+    if (second != NULL && second->thread == self->thread && second->protocol != NULL) {
         const struct pywsc_protocol *protocol = second->protocol;
         PREFETCH(&protocol->conn.state);
         PREFETCH(&protocol->conn.messages_sent);

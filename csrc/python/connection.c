@@ -593,6 +593,9 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
         pywsc_deadlines_init(&self->deadlines, timers, clocks) < 0) {
         return -1;
     }
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
+    PyUnstable_EnableTryIncRef(op); /* for the timers */
+#endif
     if (self->queue_high == 0) {
         self->queue_high = 1;
     }

@@ -12,14 +12,15 @@ struct pywsc_transport {
     struct wsc_link *link;          /* NULL once the socket is closed */
     size_t high;
     size_t low;
-    PyObject *tls;     /* TLSContext, NULL without */
-    PyObject *message; /* str: what was wrong with TLS, or NULL */
-    int error;         /* errno that ended it, or 0 */
-    bool closing;      /* close() was called: the end comes when output has left */
-    bool end_pending;  /* write_eof() was called, the same */
-    bool ended;        /* the peer's end was read */
-    bool blocked;      /* the socket takes no more for now */
-    bool paused;       /* pause_writing() was called */
+    PyObject *tls;        /* TLSContext, NULL without */
+    PyObject *message;    /* str: what was wrong with TLS, or NULL */
+    unsigned long thread; /* of the connection, which may go away */
+    int error;            /* errno that ended it, or 0 */
+    bool closing;         /* close() was called: the end comes when output has left */
+    bool end_pending;     /* write_eof() was called, the same */
+    bool ended;           /* the peer's end was read */
+    bool blocked;         /* the socket takes no more for now */
+    bool paused;          /* pause_writing() was called */
 };
 
 /* Send the connection's output as far as the socket takes it. */

@@ -45,13 +45,16 @@ static int finish(struct pywsc_transport *self, int error, bool reset)
     Py_XDECREF(result);
     self->closing = true;
     self->error = error;
+    struct wsc_link *link = self->link;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    self->link = NULL; /* other threads may ask for its names */
+    Py_END_CRITICAL_SECTION();
     if (reset) {
-        wsc_link_abort(self->link);
+        wsc_link_abort(link);
     }
     else {
-        wsc_link_close(self->link);
+        wsc_link_close(link);
     }
-    self->link = NULL;
     if (PySet_Discard(engine_of(self)->live, (PyObject *)self) < 0) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
@@ -243,9 +246,12 @@ int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
 /* Methods that the application may call, from wherever it does. */
 static int check_thread(struct pywsc_transport *self)
 {
-    return self->connection == NULL
-               ? 0
-               : pywsc_connection_check_thread(connection_of(self));
+    if (self->engine == NULL || self->thread == PyThread_get_thread_ident()) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RuntimeError,
+                    "a connection is used in the thread of its event loop only");
+    return -1;
 }
 
 static PyObject *to_none(int status)
@@ -276,10 +282,13 @@ static PyObject *transport_write(PyObject *op, PyObject *data)
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     struct pywsc_bytes bytes;
     uint8_t *out;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
     if (live_link(self) == NULL || self->connection == NULL) {
         Py_RETURN_NONE;
     }
-    if (check_thread(self) < 0 || pywsc_bytes_get(data, false, &bytes) < 0) {
+    if (pywsc_bytes_get(data, false, &bytes) < 0) {
         return NULL;
     }
     struct wsc_outgoing *outgoing = &connection_of(self)->protocol->conn.outgoing;
@@ -351,8 +360,9 @@ static PyObject *transport_can_write_eof(PyObject *op, PyObject *unused)
 
 static PyObject *transport_get_write_buffer_size(PyObject *op, PyObject *unused)
 {
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
-    return PyLong_FromSize_t(output_size((struct pywsc_transport *)op));
+    return check_thread(self) < 0 ? NULL : PyLong_FromSize_t(output_size(self));
 }
 
 static PyObject *
@@ -389,8 +399,12 @@ static PyObject *transport_get_write_buffer_limits(PyObject *op, PyObject *unuse
 static PyObject *transport_fileno(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
+    int fd;
     (void)unused;
-    return PyLong_FromLong(live_link(self) == NULL ? -1 : wsc_link_fd(self->link));
+    Py_BEGIN_CRITICAL_SECTION(op);
+    fd = live_link(self) == NULL ? -1 : wsc_link_fd(self->link);
+    Py_END_CRITICAL_SECTION();
+    return PyLong_FromLong(fd);
 }
 
 /* What TLS agreed on: (cipher's name, version, secret bits, ALPN protocol, resumed,
@@ -400,6 +414,9 @@ static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     struct wsc_tls_info info;
     (void)unused;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
     if (live_link(self) == NULL || !wsc_link_tls_info(self->link, &info)) {
         Py_RETURN_NONE;
     }
@@ -464,6 +481,7 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     self->engine = Py_NewRef(engine);
+    self->thread = ((struct pywsc_connection *)connection)->thread;
     if (tls != Py_None && start_tls(self, tls, name) < 0) {
         wsc_link_forget(self->link); /* the descriptor stays the caller's */
         self->link = NULL;

@@ -194,6 +194,12 @@ static PyObject *protocol_receive_data(PyObject *op, PyObject *data)
     if (PyBytes_CheckExact(data)) {
         bytes = Py_NewRef(data);
     }
+    else if (PyBytes_Check(data)) {
+        /* Not what __buffer__() of the subclass gives (PEP 688): see pywsc_bytes_get.
+         */
+        bytes =
+            PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
+    }
     else if (PyObject_CheckBuffer(data)) {
         bytes = PyBytes_FromObject(data);
     }
@@ -329,10 +335,16 @@ static PyType_Spec events_spec = {
  * page faults. Freeing a mapped block of twice the size, once, moves the mark. */
 static void expect_output(struct pywsc_state *state, size_t size)
 {
+#ifdef Py_GIL_DISABLED
+    /* Objects of free-threaded builds are not in glibc's heap. */
+    (void)state;
+    (void)size;
+#else
     if (size > state->largest_output) {
         state->largest_output = size;
         PyMem_RawFree(PyMem_RawMalloc(2 * size));
     }
+#endif
 }
 
 /* Move what waits to `out`, which has room for it. */
@@ -456,18 +468,17 @@ static PyObject *get_is_server(PyObject *op, void *closure)
                            WSC_ROLE_SERVER);
 }
 
-static PyObject *get_state(PyObject *op, void *closure)
+static PyObject *get_state_lock_held(PyObject *op)
 {
-    (void)closure;
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     return Py_NewRef(state->states[((struct pywsc_protocol *)op)->conn.state]);
 }
+PYWSC_PROTOCOL_GETTER(get_state)
 
 /* The received code; 1006 when TCP ended without one; None before. */
-static PyObject *get_close_code(PyObject *op, void *closure)
+static PyObject *get_close_code_lock_held(PyObject *op)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
-    (void)closure;
     if (conn->received != NULL) {
         return PyLong_FromLong(conn->received->code);
     }
@@ -476,11 +487,11 @@ static PyObject *get_close_code(PyObject *op, void *closure)
     }
     Py_RETURN_NONE;
 }
+PYWSC_PROTOCOL_GETTER(get_close_code)
 
-static PyObject *get_close_reason(PyObject *op, void *closure)
+static PyObject *get_close_reason_lock_held(PyObject *op)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
-    (void)closure;
     if (conn->received != NULL) {
         return PyUnicode_DecodeUTF8(conn->received->reason, conn->received->reason_len,
                                     NULL);
@@ -490,84 +501,85 @@ static PyObject *get_close_reason(PyObject *op, void *closure)
     }
     Py_RETURN_NONE;
 }
+PYWSC_PROTOCOL_GETTER(get_close_reason)
 
-static PyObject *get_close_received(PyObject *op, void *closure)
+static PyObject *get_close_received_lock_held(PyObject *op)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
-    (void)closure;
     if (conn->received == NULL) {
         Py_RETURN_NONE;
     }
     return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), conn->received);
 }
+PYWSC_PROTOCOL_GETTER(get_close_received)
 
-static PyObject *get_close_sent(PyObject *op, void *closure)
+static PyObject *get_close_sent_lock_held(PyObject *op)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
-    (void)closure;
     if (conn->sent == NULL) {
         Py_RETURN_NONE;
     }
     return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), conn->sent);
 }
+PYWSC_PROTOCOL_GETTER(get_close_sent)
 
-static PyObject *get_close_received_then_sent(PyObject *op, void *closure)
+static PyObject *get_close_received_then_sent_lock_held(PyObject *op)
 {
     const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
-    (void)closure;
     if (conn->received == NULL || conn->sent == NULL) {
         Py_RETURN_NONE;
     }
     return PyBool_FromLong(conn->close_received_first);
 }
+PYWSC_PROTOCOL_GETTER(get_close_received_then_sent)
 
-static PyObject *get_close_exception(PyObject *op, void *closure)
+static PyObject *get_close_exception_lock_held(PyObject *op)
 {
-    (void)closure;
     return pywsc_close_exception(pywsc_type_state(Py_TYPE(op)),
                                  &((struct pywsc_protocol *)op)->conn);
 }
+PYWSC_PROTOCOL_GETTER(get_close_exception)
 
-static PyObject *get_close_expected(PyObject *op, void *closure)
+static PyObject *get_close_expected_lock_held(PyObject *op)
 {
-    (void)closure;
     return PyBool_FromLong(((struct pywsc_protocol *)op)->conn.end_expected);
 }
+PYWSC_PROTOCOL_GETTER(get_close_expected)
 
-static PyObject *get_error(PyObject *op, void *closure)
+static PyObject *get_error_lock_held(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    (void)closure;
     if (self->handshake_exception != NULL && self->conn.error == WSC_ERR_HANDSHAKE) {
         return Py_NewRef(self->handshake_exception);
     }
     return pywsc_error(pywsc_type_state(Py_TYPE(op)), &self->conn);
 }
+PYWSC_PROTOCOL_GETTER(get_error)
 
-static PyObject *get_handshake_exception(PyObject *op, void *closure)
+static PyObject *get_handshake_exception_lock_held(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    (void)closure;
     return Py_NewRef(self->handshake_exception != NULL ? self->handshake_exception
                                                        : Py_None);
 }
+PYWSC_PROTOCOL_GETTER(get_handshake_exception)
 
-static PyObject *get_subprotocol(PyObject *op, void *closure)
+static PyObject *get_subprotocol_lock_held(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    (void)closure;
     return Py_NewRef(self->subprotocol != NULL ? self->subprotocol : Py_None);
 }
+PYWSC_PROTOCOL_GETTER(get_subprotocol)
 
-static PyObject *get_compression(PyObject *op, void *closure)
+static PyObject *get_compression_lock_held(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    (void)closure;
     if (self->compression == NULL) {
         return pywsc_protocol_agreed_compression(pywsc_type_state(Py_TYPE(op)), self);
     }
     return Py_NewRef(self->compression);
 }
+PYWSC_PROTOCOL_GETTER(get_compression)
 
 static PyObject *get_max_size(PyObject *op, void *closure)
 {

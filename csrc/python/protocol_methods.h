@@ -7,6 +7,19 @@
 /* RuntimeError and -1 when a subclass forgot __init__. */
 int pywsc_protocol_ready(struct pywsc_protocol *self);
 
+/* A getter of name_lock_held(op): attributes are those of one moment, whatever other
+ * threads do. */
+#define PYWSC_PROTOCOL_GETTER(name)                                                    \
+    static PyObject *name(PyObject *op, void *closure)                                 \
+    {                                                                                  \
+        PyObject *value;                                                               \
+        (void)closure;                                                                 \
+        Py_BEGIN_CRITICAL_SECTION(op);                                                 \
+        value = name##_lock_held(op);                                                  \
+        Py_END_CRITICAL_SECTION();                                                     \
+        return value;                                                                  \
+    }
+
 /* --- protocol_send.c --- */
 
 PyObject *pywsc_protocol_send_text(PyObject *op, PyObject *const *args,

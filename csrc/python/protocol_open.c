@@ -94,8 +94,9 @@ PyObject *pywsc_protocol_agreed_compression(struct pywsc_state *state,
         self->settings.mem_level, "threshold", (Py_ssize_t)self->settings.threshold);
     PyObject *args = PyTuple_New(0);
     if (keywords != NULL && args != NULL) {
-        self->compression =
+        PyObject *agreed =
             PyObject_Call(state->objects[PYWSC_PER_MESSAGE_DEFLATE], args, keywords);
+        Py_XSETREF(self->compression, agreed); /* another thread may have been faster */
     }
     Py_XDECREF(keywords);
     Py_XDECREF(args);
@@ -436,14 +437,13 @@ static PyObject *server_reject(PyObject *op, PyObject *args, PyObject *kwargs)
 
 /* --- server: the request --- */
 
-static PyObject *get_offered_subprotocols(PyObject *op, void *closure)
+static PyObject *get_offered_subprotocols_lock_held(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     const struct wsc_http_head *head = wsc_conn_head(&self->conn);
     PyObject *list = PyList_New(0);
     size_t position = 0;
     struct wsc_str protocol;
-    (void)closure;
     while (list != NULL && head != NULL &&
            wsc_handshake_protocol_next(head, &position, &protocol) == WSC_OK) {
         PyObject *text = pywsc_header_text(protocol);
@@ -454,19 +454,20 @@ static PyObject *get_offered_subprotocols(PyObject *op, void *closure)
     }
     return list;
 }
+PYWSC_PROTOCOL_GETTER(get_offered_subprotocols)
 
-static PyObject *get_origin(PyObject *op, void *closure)
+static PyObject *get_origin_lock_held(PyObject *op)
 {
     const struct wsc_http_head *head =
         wsc_conn_head(&((struct pywsc_protocol *)op)->conn);
     const struct wsc_http_header *origin =
         head == NULL ? NULL : wsc_http_head_find(head, "Origin", NULL);
-    (void)closure;
     if (origin == NULL) {
         Py_RETURN_NONE;
     }
     return pywsc_header_text(origin->value);
 }
+PYWSC_PROTOCOL_GETTER(get_origin)
 
 static PyMethodDef server_methods[] = {
     {"accept", PYWSC_FUNCTION(server_accept), METH_VARARGS | METH_KEYWORDS,

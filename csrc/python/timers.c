@@ -20,7 +20,8 @@ struct pywsc_timers {
     bool running;       /* the loop is told at the end */
     PyObject *weakrefs;
     /* Its timers are parts of connections, which hold a reference to us: it is empty
-     * when we are freed. They may be freed by any thread. */
+     * when we are freed. They may be freed by any thread, hence the critical sections;
+     * all else is of the loop's thread. */
     struct wsc_timer_wheel wheel;
 };
 
@@ -129,6 +130,39 @@ int pywsc_timers_rest(struct pywsc_timers *self)
     return empty ? drop_handle(self) : 0;
 }
 
+/* A new reference to an object whose last one another thread may be dropping right now:
+ * false if it has. That thread waits for our lock before the memory goes away. */
+static bool try_hold(PyObject *object)
+{
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
+    return PyUnstable_TryIncRef(object) != 0;
+#elif defined(Py_GIL_DISABLED)
+    /* PyUnstable_TryIncRef() for Python 3.13. Connections belong to the loop's thread
+     * until that has dropped its own references: then all that are left are shared. */
+    if (_Py_IsOwnedByCurrentThread(object)) {
+        if (_Py_atomic_load_uint32_relaxed(&object->ob_ref_local) == 0) {
+            return false;
+        }
+        Py_INCREF(object);
+        return true;
+    }
+    Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared);
+    while (shared != 0 && shared != _Py_REF_MERGED) {
+        if (_Py_atomic_compare_exchange_ssize(&object->ob_ref_shared, &shared,
+                                              shared + (1 << _Py_REF_SHARED_SHIFT))) {
+            return true;
+        }
+    }
+    return false;
+#else
+    if (Py_REFCNT(object) == 0) {
+        return false;
+    }
+    Py_INCREF(object);
+    return true;
+#endif
+}
+
 /* A new reference to the connection of the next timer that is due, or NULL. */
 static struct pywsc_connection *next_due(struct pywsc_timers *self, uint64_t ticks)
 {
@@ -138,11 +172,10 @@ static struct pywsc_connection *next_due(struct pywsc_timers *self, uint64_t tic
     while (connection == NULL &&
            (timer = wsc_timers_next(&self->wheel, ticks)) != NULL) {
         connection = pywsc_deadlines_owner(timer);
-        if (Py_REFCNT((PyObject *)connection) == 0) {
-            connection = NULL; /* another thread is freeing it right now */
+        if (!try_hold((PyObject *)connection)) {
+            connection = NULL; /* it is being freed right now */
         }
     }
-    Py_XINCREF((PyObject *)connection);
     Py_END_CRITICAL_SECTION();
     return connection;
 }
