@@ -200,6 +200,44 @@ def pytest_asan() -> bool:
     )
 
 
+@step("threads-tsan", "Threads without a GIL under ThreadSanitizer")
+def threads_tsan() -> bool:
+    """Needs a free-threaded Python that was configured --with-thread-sanitizer, and has
+    setuptools: see docs/threads.md."""
+    python = os.environ.get("PYWSCORE_TSAN_PYTHON")
+    if not python:
+        print("PYWSCORE_TSAN_PYTHON names no interpreter: skipped")
+        return True
+    folder = ROOT / "build/tsan-python"
+    shutil.rmtree(folder / "lib", ignore_errors=True)
+    built = run(
+        python,
+        *("setup.py", "-q", "build", "--build-base", folder),
+        *("--build-lib", folder / "lib"),
+        PYWSCORE_SANITIZE="thread",
+    )
+    pem = folder / "pem"
+    return (
+        built
+        and run(PY, "-c", MAKE_PEM, pem)
+        and run(
+            *(python, "-P", "tests/python/asyncio/thread_load.py", "6", "3", pem),
+            timeout=300,
+            # The first report is enough to fail, all of them are shown.
+            TSAN_OPTIONS="exitcode=66:history_size=4",
+            PYTHON_GIL="0",
+            PYTHONPATH=str(folder / "lib"),
+        )
+    )
+
+
+MAKE_PEM = """
+import sys, trustme
+certificate = trustme.CA().issue_cert("localhost")
+certificate.private_key_and_cert_chain_pem.write_to_path(sys.argv[1])
+"""
+
+
 @step("valgrind", "C tests under valgrind (leaks)")
 def valgrind() -> bool:
     if not shutil.which("valgrind"):
