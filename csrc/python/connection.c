@@ -642,6 +642,18 @@ static int connection_clear(PyObject *op)
     return 0;
 }
 
+#ifdef Py_GIL_DISABLED
+/* Garbage that the collector has found is cleared while other threads run: from here on
+ * the loop's timers don't give it out. If they just have, it is no garbage any more. */
+static void connection_finalize(PyObject *op)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    if (self->deadlines.timers != NULL) {
+        pywsc_timers_cancel(self->deadlines.timers, &self->deadlines.timer);
+    }
+}
+#endif
+
 static void connection_dealloc(PyObject *op)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
@@ -666,6 +678,9 @@ static PyType_Slot connection_slots[] = {
     {Py_tp_doc, PyDoc_STR("The hot path of an asyncio connection.")},
     {Py_tp_init, connection_init},
     {Py_tp_dealloc, connection_dealloc},
+#ifdef Py_GIL_DISABLED
+    {Py_tp_finalize, connection_finalize},
+#endif
     {Py_tp_traverse, connection_traverse},
     {Py_tp_clear, connection_clear},
     {Py_tp_methods, connection_methods},
