@@ -36,12 +36,14 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
 /* What the poller is to wait for; called when something has changed. */
 static enum wsc_status watch_tls(struct wsc_link *link)
 {
-    bool open = link->tls->state != WSC_TLS_HANDSHAKE;
-    bool write = link->tls->left != NULL || (link->write_waits && open);
+    const struct wsc_tls *tls = link->tls;
+    bool open = tls->state != WSC_TLS_HANDSHAKE;
+    bool write = wsc_tls_unsent(tls) > 0 || (link->write_waits && open);
+    write = (write && !tls->write_needs_read) || tls->read_needs_write;
     /* An end that waits to be reported is: the socket may have nothing to say any more,
      * so let its being writable wake us. */
-    write = write || (link->reading && link->tls->state == WSC_TLS_ENDED);
-    bool read = link->reading && link->tls->state != WSC_TLS_ENDED;
+    write = write || (link->reading && tls->state == WSC_TLS_ENDED);
+    bool read = link->reading && tls->state != WSC_TLS_ENDED && !tls->read_needs_write;
     return wsc_source_watch(&link->source, read, write) < 0 ? WSC_ERR_IO : WSC_OK;
 }
 
@@ -74,7 +76,7 @@ bool wsc_link_is_open(const struct wsc_link *link)
 
 size_t wsc_link_unsent(const struct wsc_link *link)
 {
-    return link->tls == NULL ? 0 : link->tls->left_end - link->tls->left_start;
+    return link->tls == NULL ? 0 : wsc_tls_unsent(link->tls);
 }
 
 bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info)
@@ -278,7 +280,9 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
     link->tls->shared->out_len = 0;
     enum wsc_status status = wsc_tls_send(link->tls, link->source.fd);
     if (status == WSC_ERR_IO) {
-        link->tls->error = errno;
+        if (link->tls->state != WSC_TLS_FAILED) {
+            link->tls->error = errno;
+        }
         tls_failed(link, out);
         return true;
     }

@@ -13,8 +13,6 @@
 #define OUT_SIZE ((size_t)80 << 10)
 /* A peer that asks for answers (KeyUpdate) and reads none gets no more than this. */
 #define OUT_MAX ((size_t)160 << 10)
-/* RFC 8446 §5.1: the plaintext of a record. */
-#define RECORD ((size_t)16 << 10)
 /* Plaintext given to one send. */
 #define WRITE_STEP ((size_t)64 << 10)
 #define PIECES     64
@@ -86,7 +84,7 @@ struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator)
     }
     shared->allocator = allocator;
     shared->in = wsc_alloc(allocator, IN_SIZE);
-    shared->plain = wsc_alloc(allocator, RECORD);
+    shared->plain = wsc_alloc(allocator, WSC_TLS_RECORD);
     shared->out = wsc_alloc(allocator, OUT_SIZE);
     shared->out_cap = OUT_SIZE;
     shared->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsc");
@@ -114,7 +112,7 @@ void wsc_tls_shared_free(struct wsc_tls_shared *shared)
 
 /* SSL_get_error also looks at what others left in the thread's error queue, so that is
  * to be empty before a call. Emptying costs far more than looking. */
-static void forget_errors(void)
+void wsc_tls_forget_errors(void)
 {
     if (ERR_peek_error() != 0) {
         ERR_clear_error();
@@ -168,7 +166,7 @@ static bool resume(struct wsc_tls *tls, int fd, const char *server_name)
     return true;
 }
 
-/* The first message. */
+/* The first message; on a socket it waits for wsc_tls_send. */
 static bool begin_as_client(struct wsc_tls *tls, int fd, const char *server_name)
 {
     SSL_set_connect_state(tls->ssl);
@@ -178,8 +176,27 @@ static bool begin_as_client(struct wsc_tls *tls, int fd, const char *server_name
          !resume(tls, fd, server_name))) {
         return false;
     }
+    if (tls->on_socket) {
+        tls->read_needs_write = true;
+        return true;
+    }
     int result = SSL_do_handshake(tls->ssl);
     return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ;
+}
+
+static bool attach(struct wsc_tls *tls, int fd)
+{
+    if (tls->on_socket) {
+        return wsc_tls_socket_attach(tls, fd);
+    }
+    BIO *bio = BIO_new(tls->shared->method);
+    if (bio == NULL) {
+        return false;
+    }
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(tls->ssl, bio, bio);
+    return true;
 }
 
 struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
@@ -193,16 +210,12 @@ struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
     ERR_clear_error();
     tls->shared = shared;
     tls->context = context;
+    tls->on_socket = context->ktls;
     tls->ssl = SSL_new(context->ssl_ctx);
-    BIO *bio = BIO_new(shared->method);
-    if (tls->ssl == NULL || bio == NULL || SSL_set_app_data(tls->ssl, tls) != 1) {
-        (void)BIO_free(bio);
+    if (tls->ssl == NULL || SSL_set_app_data(tls->ssl, tls) != 1 || !attach(tls, fd)) {
         wsc_tls_free(tls);
         return NULL;
     }
-    BIO_set_data(bio, tls);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(tls->ssl, bio, bio);
     if (context->server) {
         SSL_set_accept_state(tls->ssl);
         return tls;
@@ -226,8 +239,7 @@ void wsc_tls_free(struct wsc_tls *tls)
     wsc_free(tls->shared->allocator, tls);
 }
 
-/* OpenSSL gave an error: keep what it says. */
-static void fail(struct wsc_tls *tls)
+void wsc_tls_fail(struct wsc_tls *tls)
 {
     char *message = tls->shared->message;
     const char *reason = ERR_reason_error_string(ERR_get_error());
@@ -258,7 +270,7 @@ static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_
            (first || shared->in_start < shared->in_end || SSL_pending(tls->ssl) > 0)) {
         size_t got = 0;
         first = false;
-        forget_errors();
+        wsc_tls_forget_errors();
         int result = SSL_read_ex(tls->ssl, out + *out_len, size - *out_len, &got);
         *out_len += got;
         if (result == 1) {
@@ -269,7 +281,7 @@ static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_
             tls->state = WSC_TLS_ENDED;
         }
         else if (error != SSL_ERROR_WANT_READ) {
-            fail(tls);
+            wsc_tls_fail(tls);
         }
         return;
     }
@@ -283,11 +295,11 @@ static void shake_hands(struct wsc_tls *tls)
         tls->state = WSC_TLS_OPEN;
     }
     else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
-        fail(tls);
+        wsc_tls_fail(tls);
     }
 }
 
-static void received_end(struct wsc_tls *tls, int error)
+void wsc_tls_received_end(struct wsc_tls *tls, int error)
 {
     bool early = tls->state == WSC_TLS_HANDSHAKE;
     tls->state = error != 0 || early ? WSC_TLS_FAILED : WSC_TLS_ENDED;
@@ -300,6 +312,9 @@ static void received_end(struct wsc_tls *tls, int error)
 
 size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
 {
+    if (tls->on_socket) {
+        return wsc_tls_socket_receive(tls, out, size);
+    }
     struct wsc_tls_shared *shared = tls->shared;
     size_t len = 0;
     ssize_t got = recv(fd, shared->in, IN_SIZE, 0);
@@ -307,7 +322,7 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
         return 0;
     }
     if (got <= 0) {
-        received_end(tls, got == 0 ? 0 : errno);
+        wsc_tls_received_end(tls, got == 0 ? 0 : errno);
         return 0;
     }
     shared->in_start = 0;
@@ -366,8 +381,16 @@ static enum wsc_status send_left(struct wsc_tls *tls, int fd)
     return WSC_OK;
 }
 
+size_t wsc_tls_unsent(const struct wsc_tls *tls)
+{
+    return tls->left_end - tls->left_start + (tls->end_waits ? 1 : 0);
+}
+
 enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
 {
+    if (tls->on_socket) {
+        return wsc_tls_socket_send(tls);
+    }
     struct wsc_tls_shared *shared = tls->shared;
     size_t len = shared->out_len;
     size_t at = 0;
@@ -394,18 +417,19 @@ enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
 }
 
 /* Small pieces together, so that they share a record. */
-static size_t gather(struct wsc_tls_shared *shared, const struct wsc_outgoing *outgoing,
-                     const uint8_t **out_data)
+size_t wsc_tls_gather(struct wsc_tls_shared *shared,
+                      const struct wsc_outgoing *outgoing, const uint8_t **out_data)
 {
     struct wsc_outgoing_piece pieces[PIECES];
     size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
     size_t len = 0;
-    if (count == 1 || pieces[0].len >= RECORD) {
+    if (count == 1 || pieces[0].len >= WSC_TLS_RECORD) {
         *out_data = pieces[0].data;
-        return pieces[0].len < RECORD ? pieces[0].len : RECORD;
+        return pieces[0].len < WSC_TLS_RECORD ? pieces[0].len : WSC_TLS_RECORD;
     }
-    for (size_t i = 0; i < count && len < RECORD; i++) {
-        size_t part = pieces[i].len < RECORD - len ? pieces[i].len : RECORD - len;
+    for (size_t i = 0; i < count && len < WSC_TLS_RECORD; i++) {
+        size_t part =
+            pieces[i].len < WSC_TLS_RECORD - len ? pieces[i].len : WSC_TLS_RECORD - len;
         memcpy(shared->plain + len, pieces[i].data, part);
         len += part;
     }
@@ -419,10 +443,10 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
     while (outgoing->size > 0 && done < WRITE_STEP) {
         const uint8_t *data;
         size_t written = 0;
-        size_t len = gather(tls->shared, outgoing, &data);
-        forget_errors();
+        size_t len = wsc_tls_gather(tls->shared, outgoing, &data);
+        wsc_tls_forget_errors();
         if (SSL_write_ex(tls->ssl, data, len, &written) != 1) {
-            fail(tls);
+            wsc_tls_fail(tls);
             return false;
         }
         wsc_outgoing_consume(outgoing, written);
@@ -434,6 +458,9 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
 enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing)
 {
+    if (tls->on_socket) {
+        return wsc_tls_socket_write(tls, outgoing);
+    }
     struct wsc_tls_shared *shared = tls->shared;
     shared->out_len = 0;
     enum wsc_status status = wsc_tls_send(tls, fd);
@@ -455,35 +482,11 @@ void wsc_tls_end(struct wsc_tls *tls)
         return;
     }
     tls->end_sent = true;
+    if (tls->on_socket) {
+        tls->end_waits = true; /* for wsc_tls_send */
+        return;
+    }
     ERR_clear_error();
     (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
-}
-
-/* --- what was agreed on --- */
-
-void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info)
-{
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
-    unsigned int alpn_len = 0;
-    memset(out_info, 0, sizeof(*out_info));
-    SSL_get0_alpn_selected(tls->ssl, &out_info->alpn, &alpn_len);
-    out_info->alpn_len = alpn_len;
-    out_info->version = SSL_get_version(tls->ssl);
-    out_info->session_reused = SSL_session_reused(tls->ssl) != 0;
-    if (cipher != NULL) {
-        out_info->cipher = SSL_CIPHER_get_name(cipher);
-        out_info->secret_bits = SSL_CIPHER_get_bits(cipher, NULL);
-    }
-    X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
-    int len = certificate == NULL ? 0 : i2d_X509(certificate, &out_info->certificate);
-    out_info->certificate_len = len > 0 ? (size_t)len : 0;
-    X509_free(certificate);
-}
-
-void wsc_tls_info_fini(struct wsc_tls_info *info)
-{
-    OPENSSL_free(info->certificate);
-    info->certificate = NULL;
-    info->certificate_len = 0;
 }

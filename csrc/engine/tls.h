@@ -2,7 +2,9 @@
  *
  * OpenSSL reads from and writes to memory that all links share: what one recv brought
  * is decrypted whole before the next link's turn, and what a write made leaves with one
- * send. Only what the socket did not take is kept with the link. */
+ * send. Only what the socket did not take is kept with the link.
+ *
+ * With wsc_tls_context_ktls it uses the socket itself: tls_socket.c. */
 #ifndef WSC_ENGINE_TLS_H
 #define WSC_ENGINE_TLS_H
 
@@ -33,6 +35,7 @@ struct wsc_tls_context {
     struct wsc_tls_sessions *sessions; /* of a client */
     bool server;
     bool check_host_name;
+    bool ktls;
 };
 
 /* What the links of an engine have in common. */
@@ -68,8 +71,16 @@ struct wsc_tls {
     int error; /* errno, or 0: it is in the shared message */
     enum wsc_tls_state state;
     bool end_sent; /* close_notify, or at least it is in `left` */
+    /* OpenSSL is on the socket. `left` then is plaintext, of one record at most, that
+     * was given to it; the rest below is of this way only. */
+    bool on_socket;
+    bool read_needs_write; /* nothing is read, and no hands shaken, before */
+    bool write_needs_read; /* `left` waits for what the peer sends, not for room */
+    bool end_waits;        /* close_notify is still to be sent */
 };
 
+/* What is given to TLS and not to the socket yet, in bytes. */
+size_t wsc_tls_unsent(const struct wsc_tls *tls);
 void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info);
 
 struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator);
@@ -94,5 +105,31 @@ enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing);
 /* Queue close_notify, unless that is done. */
 void wsc_tls_end(struct wsc_tls *tls);
+
+/* --- between tls.c and tls_socket.c --- */
+
+/* RFC 8446 §5.1: the plaintext of a record. */
+#define WSC_TLS_RECORD ((size_t)16 << 10)
+
+/* Before a call of OpenSSL, whose thread may have errors of others queued. */
+void wsc_tls_forget_errors(void);
+/* OpenSSL gave an error: keep what it says. */
+void wsc_tls_fail(struct wsc_tls *tls);
+/* The socket's end or, with its errno, error. */
+void wsc_tls_received_end(struct wsc_tls *tls, int error);
+/* What the next record is to have: its length. `*out_data` is in `shared->plain` or
+ * where the payload is. */
+size_t wsc_tls_gather(struct wsc_tls_shared *shared,
+                      const struct wsc_outgoing *outgoing, const uint8_t **out_data);
+
+bool wsc_tls_socket_attach(struct wsc_tls *tls, int fd);
+/* What the kernel took over. */
+void wsc_tls_socket_kernel(const struct wsc_tls *tls, bool *out_sends,
+                           bool *out_receives);
+/* As those without `socket` in their names. */
+size_t wsc_tls_socket_receive(struct wsc_tls *tls, uint8_t *out, size_t size);
+enum wsc_status wsc_tls_socket_send(struct wsc_tls *tls);
+enum wsc_status
+wsc_tls_socket_write(struct wsc_tls *tls, struct wsc_outgoing *outgoing);
 
 #endif

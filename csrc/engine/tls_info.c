@@ -1,0 +1,34 @@
+#include <openssl/x509.h>
+#include <string.h>
+
+#include "tls.h"
+
+void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
+    unsigned int alpn_len = 0;
+    memset(out_info, 0, sizeof(*out_info));
+    SSL_get0_alpn_selected(tls->ssl, &out_info->alpn, &alpn_len);
+    out_info->alpn_len = alpn_len;
+    out_info->version = SSL_get_version(tls->ssl);
+    out_info->ktls = tls->on_socket;
+    if (tls->on_socket) {
+        wsc_tls_socket_kernel(tls, &out_info->ktls_sends, &out_info->ktls_receives);
+    }
+    out_info->session_reused = SSL_session_reused(tls->ssl) != 0;
+    if (cipher != NULL) {
+        out_info->cipher = SSL_CIPHER_get_name(cipher);
+        out_info->secret_bits = SSL_CIPHER_get_bits(cipher, NULL);
+    }
+    X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
+    int len = certificate == NULL ? 0 : i2d_X509(certificate, &out_info->certificate);
+    out_info->certificate_len = len > 0 ? (size_t)len : 0;
+    X509_free(certificate);
+}
+
+void wsc_tls_info_fini(struct wsc_tls_info *info)
+{
+    OPENSSL_free(info->certificate);
+    info->certificate = NULL;
+    info->certificate_len = 0;
+}
