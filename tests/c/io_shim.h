@@ -1,6 +1,6 @@
-/* Faults of the kernel: this file's accept4, recv, send, sendmsg, epoll_ctl and
- * epoll_wait take the place of libc's in a test program and make the system calls
- * themselves, but for those that are to fail. */
+/* Faults of the kernel: this file's accept4, recv, send, sendmsg, read, write,
+ * epoll_ctl and epoll_wait take the place of libc's in a test program, OpenSSL's calls
+ * included, and make the system calls themselves, but for those that are to fail. */
 #ifndef IO_SHIM_H
 #define IO_SHIM_H
 
@@ -9,8 +9,8 @@
 
 enum io_call {
     IO_ACCEPT,
-    IO_RECV,
-    IO_SEND,  /* sendmsg too */
+    IO_RECV,  /* and read of a socket */
+    IO_SEND,  /* sendmsg and write to a socket too */
     IO_WATCH, /* epoll_ctl, adding only: the rest fails by misuse only */
     IO_WAIT,
     IO_CALLS,

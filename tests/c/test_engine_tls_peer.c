@@ -352,28 +352,86 @@ static void no_renegotiation(void)
     peer_fini(&peer);
 }
 
+static void small_send_buffer(const struct peer *peer)
+{
+    int size = SEND_BUFFER;
+    (void)setsockopt(wsc_link_fd(peer->link), SOL_SOCKET, SO_SNDBUF, &size,
+                     sizeof(size));
+}
+
+static void ask_for_new_keys(const struct peer *peer)
+{
+    CHECK_INT(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    CHECK_INT(SSL_do_handshake(peer->ssl), 1);
+}
+
 /* TLS-8: a peer that has keys updated again and again and reads nothing is cut before
- * its answers take more than 160 KiB (and what holds them at most twice that). */
+ * its answers take more than 160 KiB (and what holds them at most twice that). On the
+ * socket it isn't read any more, and nothing spins. */
 static void a_flood_of_key_updates_is_bounded(void)
 {
     static uint8_t data[1 << 16];
     struct peer peer;
+    bool refused = false;
     peer_init(&peer, TLS1_3_VERSION);
     peer_handshake(&peer, SIZE_MAX);
     size_t before = peer.allocator.live_bytes;
-    int size = SEND_BUFFER;
-    (void)setsockopt(wsc_link_fd(peer.link), SOL_SOCKET, SO_SNDBUF, &size,
-                     sizeof(size));
-    for (int i = 0; i < 12000 && peer.link != NULL; i++) {
-        CHECK_INT(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-        CHECK_INT(SSL_do_handshake(peer.ssl), 1);
+    small_send_buffer(&peer);
+    for (int i = 0; i < 12000 && peer.link != NULL && !refused; i++) {
+        ask_for_new_keys(&peer);
         if (i % 100 == 99) {
             size_t len = peer_take(&peer, data, sizeof(data));
-            peer_send(&peer, data, len);
+            refused = syscall(SYS_sendto, peer.fd, data, len, MSG_NOSIGNAL, NULL, 0) !=
+                      (ssize_t)len;
+            peer_poll(&peer);
         }
     }
-    CHECK(peer.error);
+    CHECK_INT(peer.error, !tls_on_socket);
+    CHECK_INT(refused, tls_on_socket);
+    CHECK(peer.link == NULL || wsc_engine_poll(peer.engine, 0) == 0);
     CHECK(peer.allocator.peak_bytes - before <= ((size_t)320 << 10));
+    peer_fini(&peer);
+}
+
+/* TLS-9: it asks for new keys while a record of ours waits for room, and sends on. */
+static void new_keys_while_a_write_waits(void)
+{
+    static uint8_t data[100000];
+    static uint8_t got[sizeof(data)];
+    struct peer peer;
+    struct wsc_outgoing outgoing;
+    uint8_t *out;
+    size_t len = 0;
+    peer_init(&peer, TLS1_3_VERSION);
+    peer_handshake(&peer, SIZE_MAX);
+    small_send_buffer(&peer);
+    for (size_t i = 0; i < sizeof(data); i++) {
+        data[i] = pattern(i);
+    }
+    wsc_outgoing_init(&outgoing, &peer.allocator.base);
+    CHECK(wsc_outgoing_reserve(&outgoing, sizeof(data), &out) == WSC_OK);
+    memcpy(out, data, sizeof(data));
+    wsc_outgoing_commit(&outgoing, sizeof(data));
+    CHECK(wsc_link_write(peer.link, &outgoing) == WSC_NEED_SPACE);
+    for (int i = 0; i < 3; i++) {
+        ask_for_new_keys(&peer);
+        CHECK_INT(SSL_write(peer.ssl, "data", 4), 4);
+    }
+    for (int i = 0; i < 1000 && len < sizeof(data) && peer.link != NULL; i++) {
+        size_t more = 0;
+        peer_flush(&peer, 1000);
+        peer_poll(&peer);
+        while (SSL_read_ex(peer.ssl, got + len, sizeof(got) - len, &more) == 1) {
+            len += more;
+        }
+        if (peer.link != NULL && outgoing.size > 0) {
+            CHECK(wsc_link_write(peer.link, &outgoing) >= 0);
+        }
+    }
+    CHECK(!peer.error);
+    CHECK_BYTES(got, len, data, sizeof(data));
+    CHECK_BYTES(peer.got, peer.got_len, "datadatadata", 12);
+    wsc_outgoing_fini(&outgoing);
     peer_fini(&peer);
 }
 
@@ -475,14 +533,43 @@ static void closed_at_every_step_of_the_handshake(void)
     }
 }
 
-TEST_MAIN(TEST(records_are_cut_at_every_byte), TEST(records_of_every_size),
-          TEST(data_with_the_handshake), TEST(ends_with_and_without_close_notify),
-          TEST(we_end_with_close_notify), TEST(ends_in_the_handshake),
-          TEST(small_pieces_share_a_record), TEST(records_are_authentic),
-          TEST(no_renegotiation), TEST(a_flood_of_key_updates_is_bounded),
-          TEST(no_early_data), TEST(servers_keep_no_sessions),
-          TEST(old_versions_are_refused), TEST(not_tls), TEST(errors_of_others),
-          TEST(closed_at_every_step_of_the_handshake))
+ON_SOCKET(records_are_cut_at_every_byte)
+ON_SOCKET(records_of_every_size)
+ON_SOCKET(data_with_the_handshake)
+ON_SOCKET(ends_with_and_without_close_notify)
+ON_SOCKET(we_end_with_close_notify)
+ON_SOCKET(ends_in_the_handshake)
+ON_SOCKET(small_pieces_share_a_record)
+ON_SOCKET(records_are_authentic)
+ON_SOCKET(no_renegotiation)
+ON_SOCKET(a_flood_of_key_updates_is_bounded)
+ON_SOCKET(new_keys_while_a_write_waits)
+ON_SOCKET(no_early_data)
+ON_SOCKET(servers_keep_no_sessions)
+ON_SOCKET(old_versions_are_refused)
+ON_SOCKET(not_tls)
+ON_SOCKET(errors_of_others)
+ON_SOCKET(closed_at_every_step_of_the_handshake)
+
+TEST_MAIN(
+    TEST(records_are_cut_at_every_byte), TEST(records_of_every_size),
+    TEST(data_with_the_handshake), TEST(ends_with_and_without_close_notify),
+    TEST(we_end_with_close_notify), TEST(ends_in_the_handshake),
+    TEST(small_pieces_share_a_record), TEST(records_are_authentic),
+    TEST(no_renegotiation), TEST(a_flood_of_key_updates_is_bounded),
+    TEST(new_keys_while_a_write_waits), TEST(new_keys_while_a_write_waits_on_socket),
+    TEST(no_early_data), TEST(servers_keep_no_sessions), TEST(old_versions_are_refused),
+    TEST(not_tls), TEST(errors_of_others), TEST(closed_at_every_step_of_the_handshake),
+    TEST(records_are_cut_at_every_byte_on_socket),
+    TEST(records_of_every_size_on_socket), TEST(data_with_the_handshake_on_socket),
+    TEST(ends_with_and_without_close_notify_on_socket),
+    TEST(we_end_with_close_notify_on_socket), TEST(ends_in_the_handshake_on_socket),
+    TEST(small_pieces_share_a_record_on_socket), TEST(records_are_authentic_on_socket),
+    TEST(no_renegotiation_on_socket), TEST(a_flood_of_key_updates_is_bounded_on_socket),
+    TEST(no_early_data_on_socket), TEST(servers_keep_no_sessions_on_socket),
+    TEST(old_versions_are_refused_on_socket), TEST(not_tls_on_socket),
+    TEST(errors_of_others_on_socket),
+    TEST(closed_at_every_step_of_the_handshake_on_socket))
 
 #else
 

@@ -3,6 +3,7 @@
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "test.h"
 
 #define DAY 86400L
+
+bool tls_on_socket;
 
 static char path[256];
 
@@ -88,6 +91,11 @@ bool tls_contexts_init(struct tls_contexts *contexts,
         CHECK_INT(status, WSC_ERR_NO_MEMORY);
         tls_contexts_fini(contexts);
         return false;
+    }
+    if (tls_on_socket) {
+        wsc_tls_context_ktls(contexts->server, true);
+        wsc_tls_context_ktls(contexts->client, true);
+        (void)signal(SIGPIPE, SIG_IGN);
     }
     CHECK_INT(wsc_tls_context_certificate(contexts->server, file, file, NULL, message),
               WSC_OK);
