@@ -38,6 +38,7 @@ class TLSContext:
         client_certificates: Literal["none", "optional", "required"] | None = None,
         ciphers: str | None = None,
         minimum_version: Literal["1.2", "1.3"] = "1.2",
+        ktls: bool = False,
     ) -> Self:
         """Settings of a server.
 
@@ -51,6 +52,9 @@ class TLSContext:
                 ``client_ca``.
             ciphers: for TLS 1.2, as OpenSSL writes them.
             minimum_version: the oldest version of TLS.
+            ktls: let the kernel encrypt and decrypt where it can (Linux's ``tls``
+                module, FreeBSD's); where it can't, OpenSSL does, at a higher price
+                than without this. ``get_extra_info("ktls")`` says what it does.
 
         Raises:
             OSError: if a file can't be read.
@@ -69,6 +73,7 @@ class TLSContext:
             verify=client_certificates,
             ciphers=ciphers,
             minimum_version=minimum_version,
+            ktls=ktls,
         )
 
     @classmethod
@@ -83,6 +88,7 @@ class TLSContext:
         check_hostname: bool = True,
         ciphers: str | None = None,
         minimum_version: Literal["1.2", "1.3"] = "1.2",
+        ktls: bool = False,
     ) -> Self:
         """Settings of a client.
 
@@ -95,6 +101,9 @@ class TLSContext:
             check_hostname: False takes a certificate for any name.
             ciphers: for TLS 1.2, as OpenSSL writes them.
             minimum_version: the oldest version of TLS.
+            ktls: let the kernel encrypt and decrypt where it can (Linux's ``tls``
+                module, FreeBSD's); where it can't, OpenSSL does, at a higher price
+                than without this. ``get_extra_info("ktls")`` says what it does.
 
         Raises:
             OSError: if a file can't be read.
@@ -110,6 +119,7 @@ class TLSContext:
             check_hostname=verify and check_hostname,
             ciphers=ciphers,
             minimum_version=minimum_version,
+            ktls=ktls,
         )
 
     def add_certificate(self, name: str, context: TLSContext) -> None:
@@ -117,7 +127,7 @@ class TLSContext:
 
         Args:
             name: a host name, or ``*.`` and a domain for its subdomains.
-            context: made with ``TLSContext.server()``.
+            context: made with ``TLSContext.server()``. Its ``ktls`` doesn't matter.
         """
         if not (self.is_server and context.is_server) or context is self:
             raise ValueError("add_certificate() takes another server's context")
@@ -151,6 +161,8 @@ class TLSContext:
             made.only_1_3()
         elif settings["minimum_version"] != "1.2":
             raise ValueError("minimum_version must be '1.2' or '1.3'")
+        if settings["ktls"]:
+            made.ktls()
         for name, context in self._names:
             made.add_name(name, context._current)
         return made
@@ -166,11 +178,13 @@ def _readable(path: Path) -> bytes:
 class TLSObject:
     """What a TLS handshake agreed on: ``get_extra_info("ssl_object")``.
 
-    It has those methods of ``ssl.SSLObject`` that ask about it.
+    It has those methods of ``ssl.SSLObject`` that ask about it. ``ktls`` says whether
+    the kernel encrypts and decrypts; it is None unless it was asked for.
     """
 
     server_side: bool
     session_reused: bool
+    ktls: tuple[bool, bool] | None
     _cipher: tuple[str, str, int]
     _alpn: str | None
     _certificate: bytes

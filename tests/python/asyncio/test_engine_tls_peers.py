@@ -31,9 +31,11 @@ HANDSHAKES = int(os.environ.get("PYWSCORE_HANDSHAKES", "1000"))
 IDLE = 300
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"))
+@pytest.fixture(scope="module", params=[False, True], ids=["memory", "ktls"])
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"), request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -429,7 +431,7 @@ async def test_server_certificate_refused(
         context.load_cert_chain(files.issue("elsewhere", "example.org"))
     else:
         authority.issue_cert("localhost").configure_cert(context)
-        client = TLSContext.client()
+        client = TLSContext.client(ktls=files.ktls)
     heard = b""
 
     async def script(reader: Any, writer: Any) -> None:
@@ -476,7 +478,7 @@ async def test_reload_with_live_connections(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
     path = files.issue("renewed", "localhost", "127.0.0.1")
-    context = TLSContext.server(path)
+    context = TLSContext.server(path, ktls=files.ktls)
     client = files.client()
     async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
         uri = uri_of(server, scheme="wss")
