@@ -503,9 +503,11 @@ async def test_reload_with_live_connections(
 @pytest.mark.threat("TLS-6")
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 async def test_handshakes_leave_nothing(
-    serve: Any, echo: Any, files: Files, version: str
+    environment: Any, serve: Any, echo: Any, files: Files, version: str
 ) -> None:
     """Not even sessions of clients that take no tickets."""
+    if files.ktls and environment.loop != "asyncio":
+        pytest.skip("it runs no other C than with asyncio's loop")
     client = files.python_client()
     client.maximum_version = ssl.TLSVersion[version]
     client.options |= ssl.OP_NO_TICKET
@@ -554,7 +556,7 @@ async def test_idle_connections_are_small(environment: Any, files: Files) -> Non
     """After one echo; a fresh server, so that no memory is there to be used again."""
     if environment.loop != "asyncio":
         pytest.skip("the server's loop is asyncio's")
-    server = await started("tls_server.py", str(files.chain))
+    server = await started("tls_server.py", str(files.chain), *["ktls"] * files.ktls)
     port = (await server.stdout.readline()).decode().strip()
     clients = await started("tls_clients.py", port, str(IDLE))
 
