@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ktls_emulation.h"
+
 static struct io_fault fault;
 static size_t calls[IO_CALLS];
 static size_t hits;
@@ -74,8 +76,26 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
     if (what > 0) {
         return -1;
     }
-    return syscall(SYS_sendto, fd, data, what == IO_ONE_BYTE && len > 0 ? 1 : len,
-                   flags, NULL, 0);
+    len = what == IO_ONE_BYTE && len > 0 ? 1 : len;
+    if (ktls_emulation_has(fd)) {
+        return ktls_emulation_send(fd, KTLS_APPLICATION_DATA, data, len);
+    }
+    return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    int result;
+    if (ktls_emulation_set(fd, level, name, value, len, &result)) {
+        return result;
+    }
+    return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
+}
+
+int close(int fd)
+{
+    ktls_emulation_close(fd);
+    return (int)syscall(SYS_close, fd);
 }
 
 static bool is_socket(int fd)
@@ -102,6 +122,9 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     int what = next_call(IO_SEND);
     if (what > 0) {
         return -1;
+    }
+    if (ktls_emulation_has(fd)) {
+        return ktls_emulation_sendmsg(fd, message);
     }
     if (what == IO_ONE_BYTE && message->msg_iovlen > 0) {
         return syscall(SYS_sendto, fd, message->msg_iov[0].iov_base, 1, flags, NULL, 0);

@@ -1,6 +1,7 @@
-/* Faults of the kernel: this file's accept4, recv, send, sendmsg, read, write,
- * epoll_ctl and epoll_wait take the place of libc's in a test program, OpenSSL's calls
- * included, and make the system calls themselves, but for those that are to fail. */
+/* Faults of the kernel: this file's accept4, recv, send, sendmsg, setsockopt, read,
+ * write, close, epoll_ctl and epoll_wait take the place of libc's in a test program,
+ * OpenSSL's calls included, and make the system calls themselves, but for those that
+ * are to fail. */
 #ifndef IO_SHIM_H
 #define IO_SHIM_H
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io_shim.h"
+#include "ktls_emulation.h"
 #include "tls_certificate.h"
 #include "wsc/engine.h"
 
@@ -120,6 +121,8 @@ static void take(struct session *session, struct end *end, const struct wsc_io *
         CHECK(wsc_link_tls_info(end->link, &info));
         CHECK(strcmp(info.version, "TLSv1.3") == 0 && info.certificate_len > 0);
         session->resumed = info.session_reused;
+        CHECK(info.ktls == tls_on_socket && !info.ktls_receives);
+        CHECK(!tls_on_socket || info.ktls_sends == ktls_emulated);
         wsc_tls_info_fini(&info);
         wsc_link_end(end->link);
     }
@@ -264,6 +267,7 @@ static void both_ends(void)
     for (size_t total = 1; total < 400000; total = total * 3 + 11) {
         struct outcome out = session(plain(), &contexts, NULL, total);
         if (!CHECK(out.complete && !out.hung)) {
+            printf("%zu bytes: error %d\n", total, out.error);
             printf("%zu bytes: error %d\n", total, out.error);
         }
         /* The client's second visit, and all later ones. */
@@ -507,6 +511,18 @@ static void sessions_are_used_once(void)
     tls_contexts_fini(&contexts);
 }
 
+/* With the kernel's part emulated. */
+static void in_the_kernel(void)
+{
+    tls_on_socket = ktls_emulated = true;
+    both_ends();
+    CHECK(ktls_emulation_refused() > 10);
+    at_every_index(IO_SEND, EAGAIN, false);
+    at_every_index(IO_SEND, IO_ONE_BYTE, false);
+    at_every_index(IO_SEND, EPIPE, true);
+    tls_on_socket = ktls_emulated = false;
+}
+
 ON_SOCKET(both_ends)
 ON_SOCKET(reads_fail_at_every_index)
 ON_SOCKET(writes_fail_at_every_index)
@@ -517,7 +533,7 @@ ON_SOCKET(clients_verify_by_default)
 ON_SOCKET(sessions_are_bounded)
 ON_SOCKET(sessions_are_used_once)
 
-TEST_MAIN(TEST(both_ends), TEST(system_calls_per_message),
+TEST_MAIN(TEST(in_the_kernel), TEST(both_ends), TEST(system_calls_per_message),
           TEST(reads_fail_at_every_index), TEST(writes_fail_at_every_index),
           TEST(watching_fails_at_every_index), TEST(whole_sessions_under_faults),
           TEST(allocations_fail_at_every_index), TEST(clients_verify_by_default),
