@@ -1,5 +1,7 @@
 #include "io_shim.h"
 
+bool io_shim_read_write;
+
 #ifdef __linux__
 
 #include <errno.h>
@@ -92,17 +94,12 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
     return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
 
-int close(int fd)
-{
-    ktls_emulation_close(fd);
-    return (int)syscall(SYS_close, fd);
-}
-
 static bool is_socket(int fd)
 {
     int type;
     socklen_t len = sizeof(type);
-    return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+    return io_shim_read_write &&
+           syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
 }
 
 ssize_t read(int fd, void *data, size_t len)

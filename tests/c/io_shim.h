@@ -1,5 +1,5 @@
 /* Faults of the kernel: this file's accept4, recv, send, sendmsg, setsockopt, read,
- * write, close, epoll_ctl and epoll_wait take the place of libc's in a test program,
+ * write, epoll_ctl and epoll_wait take the place of libc's in a test program,
  * OpenSSL's calls included, and make the system calls themselves, but for those that
  * are to fail. */
 #ifndef IO_SHIM_H
@@ -10,8 +10,8 @@
 
 enum io_call {
     IO_ACCEPT,
-    IO_RECV,  /* and read of a socket */
-    IO_SEND,  /* sendmsg and write to a socket too */
+    IO_RECV,
+    IO_SEND,  /* sendmsg too */
     IO_WATCH, /* epoll_ctl, adding only: the rest fails by misuse only */
     IO_WAIT,
     IO_CALLS,
@@ -26,6 +26,9 @@ struct io_fault {
     size_t every; /* then each `every`-th one; 0: only that */
     int error;    /* errno, or IO_ONE_BYTE */
 };
+
+/* Whether read and write of sockets count as recv and send; false at first. */
+extern bool io_shim_read_write;
 
 /* Set the fault (NULL: none) and all counters to 0. */
 void io_shim_set(const struct io_fault *fault);

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,9 +24,16 @@ bool ktls_emulated;
 
 static struct {
     bool on;
+    ino_t socket; /* the descriptor may be another's by now */
     struct tls12_crypto_info_aes_gcm_256 info;
 } keys[DESCRIPTORS];
 static size_t refused;
+
+static ino_t socket_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
 
 bool ktls_emulation_set(int fd, int level, int name, const void *value, socklen_t len,
                         int *out_result)
@@ -43,6 +51,7 @@ bool ktls_emulation_set(int fd, int level, int name, const void *value, socklen_
     *out_result = -1;
     errno = EINVAL;
     if (name == TLS_TX && len == sizeof(keys[fd].info)) {
+        keys[fd].socket = socket_of(fd);
         memcpy(&keys[fd].info, value, sizeof(keys[fd].info));
         keys[fd].on = keys[fd].info.info.version == TLS_1_3_VERSION &&
                       keys[fd].info.info.cipher_type == TLS_CIPHER_AES_GCM_256;
@@ -51,16 +60,10 @@ bool ktls_emulation_set(int fd, int level, int name, const void *value, socklen_
     return true;
 }
 
-void ktls_emulation_close(int fd)
-{
-    if (fd >= 0 && fd < DESCRIPTORS) {
-        keys[fd].on = false;
-    }
-}
-
 bool ktls_emulation_has(int fd)
 {
-    return ktls_emulated && fd >= 0 && fd < DESCRIPTORS && keys[fd].on;
+    return ktls_emulated && fd >= 0 && fd < DESCRIPTORS && keys[fd].on &&
+           keys[fd].socket == socket_of(fd);
 }
 
 /* RFC 8446 §5.2, §5.3 */

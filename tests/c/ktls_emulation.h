@@ -17,7 +17,6 @@ extern bool ktls_emulated;
 /* True if the option is one of TLS's, with the call's result. */
 bool ktls_emulation_set(int fd, int level, int name, const void *value, socklen_t len,
                         int *out_result);
-void ktls_emulation_close(int fd);
 /* Whether `fd` has keys. */
 bool ktls_emulation_has(int fd);
 /* Send one record, whole or not at all: how much of `data` is in it, or -1. */

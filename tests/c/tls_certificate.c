@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "io_shim.h"
 #include "test.h"
 
 #define DAY 86400L
@@ -92,6 +93,7 @@ bool tls_contexts_init(struct tls_contexts *contexts,
         tls_contexts_fini(contexts);
         return false;
     }
+    io_shim_read_write = tls_on_socket;
     if (tls_on_socket) {
         wsc_tls_context_ktls(contexts->server, true);
         wsc_tls_context_ktls(contexts->client, true);
