@@ -226,14 +226,11 @@ static bool has_news(const struct pywsc_connection *self)
 /* Have the loop call _wake() in its next round. */
 static int call_in_turn(struct pywsc_connection *self)
 {
-    struct pywsc_state *state = self->state;
     if (self->turn_wanted) {
         return 0;
     }
-    PyObject *wake = PyObject_GetAttr((PyObject *)self, state->names[PYWSC_NAME_WAKE]);
-    int result =
-        wake == NULL ? -1 : pywsc_call_soon(state, self->loop, wake, NULL, NULL);
-    Py_XDECREF(wake);
+    int result = pywsc_call_method_soon(self->state, self->loop, (PyObject *)self,
+                                        PYWSC_NAME_WAKE);
     self->turn_wanted = result == 0;
     return result;
 }

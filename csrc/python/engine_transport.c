@@ -58,12 +58,8 @@ static int finish(struct pywsc_transport *self, int error, bool reset)
     if (PySet_Discard(engine_of(self)->live, (PyObject *)self) < 0) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
-    PyObject *lost = PyObject_GetAttr((PyObject *)self, state->names[PYWSC_NAME_LOST]);
-    int status = lost == NULL
-                     ? -1
-                     : pywsc_call_soon(state, engine_of(self)->loop, lost, NULL, NULL);
-    Py_XDECREF(lost);
-    return status;
+    return pywsc_call_method_soon(state, engine_of(self)->loop, (PyObject *)self,
+                                  PYWSC_NAME_LOST);
 }
 
 /* New reference; NULL with another exception. */

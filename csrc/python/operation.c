@@ -192,12 +192,8 @@ static int wait_for_message(struct operation *self)
 static int wait_for_turn(struct operation *self)
 {
     struct pywsc_connection *connection = self->connection;
-    struct pywsc_state *state = state_of(self);
-    PyObject *wake =
-        PyObject_GetAttr((PyObject *)connection, state->names[PYWSC_NAME_WAKE]);
-    int result =
-        wake == NULL ? -1 : pywsc_call_soon(state, connection->loop, wake, NULL, NULL);
-    Py_XDECREF(wake);
+    int result = pywsc_call_method_soon(state_of(self), connection->loop,
+                                        (PyObject *)connection, PYWSC_NAME_WAKE);
     return result < 0 ? -1 : wait_for_message(self);
 }
 
@@ -276,13 +272,8 @@ static int wait_for_loop(struct operation *self)
         return -1;
     }
     Py_XSETREF(self->waiter, waiter);
-    PyObject *wake =
-        PyObject_GetAttr((PyObject *)waiter, state->names[PYWSC_NAME_WAKE]);
-    int result = wake == NULL
-                     ? -1
-                     : pywsc_call_soon(state, self->connection->loop, wake, NULL, NULL);
-    Py_XDECREF(wake);
-    return result;
+    return pywsc_call_method_soon(state, self->connection->loop, (PyObject *)waiter,
+                                  PYWSC_NAME_WAKE);
 }
 
 static int start_slow_send(struct operation *self)

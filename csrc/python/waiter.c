@@ -11,24 +11,32 @@ enum {
 
 /* --- the loop --- */
 
-int pywsc_call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
-                    PyObject *arg, PyObject *context)
+/* loop.call_soon(callback, arg, context=context) */
+static int call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
+                     PyObject *arg, PyObject *context)
 {
-    PyObject *handle;
-    if (arg == NULL) {
-        handle = PyObject_CallMethodOneArg(loop, state->names[PYWSC_NAME_CALL_SOON],
-                                           callback);
+    PyObject *args[] = {loop, callback, arg, context};
+    PyObject *names = PyTuple_Pack(1, state->names[PYWSC_NAME_CONTEXT]);
+    if (names == NULL) {
+        return -1;
     }
-    else {
-        PyObject *args[] = {loop, callback, arg, context};
-        PyObject *names = PyTuple_Pack(1, state->names[PYWSC_NAME_CONTEXT]);
-        if (names == NULL) {
-            return -1;
-        }
-        handle = PyObject_VectorcallMethod(state->names[PYWSC_NAME_CALL_SOON], args, 3,
-                                           names);
-        Py_DECREF(names);
+    PyObject *handle =
+        PyObject_VectorcallMethod(state->names[PYWSC_NAME_CALL_SOON], args, 3, names);
+    Py_DECREF(names);
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
+int pywsc_call_method_soon(struct pywsc_state *state, PyObject *loop, PyObject *object,
+                           enum pywsc_name name)
+{
+    PyObject *method = PyObject_GetAttr(object, state->names[name]);
+    if (method == NULL) {
+        return -1;
     }
+    PyObject *handle =
+        PyObject_CallMethodOneArg(loop, state->names[PYWSC_NAME_CALL_SOON], method);
+    Py_DECREF(method);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;
 }
@@ -107,7 +115,7 @@ static int run_callback(struct pywsc_state *state, struct pywsc_waiter *self,
             return result;
         }
     }
-    return pywsc_call_soon(state, self->loop, callback, (PyObject *)self, context);
+    return call_soon(state, self->loop, callback, (PyObject *)self, context);
 }
 
 static int
@@ -176,7 +184,7 @@ static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
     }
     int result = 0;
     if (self->state != PENDING) {
-        result = pywsc_call_soon(self->module, self->loop, args[0], op, context);
+        result = call_soon(self->module, self->loop, args[0], op, context);
     }
     else if (self->callback == NULL) {
         self->callback = Py_NewRef(args[0]);

@@ -31,9 +31,9 @@ bool pywsc_waiter_is_pending(const struct pywsc_waiter *self);
 int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,
                       bool in_place);
 
-/* loop.call_soon(callback), or call_soon(callback, arg, context=context). */
-int pywsc_call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
-                    PyObject *arg, PyObject *context);
+/* loop.call_soon(object.name). */
+int pywsc_call_method_soon(struct pywsc_state *state, PyObject *loop, PyObject *object,
+                           enum pywsc_name name);
 /* Give the current exception to the loop's exception handler, unless it has to leave
  * the loop's callback: then -1 with it still set. */
 int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
