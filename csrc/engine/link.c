@@ -191,6 +191,33 @@ enum wsc_status wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgo
 
 /* --- events --- */
 
+/* As recv(), but -errno. */
+static ssize_t receive(const struct wsc_link *link, uint8_t *data, size_t size)
+{
+    ssize_t got = recv(link->source.fd, data, size, 0);
+    return got < 0 ? -errno : got;
+}
+
+/* What receive() gave as an event; false if it is none. */
+static bool
+received(struct wsc_link *link, const uint8_t *data, ssize_t got, struct wsc_io *out)
+{
+    if (got > 0) {
+        out->type = WSC_IO_DATA;
+        out->data = data;
+        out->len = (size_t)got;
+        return true;
+    }
+    if (got == -EAGAIN || got == -EWOULDBLOCK || got == -EINTR) {
+        return false;
+    }
+    out->type = got == 0 ? WSC_IO_EOF : WSC_IO_ERROR;
+    out->error = (int)-got;
+    link->reading = false;
+    (void)wsc_source_watch(&link->source, false, link->source.interest.write);
+    return true;
+}
+
 bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
                       struct wsc_io *out)
 {
@@ -202,21 +229,31 @@ bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
         data = engine->buffer;
         size = engine->buffer_size;
     }
-    ssize_t got = recv(link->source.fd, data, size, 0);
-    if (got > 0) {
-        out->type = WSC_IO_DATA;
-        out->data = data;
-        out->len = (size_t)got;
-        return true;
+    return received(link, data, receive(link, data, size), out);
+}
+
+size_t
+wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data)
+{
+    if (link->tls != NULL || ready->writable || !link->reading || link->notifies) {
+        return 0;
     }
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-        return false;
+    ready->ahead = data;
+    ready->got = receive(link, data, WSC_AHEAD_WINDOW);
+    return ready->got > 0 ? (size_t)ready->got : 0;
+}
+
+/* Who has stopped reading since then gets it all the same: it can't be put back. */
+static bool
+next_ahead(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
+{
+    const uint8_t *data = ready->ahead;
+    ready->ahead = NULL;
+    ready->readable = false;
+    if (ready->got == 0 && !link->reading) {
+        return false; /* the end is there again when reading goes on */
     }
-    out->type = got == 0 ? WSC_IO_EOF : WSC_IO_ERROR;
-    out->error = got == 0 ? 0 : errno;
-    link->reading = false;
-    (void)wsc_source_watch(&link->source, false, link->source.interest.write);
-    return true;
+    return received(link, data, ready->got, out);
 }
 
 static bool next_received(struct wsc_link *link, struct wsc_io *out)
@@ -303,6 +340,9 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
 
 bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
 {
+    if (ready->ahead != NULL) {
+        return next_ahead(link, ready, out);
+    }
     if (ready->readable && !link->source.interest.read) {
         /* An error or the end: nobody reads, so writing has to show it. */
         ready->readable = false;

@@ -4,6 +4,8 @@
 
 #include "wsc/engine.h"
 
+#include <sys/types.h>
+
 /* Tests under Linux ask for kqueue, which they emulate. */
 #ifndef WSC_POLLER_KQUEUE
 #ifdef __linux__
@@ -21,6 +23,10 @@ struct wsc_ready {
     bool readable; /* the peer's end counts as readable too, and an error as readable
                       unless it shows as writable */
     bool writable;
+    /* For engine.c; a poller leaves NULL. What was received ahead: `got` as recv()
+     * says, but -errno. */
+    const uint8_t *ahead;
+    ssize_t got;
 };
 
 struct wsc_interest {

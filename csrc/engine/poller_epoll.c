@@ -44,9 +44,11 @@ size_t wsc_poller_wait(int poller, int timeout_ms, struct wsc_ready *out)
     int count = epoll_wait(poller, events, WSC_POLLER_BATCH, timeout_ms);
     for (int i = 0; i < count; i++) {
         uint32_t what = events[i].events;
-        out[i].owner = events[i].data.ptr;
-        out[i].readable = (what & ((uint32_t)EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-        out[i].writable = (what & (uint32_t)EPOLLOUT) != 0;
+        out[i] = (struct wsc_ready){
+            .owner = events[i].data.ptr,
+            .readable = (what & ((uint32_t)EPOLLIN | EPOLLERR | EPOLLHUP)) != 0,
+            .writable = (what & (uint32_t)EPOLLOUT) != 0,
+        };
     }
     return count > 0 ? (size_t)count : 0;
 }

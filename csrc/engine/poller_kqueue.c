@@ -82,7 +82,8 @@ size_t wsc_poller_wait(int poller, int timeout_ms, struct wsc_ready *out)
      * sockets, then look where the others belong. */
     for (int i = 0; i < got; i++) {
         if (events[i].filter == EVFILT_READ) {
-            out[count++] = (struct wsc_ready){events[i].udata, true, false};
+            out[count++] =
+                (struct wsc_ready){.owner = events[i].udata, .readable = true};
         }
     }
     for (int i = 0; i < got; i++) {

@@ -31,6 +31,12 @@ struct wsc_link {
     bool end_waits;   /* shut down once what is encrypted has left */
 };
 
+/* Received ahead, before the first of them is looked at: the sockets of as many
+ * entries, as long as there is a window's room for another one. */
+#define WSC_AHEAD_ENTRIES 32
+#define WSC_AHEAD_SIZE    ((size_t)64 << 10)
+#define WSC_AHEAD_WINDOW  ((size_t)16 << 10)
+
 struct wsc_engine {
     const struct wsc_allocator *allocator;
     int poller;
@@ -42,6 +48,8 @@ struct wsc_engine {
     size_t ready_count;
     size_t ready_next;
     size_t accepts_left;
+    uint8_t *ahead;   /* WSC_AHEAD_SIZE bytes: what was received ahead */
+    size_t ahead_end; /* up to this entry of `ready`, what there was */
     struct wsc_ready ready[WSC_POLLER_BATCH];
 };
 
@@ -65,5 +73,9 @@ bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out);
 /* The next event of a link that is ready: true with *out. Takes from *ready what it has
  * looked at. */
 bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out);
+/* Receive what wsc_link_next will give out, if that is nothing but bytes, into `data`:
+ * as many of the `WSC_AHEAD_WINDOW` bytes have been used. */
+size_t
+wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data);
 
 #endif

@@ -6,6 +6,9 @@
 
 #include "wsc/short_poll.h"
 
+/* As many connections' answers are held back. */
+#define PYWSC_ANSWERS_MAX 32
+
 struct pywsc_engine {
     PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
     PyObject *loop;
@@ -14,6 +17,9 @@ struct pywsc_engine {
     PyObject *live;
     struct wsc_engine *closed; /* by close() while ready() was running, or NULL */
     struct wsc_short_poll short_poll;
+    /* Connections that had events, in a batch each: their answers leave in a row. */
+    struct pywsc_connection *answering[PYWSC_ANSWERS_MAX];
+    size_t answering_count;
     bool running;   /* inside of ready() */
     bool forgotten; /* in a child: the sockets are the parent's */
     PyObject *weakrefs;

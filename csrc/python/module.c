@@ -72,6 +72,7 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_SEND_TEXT_SLOW] = "_send_text_slow",
     [PYWSC_NAME_SEND_BINARY_SLOW] = "_send_binary_slow",
     [PYWSC_NAME_SEND_LOST] = "_send_lost",
+    [PYWSC_NAME_READY] = "ready",
     [PYWSC_NAME_WAKE] = "_wake",
     [PYWSC_NAME_CONNECTION_LOST] = "connection_lost",
     [PYWSC_NAME_PAUSE_WRITING] = "pause_writing",

@@ -73,6 +73,10 @@ size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
 /* The next event of those that poll found: true with *out. Links may be closed between
  * two calls, also those that are ready. */
 bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out);
+/* Has something been received that wsc_engine_next has not given out? Who doesn't call
+ * it until it says false has to come back without waiting for wsc_engine_fd, which
+ * doesn't show that. */
+bool wsc_engine_has_received(const struct wsc_engine *engine);
 
 /* Accept from `fd`, which is listening and non-blocking; it stays the caller's. When
  * descriptors or memory are short, WSC_IO_ERROR comes: stop accepting for a while. With

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import gc
 import os
+import socket
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import LOOPS, REQUEST
 
 import pywscore
 
@@ -192,6 +194,56 @@ def test_the_loop_is_closed_with_live_connections() -> None:
         asyncio.run(echoes("auto", 2, stay=True))
     gc.collect()
     assert descriptors() <= before
+
+
+@pytest.mark.threat("LIF-1")
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_an_interrupt_loses_nothing(loop_name: str) -> None:
+    """An exception leaves the loop: what was received with its message comes later."""
+    seen: list[bytes] = []
+
+    class Interrupted:
+        def on_message(self, ws: Any, message: bytes) -> None:
+            seen.append(message)
+            if len(seen) == 1:
+                raise KeyboardInterrupt
+            ws.send_nowait(message)
+
+    def client(port: int) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.sendall(REQUEST.format(path="/", extra="").encode())
+        sock.settimeout(5)
+        return sock
+
+    async def main() -> None:
+        while len(seen) < 5:
+            await asyncio.sleep(0.001)
+
+    with (
+        contextlib.closing(LOOPS[loop_name]()) as loop,
+        contextlib.ExitStack() as stack,
+    ):
+        serving = pywscore.serve(
+            None, "127.0.0.1", 0, listener=Interrupted, carrier="engine"
+        )
+        server = loop.run_until_complete(serving.__aenter__())
+        port = server.sockets[0].getsockname()[1]
+        socks = [stack.enter_context(client(port)) for _ in range(5)]
+        loop.run_until_complete(asyncio.sleep(0.1))
+        for sock in socks:
+            assert sock.recv(4096).endswith(b"\r\n\r\n")
+        for number, sock in enumerate(socks):
+            sock.sendall(b"\x82\x81\0\0\0\0" + bytes([number]))
+        waiting = loop.create_task(asyncio.wait_for(main(), 5))
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(waiting)
+        assert seen  # uvloop goes on for what is ready, then stops
+        loop.run_until_complete(waiting)
+        for number, sock in enumerate(socks):
+            if bytes([number]) != seen[0]:
+                assert sock.recv(4096) == b"\x82\x01" + bytes([number])
+        loop.run_until_complete(serving.__aexit__(None, None, None))
+    assert sorted(seen) == [bytes([number]) for number in range(5)]
 
 
 def _raise(ws: Any) -> None:

@@ -8,6 +8,7 @@ import gc
 import itertools
 import logging
 import random
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -344,6 +345,43 @@ async def test_a_flood_leaves_turns_to_others(serve: Any, raw_client: Any) -> No
     assert len(counts) == 20_000
     # A few polls may be in a turn of the loop, but not all that the buffer holds.
     assert max(counts) <= 1024
+
+
+@pytest.mark.threat("SLW-7")
+async def test_slow_callbacks_leave_turns_to_others(
+    serve: Any, raw_client: Any, environment: Any
+) -> None:
+    """What was received together is looked at in several turns, and all of it."""
+    turns = 0
+    seen: list[int] = []
+
+    class Slow:
+        def on_message(self, ws: Any, message: Any) -> None:
+            seen.append(turns)
+            time.sleep(0.003)
+            ws.send_nowait(message)
+
+    def tick() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 1 << 20:
+            asyncio.get_running_loop().call_soon(tick)
+
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            serve(None, "127.0.0.1", 0, listener=Slow)
+        )
+        peers = [await stack.enter_async_context(raw_client(server)) for _ in range(20)]
+        tick()
+        for number, peer in enumerate(peers):
+            peer.send(2, bytes([number]))
+        for number, peer in enumerate(peers):
+            assert await peer.receive() == (2, bytes([number]))
+        turns = 1 << 20
+        await asyncio.sleep(0)
+    assert len(seen) == 20
+    if environment.carrier == "auto":
+        assert len(set(seen)) >= 10
 
 
 async def test_random_splits(serve: Any, raw_client: Any) -> None:
