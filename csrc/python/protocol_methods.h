@@ -5,7 +5,16 @@
 #include "protocol.h"
 
 /* RuntimeError and -1 when a subclass forgot __init__. */
-int pywsc_protocol_ready(struct pywsc_protocol *self);
+static inline int pywsc_protocol_ready(struct pywsc_protocol *self)
+{
+    if (!self->initialized) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return -1;
+    }
+    return 0;
+}
+
+#define PYWSC_FUNCTION(function) (PyCFunction)(void (*)(void))(function)
 
 /* A getter of name_lock_held(op): attributes are those of one moment, whatever other
  * threads do. */
@@ -19,6 +28,15 @@ int pywsc_protocol_ready(struct pywsc_protocol *self);
         Py_END_CRITICAL_SECTION();                                                     \
         return value;                                                                  \
     }
+
+/* --- protocol_receive.c --- */
+
+PyObject *pywsc_protocol_receive_data(PyObject *op, PyObject *data);
+PyObject *pywsc_protocol_receive_eof(PyObject *op, PyObject *unused);
+PyObject *pywsc_protocol_next_event(PyObject *op, PyObject *unused);
+PyObject *pywsc_protocol_events(PyObject *op, PyObject *unused);
+/* The type of what events() returns. */
+int pywsc_protocol_receive_init(PyObject *module, struct pywsc_state *state);
 
 /* --- protocol_send.c --- */
 
@@ -35,38 +53,14 @@ pywsc_protocol_send_pong(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *pywsc_protocol_send_close(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *pywsc_protocol_fail(PyObject *op, PyObject *args, PyObject *kwargs);
 
-#define PYWSC_FUNCTION(function) (PyCFunction)(void (*)(void))(function)
+/* --- protocol_output.c --- */
 
-#define PYWSC_PROTOCOL_SEND_METHODS                                                    \
-    {"send_text", PYWSC_FUNCTION(pywsc_protocol_send_text),                            \
-     METH_FASTCALL | METH_KEYWORDS,                                                    \
-     PyDoc_STR(                                                                        \
-         "send_text($self, data, /, *, fin=True, compress=None)\n--\n\n"               \
-         "Queue a text message (str, or bytes that are UTF-8), or with fin=False "     \
-         "its first fragment.")},                                                      \
-        {"send_binary", PYWSC_FUNCTION(pywsc_protocol_send_binary),                    \
-         METH_FASTCALL | METH_KEYWORDS,                                                \
-         PyDoc_STR("send_binary($self, data, /, *, fin=True, compress=None)\n--\n\n"   \
-                   "Queue a binary message, or with fin=False its first fragment.")},  \
-        {"send_continuation", PYWSC_FUNCTION(pywsc_protocol_send_continuation),        \
-         METH_FASTCALL | METH_KEYWORDS,                                                \
-         PyDoc_STR("send_continuation($self, data, /, *, fin=True)\n--\n\n"            \
-                   "Queue the next fragment of the message.")},                        \
-        {"send_ping", PYWSC_FUNCTION(pywsc_protocol_send_ping), METH_FASTCALL,         \
-         PyDoc_STR("send_ping($self, data=b'', /)\n--\n\nQueue a ping.")},             \
-        {"send_pong", PYWSC_FUNCTION(pywsc_protocol_send_pong), METH_FASTCALL,         \
-         PyDoc_STR(                                                                    \
-             "send_pong($self, data=b'', /)\n--\n\nQueue an unsolicited pong.")},      \
-        {"send_close", PYWSC_FUNCTION(pywsc_protocol_send_close),                      \
-         METH_VARARGS | METH_KEYWORDS,                                                 \
-         PyDoc_STR("send_close($self, code=None, reason='')\n--\n\n"                   \
-                   "Start the closing handshake; does nothing when it has begun. "     \
-                   "Without a code the frame is empty.")},                             \
-    {                                                                                  \
-        "fail", PYWSC_FUNCTION(pywsc_protocol_fail), METH_VARARGS | METH_KEYWORDS,     \
-            PyDoc_STR("fail($self, code, reason='')\n--\n\n"                           \
-                      "Fail the connection (RFC 6455 §7.1.7).")                        \
-    }
+PyObject *pywsc_protocol_data_to_send(PyObject *op, PyObject *unused);
+PyObject *pywsc_protocol_buffers_to_send(PyObject *op, PyObject *unused);
+
+/* --- protocol_attributes.c --- */
+
+extern PyGetSetDef pywsc_protocol_getset[];
 
 /* --- protocol_open.c --- */
 

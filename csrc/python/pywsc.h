@@ -141,7 +141,7 @@ struct pywsc_state {
     PyObject *objects[PYWSC_OBJECTS];
     PyObject *names[PYWSC_NAMES];
     PyObject *states[WSC_CONN_CLOSED + 1]; /* members of pywscore.State */
-    size_t largest_output;                 /* see protocol.c */
+    size_t largest_output;                 /* see protocol_output.c */
     struct pywsc_pool *pool;               /* NULL: made when first needed */
 };
 
