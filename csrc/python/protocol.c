@@ -130,5 +130,8 @@ int pywsc_protocol_init(PyObject *module, struct pywsc_state *state)
     if (state->protocol == NULL) {
         return -1;
     }
-    return pywsc_protocol_open_init(module, state);
+    if (pywsc_protocol_server_init(module, state) < 0) {
+        return -1;
+    }
+    return pywsc_protocol_client_init(module, state);
 }

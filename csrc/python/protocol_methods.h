@@ -62,13 +62,34 @@ PyObject *pywsc_protocol_buffers_to_send(PyObject *op, PyObject *unused);
 
 extern PyGetSetDef pywsc_protocol_getset[];
 
-/* --- protocol_open.c --- */
+/* --- protocol_options.c --- */
 
-int pywsc_protocol_open_init(PyObject *module, struct pywsc_state *state);
-/* Client: note what the response agreed to. */
-int pywsc_protocol_note_answer(struct pywsc_state *state, struct pywsc_protocol *self);
+/* Arguments that both ends have: borrowed, NULL when absent. */
+struct pywsc_protocol_options {
+    PyObject *max_size;
+    PyObject *compression;
+    PyObject *max_line;
+    PyObject *max_header_line;
+    PyObject *max_head;
+    PyObject *max_headers;
+};
+
+/* For __init__: -1 with an exception. */
+int pywsc_protocol_construct(struct pywsc_protocol *self, enum wsc_role role,
+                             bool any_request,
+                             const struct pywsc_protocol_options *options);
 /* New reference: the agreed PerMessageDeflate, or None. */
 PyObject *pywsc_protocol_agreed_compression(struct pywsc_state *state,
                                             struct pywsc_protocol *self);
+
+/* --- protocol_server.c --- */
+
+int pywsc_protocol_server_init(PyObject *module, struct pywsc_state *state);
+
+/* --- protocol_client.c --- */
+
+int pywsc_protocol_client_init(PyObject *module, struct pywsc_state *state);
+/* Note what the response agreed to. */
+int pywsc_protocol_note_answer(struct pywsc_state *state, struct pywsc_protocol *self);
 
 #endif

@@ -224,6 +224,8 @@ int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwna
 int pywsc_compress_argument(PyObject *object, enum wsc_compress *out);
 /* None or absent: `none`; an int from 0 to SIZE_MAX/4, else ValueError. */
 int pywsc_size_argument(PyObject *object, const char *name, size_t none, size_t *out);
+/* object.name as an int, `none` when it is None; -1 with an exception. */
+int pywsc_int_attribute(PyObject *object, const char *name, long none, long *out);
 
 /* --- events.c --- */
 
