@@ -1,82 +1,10 @@
-#include "connection.h"
-#include "engine.h"
+#include "connection_methods.h"
 #include "listener.h"
-#include "raised.h"
+#include "receive_buffer.h"
 
-#include <string.h>
-
-/* --- the memory that a loop's connections receive into --- */
-
-struct receive_buffer {
-    PyObject_HEAD PyObject *bytes; /* bytearray */
-    PyObject *view; /* memoryview of it, which keeps it from being resized */
-};
-
-static PyObject *
-receive_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"size", NULL};
-    Py_ssize_t size = 256 * 1024;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n", keywords, &size)) {
-        return NULL;
-    }
-    if (size < 1) {
-        PyErr_SetString(PyExc_ValueError, "size must be positive");
-        return NULL;
-    }
-    struct receive_buffer *self = (struct receive_buffer *)type->tp_alloc(type, 0);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->bytes = PyByteArray_FromStringAndSize(NULL, size);
-    self->view = self->bytes == NULL ? NULL : PyMemoryView_FromObject(self->bytes);
-    if (self->view == NULL) {
-        Py_DECREF(self);
-        return NULL;
-    }
-    return (PyObject *)self;
-}
-
-static void receive_buffer_dealloc(PyObject *op)
-{
-    struct receive_buffer *self = (struct receive_buffer *)op;
-    PyTypeObject *type = Py_TYPE(op);
-    Py_CLEAR(self->view);
-    Py_CLEAR(self->bytes);
-    type->tp_free(op);
-    Py_DECREF(type);
-}
-
-static PyType_Slot receive_buffer_slots[] = {
-    {Py_tp_doc, PyDoc_STR("ReceiveBuffer(size=262144)\n--\n\n"
-                          "The memory that all connections of a loop receive into.")},
-    {Py_tp_new, receive_buffer_new},
-    {Py_tp_dealloc, receive_buffer_dealloc},
-    {0, NULL},
-};
-
-static PyType_Spec receive_buffer_spec = {
-    .name = "pywscore._core.ReceiveBuffer",
-    .basicsize = sizeof(struct receive_buffer),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = receive_buffer_slots,
-};
+/* Connection: what it is made of, and what Python sees of it. */
 
 /* --- hooks --- */
-
-int pywsc_connection_check_thread(struct pywsc_connection *self)
-{
-    if (self->protocol == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
-        return -1;
-    }
-    if (self->thread != PyThread_get_thread_ident()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a connection is used in the thread of its event loop only");
-        return -1;
-    }
-    return 0;
-}
 
 void pywsc_connection_fail(struct pywsc_connection *self)
 {
@@ -111,200 +39,6 @@ int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result)
     pywsc_connection_fail(self);
     return pywsc_report_exception(self->state, self->loop,
                                   "exception in a connection's hook");
-}
-
-/* --- batches: what the transport calls --- */
-
-void pywsc_connection_batch_begin(struct pywsc_connection *self)
-{
-    Py_INCREF((PyObject *)self);
-    self->batch++;
-}
-
-PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
-{
-    PyObject *raised = pywsc_take_raised();
-    self->batch--;
-    int flushed = pywsc_connection_flush(self);
-    if (raised != NULL) {
-        if (flushed < 0) {
-            PyErr_WriteUnraisable((PyObject *)self);
-        }
-        pywsc_raise_again(raised);
-    }
-    Py_DECREF((PyObject *)self);
-    if (result < 0 || flushed < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-/* Our water marks are the transport's. */
-static int limit_transport(struct pywsc_connection *self)
-{
-    if (self->on_engine) {
-        struct pywsc_transport *transport = (struct pywsc_transport *)self->transport;
-        transport->high = self->write_high;
-        transport->low = self->write_low;
-        return 0;
-    }
-    PyObject *result =
-        PyObject_CallMethod(self->transport, "set_write_buffer_limits", "nn",
-                            (Py_ssize_t)self->write_high, (Py_ssize_t)self->write_low);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
-
-static PyObject *connection_made(PyObject *op, PyObject *transport)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    Py_SETREF(self->transport, Py_NewRef(transport));
-    PyTypeObject *engine_transport = self->state->engine_transport;
-    self->on_engine =
-        engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
-    if (limit_transport(self) < 0) {
-        return NULL;
-    }
-    pywsc_connection_batch_begin(self);
-    return pywsc_connection_batch_end(self, 0);
-}
-
-static PyObject *get_buffer(PyObject *op, PyObject *sizehint)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    (void)sizehint;
-    if (self->receive_buffer == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
-        return NULL;
-    }
-    return Py_NewRef(((struct receive_buffer *)self->receive_buffer)->view);
-}
-
-static PyObject *buffer_updated(PyObject *op, PyObject *nbytes)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    Py_ssize_t len = PyLong_AsSsize_t(nbytes);
-    if ((len == -1 && PyErr_Occurred()) || pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    PyObject *bytes = ((struct receive_buffer *)self->receive_buffer)->bytes;
-    if (len < 0 || len > PyByteArray_GET_SIZE(bytes)) {
-        PyErr_SetString(PyExc_ValueError, "more bytes than the buffer has");
-        return NULL;
-    }
-    pywsc_connection_batch_begin(self);
-    const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
-    return pywsc_connection_batch_end(
-        self, self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len));
-}
-
-static PyObject *eof_received(PyObject *op, PyObject *unused)
-{
-    (void)op;
-    (void)unused;
-    Py_RETURN_NONE; /* the transport closes itself; connection_lost does the rest */
-}
-
-static PyObject *connection_lost(PyObject *op, PyObject *exc)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    pywsc_connection_batch_begin(self);
-    int result = pywsc_connection_drain(self);
-    if (result < 0) {
-        /* No memory for what was left: it is lost, but nobody may wait for more. */
-        result = pywsc_report_exception(self->state, self->loop,
-                                        "exception at the end of a connection");
-    }
-    self->lost = true;
-    result = pywsc_deadlines_lost(self);
-    if (result == 0) {
-        result = pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc));
-    }
-    if (result == 0) {
-        result = pywsc_listener_closed(self);
-    }
-    if (result == 0) {
-        result = pywsc_connection_wake_senders(self);
-    }
-    if (result == 0) {
-        result = pywsc_connection_wake_receiver(self, true);
-    }
-    return pywsc_connection_batch_end(self, result);
-}
-
-static PyObject *pause_writing(PyObject *op, PyObject *unused)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    (void)unused;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    self->write_paused = true;
-    if (pywsc_deadlines_write_paused(self) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *resume_writing(PyObject *op, PyObject *unused)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    (void)unused;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    self->write_paused = false;
-    /* What had to wait comes first, and may fill the transport again. */
-    if (pywsc_connection_flush(self) < 0) {
-        return NULL;
-    }
-    if (self->write_paused) {
-        Py_RETURN_NONE;
-    }
-    if (pywsc_deadlines_write_resumed(self) < 0) {
-        return NULL;
-    }
-    pywsc_connection_batch_begin(self);
-    int result = pywsc_connection_wake_senders(self);
-    if (result == 0 && self->listener != NULL) {
-        result = pywsc_connection_read_on(self);
-    }
-    return pywsc_connection_batch_end(self, result);
-}
-
-/* The loop's turn is over: the one who receives goes on. */
-static PyObject *wake(PyObject *op, PyObject *unused)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    (void)unused;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    pywsc_connection_batch_begin(self);
-    self->budget = PYWSC_BUDGET;
-    self->turn_wanted = false;
-    wsc_conn_hold_failure(&self->protocol->conn, false);
-    return pywsc_connection_batch_end(
-        self, self->listener != NULL ? pywsc_connection_read_on(self)
-                                     : pywsc_connection_wake_receiver(self, true));
-}
-
-static PyObject *end_receiving(PyObject *op, PyObject *unused)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    (void)unused;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    pywsc_connection_batch_begin(self);
-    self->receive_ended = true;
-    return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
 }
 
 /* --- the asynchronous methods --- */
@@ -403,15 +137,15 @@ static PyObject *no_hook(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 
 static PyMethodDef connection_methods[] = {
-    {"connection_made", connection_made, METH_O, NULL},
-    {"get_buffer", get_buffer, METH_O, NULL},
-    {"buffer_updated", buffer_updated, METH_O, NULL},
-    {"eof_received", eof_received, METH_NOARGS, NULL},
-    {"connection_lost", connection_lost, METH_O, NULL},
-    {"pause_writing", pause_writing, METH_NOARGS, NULL},
-    {"resume_writing", resume_writing, METH_NOARGS, NULL},
-    {"_wake", wake, METH_NOARGS, NULL},
-    {"_end_receiving", end_receiving, METH_NOARGS, NULL},
+    {"connection_made", pywsc_connection_made, METH_O, NULL},
+    {"get_buffer", pywsc_connection_get_buffer, METH_O, NULL},
+    {"buffer_updated", pywsc_connection_buffer_updated, METH_O, NULL},
+    {"eof_received", pywsc_connection_eof_received, METH_NOARGS, NULL},
+    {"connection_lost", pywsc_connection_lost, METH_O, NULL},
+    {"pause_writing", pywsc_connection_pause_writing, METH_NOARGS, NULL},
+    {"resume_writing", pywsc_connection_resume_writing, METH_NOARGS, NULL},
+    {"_wake", pywsc_connection_wake, METH_NOARGS, NULL},
+    {"_end_receiving", pywsc_connection_end_receiving, METH_NOARGS, NULL},
     {"recv", FAST(recv), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("recv($self, decode=None)\n--\n\n"
                "Receive the next message: str for text, bytes for binary.\n\n"
@@ -701,9 +435,11 @@ static PyType_Spec connection_spec = {
 
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state)
 {
-    state->receive_buffer = pywsc_add_type(module, &receive_buffer_spec, NULL);
+    if (pywsc_receive_buffer_init(module, state) < 0) {
+        return -1;
+    }
     state->connection = pywsc_add_type(module, &connection_spec, NULL);
-    if (state->receive_buffer == NULL || state->connection == NULL) {
+    if (state->connection == NULL) {
         return -1;
     }
     return pywsc_operation_init(module, state);

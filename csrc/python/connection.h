@@ -1,6 +1,7 @@
-/* The asyncio connection: what its files share. connection.c is the type and the calls
- * that the transport makes, connection_receive.c the way of bytes in, connection_send.c
- * the way out, operation.c what recv() and send() return. */
+/* The asyncio connection: what its files share. connection.c is the type,
+ * connection_transport.c the calls that the transport makes, connection_receive.c the
+ * way of bytes in, connection_send.c the way out, operation.c what recv() and send()
+ * return. */
 #ifndef PYWSC_CONNECTION_H
 #define PYWSC_CONNECTION_H
 
@@ -67,8 +68,6 @@ struct pywsc_connection {
     bool failure_reported; /* to _on_handshake_failed */
 };
 
-/* RuntimeError and -1 outside of the loop's thread. */
-int pywsc_connection_check_thread(struct pywsc_connection *self);
 /* Call a hook with one argument; takes `arg` (NULL: an exception is set). An exception
  * in it fails the connection with 1011. -1 with an exception that has to leave. */
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
@@ -78,6 +77,11 @@ int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result);
 
 /* Fail the connection with 1011: a fault of ours or of the user's code. */
 void pywsc_connection_fail(struct pywsc_connection *self);
+
+/* --- connection_transport.c --- */
+
+/* RuntimeError and -1 outside of the loop's thread. */
+int pywsc_connection_check_thread(struct pywsc_connection *self);
 
 /* A batch: output of all that happens in it leaves at its end. It keeps the connection
  * alive, whatever the user's code does with it. `result` is that of the batch; an

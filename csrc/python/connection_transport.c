@@ -1,0 +1,217 @@
+#include "connection_methods.h"
+#include "engine.h"
+#include "listener.h"
+#include "raised.h"
+#include "receive_buffer.h"
+
+/* What the transport calls, and the loop. */
+
+int pywsc_connection_check_thread(struct pywsc_connection *self)
+{
+    if (self->protocol == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return -1;
+    }
+    if (self->thread != PyThread_get_thread_ident()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a connection is used in the thread of its event loop only");
+        return -1;
+    }
+    return 0;
+}
+
+/* --- batches --- */
+
+void pywsc_connection_batch_begin(struct pywsc_connection *self)
+{
+    Py_INCREF((PyObject *)self);
+    self->batch++;
+}
+
+PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
+{
+    PyObject *raised = pywsc_take_raised();
+    self->batch--;
+    int flushed = pywsc_connection_flush(self);
+    if (raised != NULL) {
+        if (flushed < 0) {
+            PyErr_WriteUnraisable((PyObject *)self);
+        }
+        pywsc_raise_again(raised);
+    }
+    Py_DECREF((PyObject *)self);
+    if (result < 0 || flushed < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* --- the transport's calls --- */
+
+/* Our water marks are the transport's. */
+static int limit_transport(struct pywsc_connection *self)
+{
+    if (self->on_engine) {
+        struct pywsc_transport *transport = (struct pywsc_transport *)self->transport;
+        transport->high = self->write_high;
+        transport->low = self->write_low;
+        return 0;
+    }
+    PyObject *result =
+        PyObject_CallMethod(self->transport, "set_write_buffer_limits", "nn",
+                            (Py_ssize_t)self->write_high, (Py_ssize_t)self->write_low);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    Py_SETREF(self->transport, Py_NewRef(transport));
+    PyTypeObject *engine_transport = self->state->engine_transport;
+    self->on_engine =
+        engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
+    if (limit_transport(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    return pywsc_connection_batch_end(self, 0);
+}
+
+PyObject *pywsc_connection_get_buffer(PyObject *op, PyObject *sizehint)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)sizehint;
+    if (self->receive_buffer == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return NULL;
+    }
+    return Py_NewRef(((struct pywsc_receive_buffer *)self->receive_buffer)->view);
+}
+
+PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    Py_ssize_t len = PyLong_AsSsize_t(nbytes);
+    if ((len == -1 && PyErr_Occurred()) || pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    PyObject *bytes = ((struct pywsc_receive_buffer *)self->receive_buffer)->bytes;
+    if (len < 0 || len > PyByteArray_GET_SIZE(bytes)) {
+        PyErr_SetString(PyExc_ValueError, "more bytes than the buffer has");
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
+    return pywsc_connection_batch_end(
+        self, self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len));
+}
+
+PyObject *pywsc_connection_eof_received(PyObject *op, PyObject *unused)
+{
+    (void)op;
+    (void)unused;
+    Py_RETURN_NONE; /* the transport closes itself; connection_lost does the rest */
+}
+
+PyObject *pywsc_connection_lost(PyObject *op, PyObject *exc)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    int result = pywsc_connection_drain(self);
+    if (result < 0) {
+        /* No memory for what was left: it is lost, but nobody may wait for more. */
+        result = pywsc_report_exception(self->state, self->loop,
+                                        "exception at the end of a connection");
+    }
+    self->lost = true;
+    result = pywsc_deadlines_lost(self);
+    if (result == 0) {
+        result = pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc));
+    }
+    if (result == 0) {
+        result = pywsc_listener_closed(self);
+    }
+    if (result == 0) {
+        result = pywsc_connection_wake_senders(self);
+    }
+    if (result == 0) {
+        result = pywsc_connection_wake_receiver(self, true);
+    }
+    return pywsc_connection_batch_end(self, result);
+}
+
+PyObject *pywsc_connection_pause_writing(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    self->write_paused = true;
+    if (pywsc_deadlines_write_paused(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    self->write_paused = false;
+    /* What had to wait comes first, and may fill the transport again. */
+    if (pywsc_connection_flush(self) < 0) {
+        return NULL;
+    }
+    if (self->write_paused) {
+        Py_RETURN_NONE;
+    }
+    if (pywsc_deadlines_write_resumed(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    int result = pywsc_connection_wake_senders(self);
+    if (result == 0 && self->listener != NULL) {
+        result = pywsc_connection_read_on(self);
+    }
+    return pywsc_connection_batch_end(self, result);
+}
+
+/* The loop's turn is over: the one who receives goes on. */
+PyObject *pywsc_connection_wake(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    self->budget = PYWSC_BUDGET;
+    self->turn_wanted = false;
+    wsc_conn_hold_failure(&self->protocol->conn, false);
+    return pywsc_connection_batch_end(
+        self, self->listener != NULL ? pywsc_connection_read_on(self)
+                                     : pywsc_connection_wake_receiver(self, true));
+}
+
+PyObject *pywsc_connection_end_receiving(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    self->receive_ended = true;
+    return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
+}
