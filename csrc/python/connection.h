@@ -152,6 +152,9 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
 struct pywsc_message_stream;
 PyObject *pywsc_operation_for_stream(struct pywsc_message_stream *stream,
                                      enum pywsc_operation_kind kind, PyObject *first);
+
+/* --- operation_coroutine.c --- */
+
 int pywsc_operation_init(PyObject *module, struct pywsc_state *state);
 
 #endif

@@ -1,38 +1,9 @@
-#include "message_stream.h"
-#include "raised.h"
+#include "operation_parts.h"
 
 /* recv(), send() and their like return one of these: a coroutine in C. It goes to the
  * end at its first step whenever it can; else it hands the task a waiter and looks
  * again when the task is resumed. Cancelling it never loses a message: one is taken
  * only in the step that returns it. */
-
-enum {
-    FRESH,
-    RUNNING,
-    FINISHED,
-};
-
-struct operation {
-    PyObject_HEAD struct pywsc_connection *connection;
-    PyObject *first;
-    PyObject *text;
-    PyObject *compress;
-    struct pywsc_waiter *waiter;         /* what the task waits on */
-    struct pywsc_message_stream *stream; /* whose it is, or NULL */
-    PyObject *inner;                     /* the coroutine of the slow way */
-    char kind;
-    char progress;
-    bool sent;  /* SEND: queued already, only waiting for room */
-    bool holds; /* of a stream: it is the one that receives */
-};
-
-static const char *const names[] = {
-    [PYWSC_RECV] = "recv",
-    [PYWSC_NEXT] = "__anext__",
-    [PYWSC_FRAGMENT] = "recv_streaming",
-    [PYWSC_SEND] = "send",
-    [PYWSC_DRAIN] = "drain",
-};
 
 PyObject *pywsc_operation_new(struct pywsc_connection *connection,
                               enum pywsc_operation_kind kind, PyObject *first,
@@ -44,7 +15,7 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
             connection); /* not initialized: it raises */
         return NULL;
     }
-    struct operation *self = (struct operation *)pywsc_spares_new(
+    struct pywsc_operation *self = (struct pywsc_operation *)pywsc_spares_new(
         &state->spare_operations, state->operation);
     if (self == NULL) {
         return NULL;
@@ -56,7 +27,7 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
     self->waiter = NULL;
     self->inner = NULL;
     self->kind = (char)kind;
-    self->progress = FRESH;
+    self->progress = PYWSC_FRESH;
     self->sent = false;
     self->stream = NULL;
     self->holds = false;
@@ -70,19 +41,19 @@ PyObject *pywsc_operation_for_stream(struct pywsc_message_stream *stream,
     PyObject *operation = pywsc_operation_new(
         (struct pywsc_connection *)stream->connection, kind, first, NULL, NULL);
     if (operation != NULL) {
-        ((struct operation *)operation)->stream =
+        ((struct pywsc_operation *)operation)->stream =
             (struct pywsc_message_stream *)Py_NewRef((PyObject *)stream);
     }
     return operation;
 }
 
-static struct pywsc_state *state_of(struct operation *self)
+static struct pywsc_state *state_of(struct pywsc_operation *self)
 {
     return self->connection->state;
 }
 
 /* It receives no more. */
-static void stop_receiving(struct operation *self)
+static void stop_receiving(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     if (connection->receiver == (PyObject *)self) {
@@ -97,11 +68,10 @@ static void stop_receiving(struct operation *self)
     }
 }
 
-/* Whatever happens next, this operation takes no part in it any more. */
-static void finish(struct operation *self)
+void pywsc_operation_finish(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
-    self->progress = FINISHED;
+    self->progress = PYWSC_FINISHED;
     stop_receiving(self);
     if (self->waiter != NULL && connection->send_waiters != NULL) {
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(connection->send_waiters); i++) {
@@ -121,7 +91,7 @@ static void finish(struct operation *self)
 }
 
 /* Go on as a coroutine of the stream. 2, or -1. */
-static int continue_slowly(struct operation *self, enum pywsc_name name)
+static int continue_slowly(struct pywsc_operation *self, enum pywsc_name name)
 {
     stop_receiving(self);
     self->inner = PyObject_CallMethodNoArgs((PyObject *)self->stream,
@@ -129,7 +99,7 @@ static int continue_slowly(struct operation *self, enum pywsc_name name)
     return self->inner == NULL ? -1 : 2;
 }
 
-static int raise_closed(struct operation *self)
+static int raise_closed(struct pywsc_operation *self)
 {
     struct pywsc_state *state = state_of(self);
     PyObject *exception =
@@ -152,7 +122,7 @@ static int raise_closed(struct operation *self)
 /* --- receiving --- */
 
 /* recv(decode=): text as bytes or binary as str, if asked for. Takes `data`. */
-static PyObject *decoded(struct operation *self, PyObject *data)
+static PyObject *decoded(struct pywsc_operation *self, PyObject *data)
 {
     PyObject *decode = self->first;
     if (decode == NULL || decode == Py_None || self->kind != PYWSC_RECV) {
@@ -176,7 +146,7 @@ static PyObject *decoded(struct operation *self, PyObject *data)
     return result;
 }
 
-static int wait_for_message(struct operation *self)
+static int wait_for_message(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     struct pywsc_waiter *waiter = pywsc_waiter_new(state_of(self), connection->loop);
@@ -189,7 +159,7 @@ static int wait_for_message(struct operation *self)
 }
 
 /* Messages are there, but it is the loop's turn: go on in its next round. */
-static int wait_for_turn(struct operation *self)
+static int wait_for_turn(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     int result = pywsc_call_method_soon(state_of(self), connection->loop,
@@ -198,7 +168,7 @@ static int wait_for_turn(struct operation *self)
 }
 
 /* 1: *result is the message. 0: wait. 2: go the slow way. -1. */
-static int step_receive(struct operation *self, PyObject **result)
+static int step_receive(struct pywsc_operation *self, PyObject **result)
 {
     struct pywsc_connection *connection = self->connection;
     bool next = self->kind == PYWSC_NEXT;
@@ -247,7 +217,7 @@ static int step_receive(struct operation *self, PyObject **result)
 
 /* --- sending --- */
 
-static int wait_for_room(struct operation *self)
+static int wait_for_room(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     struct pywsc_waiter *waiter = pywsc_waiter_new(state_of(self), connection->loop);
@@ -264,7 +234,7 @@ static int wait_for_room(struct operation *self)
 }
 
 /* Go on in the loop's next round. */
-static int wait_for_loop(struct operation *self)
+static int wait_for_loop(struct pywsc_operation *self)
 {
     struct pywsc_state *state = state_of(self);
     struct pywsc_waiter *waiter = pywsc_waiter_new(state, self->connection->loop);
@@ -276,7 +246,7 @@ static int wait_for_loop(struct operation *self)
                                   PYWSC_NAME_WAKE);
 }
 
-static int start_slow_send(struct operation *self)
+static int start_slow_send(struct pywsc_operation *self)
 {
     struct pywsc_state *state = state_of(self);
     PyObject *args[] = {
@@ -291,7 +261,7 @@ static int start_slow_send(struct operation *self)
 }
 
 /* 1: done. 0: wait. 2: go the slow way. -1. */
-static int step_send(struct operation *self)
+static int step_send(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     if (self->kind == PYWSC_SEND && !self->sent) {
@@ -321,22 +291,22 @@ static int step_send(struct operation *self)
     return wait_for_room(self);
 }
 
-/* --- the coroutine --- */
+/* --- a step --- */
 
-static PySendResult step(struct operation *self, PyObject **result)
+static PySendResult step(struct pywsc_operation *self, PyObject **result)
 {
     int status;
     *result = NULL;
-    if (self->progress == FINISHED) {
+    if (self->progress == PYWSC_FINISHED) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return PYGEN_ERROR;
     }
-    if (self->progress == FRESH &&
+    if (self->progress == PYWSC_FRESH &&
         pywsc_connection_check_thread(self->connection) < 0) {
-        finish(self);
+        pywsc_operation_finish(self);
         return PYGEN_ERROR;
     }
-    self->progress = RUNNING;
+    self->progress = PYWSC_RUNNING;
     if (self->kind == PYWSC_SEND || self->kind == PYWSC_DRAIN) {
         status = step_send(self);
         *result = status == 1 ? Py_NewRef(Py_None) : NULL;
@@ -351,224 +321,25 @@ static PySendResult step(struct operation *self, PyObject **result)
     if (status == 2) {
         return PyIter_Send(self->inner, Py_None, result);
     }
-    finish(self);
+    pywsc_operation_finish(self);
     return status < 0 ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
-static PySendResult operation_am_send(PyObject *op, PyObject *arg, PyObject **result)
+PySendResult pywsc_operation_am_send(PyObject *op, PyObject *arg, PyObject **result)
 {
-    struct operation *self = (struct operation *)op;
+    struct pywsc_operation *self = (struct pywsc_operation *)op;
     PySendResult outcome;
     Py_INCREF(op);
-    if (self->inner != NULL && self->progress == RUNNING) {
+    if (self->inner != NULL && self->progress == PYWSC_RUNNING) {
         outcome = PyIter_Send(self->inner, arg, result);
     }
     else {
         outcome = step(self, result);
     }
-    if (self->inner != NULL && outcome != PYGEN_NEXT && self->progress != FINISHED) {
-        finish(self);
+    if (self->inner != NULL && outcome != PYGEN_NEXT &&
+        self->progress != PYWSC_FINISHED) {
+        pywsc_operation_finish(self);
     }
     Py_DECREF(op);
     return outcome;
-}
-
-/* As a generator does it: the value of a return is in StopIteration. */
-static PyObject *to_iterator_result(PySendResult outcome, PyObject *result)
-{
-    if (outcome != PYGEN_RETURN) {
-        return result;
-    }
-    if (result == Py_None) {
-        PyErr_SetNone(PyExc_StopIteration);
-    }
-    else {
-        /* Not PyErr_SetObject: it would take a tuple or exception for arguments. */
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-        if (stop != NULL) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
-        }
-    }
-    Py_DECREF(result);
-    return NULL;
-}
-
-static PyObject *operation_iternext(PyObject *op)
-{
-    PyObject *result;
-    PySendResult outcome = operation_am_send(op, Py_None, &result);
-    return to_iterator_result(outcome, result);
-}
-
-static PyObject *operation_send(PyObject *op, PyObject *arg)
-{
-    PyObject *result;
-    PySendResult outcome = operation_am_send(op, arg, &result);
-    return to_iterator_result(outcome, result);
-}
-
-static PyObject *
-throw_into_inner(struct operation *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    PyObject *throw = PyObject_GetAttrString(self->inner, "throw");
-    PyObject *result =
-        throw == NULL ? NULL : PyObject_Vectorcall(throw, args, (size_t)nargs, NULL);
-    Py_XDECREF(throw);
-    if (result == NULL) {
-        finish(self);
-    }
-    return result;
-}
-
-static PyObject *operation_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
-{
-    struct operation *self = (struct operation *)op;
-    if (nargs < 1 || nargs > 3) {
-        PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
-        return NULL;
-    }
-    if (self->inner != NULL && self->progress == RUNNING) {
-        return throw_into_inner(self, args, nargs);
-    }
-    finish(self);
-    PyObject *type = args[0];
-    if (PyExceptionInstance_Check(type)) {
-        PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-    }
-    else if (PyExceptionClass_Check(type)) {
-        PyErr_SetObject(type, nargs > 1 && args[1] != Py_None ? args[1] : NULL);
-    }
-    else {
-        PyErr_SetString(PyExc_TypeError, "exceptions must derive from BaseException");
-    }
-    return NULL;
-}
-
-static PyObject *operation_close(PyObject *op, PyObject *unused)
-{
-    struct operation *self = (struct operation *)op;
-    (void)unused;
-    if (self->inner != NULL && self->progress == RUNNING) {
-        PyObject *result = PyObject_CallMethod(self->inner, "close", NULL);
-        if (result == NULL) {
-            return NULL;
-        }
-        Py_DECREF(result);
-    }
-    finish(self);
-    Py_RETURN_NONE;
-}
-
-static PyObject *get_name(PyObject *op, void *closure)
-{
-    (void)closure;
-    return PyUnicode_FromString(names[(int)((struct operation *)op)->kind]);
-}
-
-/* The class that the methods are known by. */
-static const char *class_name(struct operation *self)
-{
-    return self->stream == NULL ? "Connection" : Py_TYPE(self->stream)->tp_name;
-}
-
-static PyObject *get_qualname(PyObject *op, void *closure)
-{
-    struct operation *self = (struct operation *)op;
-    (void)closure;
-    return PyUnicode_FromFormat("%s.%s", class_name(self), names[(int)self->kind]);
-}
-
-/* --- life --- */
-
-static int operation_traverse(PyObject *op, visitproc visit, void *arg)
-{
-    struct operation *self = (struct operation *)op;
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT((PyObject *)self->connection);
-    Py_VISIT(self->first);
-    Py_VISIT(self->text);
-    Py_VISIT(self->compress);
-    Py_VISIT((PyObject *)self->waiter);
-    Py_VISIT((PyObject *)self->stream);
-    Py_VISIT(self->inner);
-    return 0;
-}
-
-static int operation_clear(PyObject *op)
-{
-    struct operation *self = (struct operation *)op;
-    finish(self);
-    Py_CLEAR(self->inner);
-    return 0;
-}
-
-static void operation_finalize(PyObject *op)
-{
-    struct operation *self = (struct operation *)op;
-    if (self->progress != FRESH) {
-        return;
-    }
-    PyObject *raised = pywsc_take_raised();
-    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s.%s' was never awaited",
-                         class_name(self), names[(int)self->kind]) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    pywsc_raise_again(raised);
-}
-
-static void operation_dealloc(PyObject *op)
-{
-    struct operation *self = (struct operation *)op;
-    struct pywsc_state *state = state_of(self);
-    if (self->progress == FRESH && PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return;
-    }
-    PyObject_GC_UnTrack(op);
-    (void)operation_clear(op);
-    Py_CLEAR(self->stream);
-    Py_CLEAR(self->connection);
-    pywsc_spares_free(&state->spare_operations, op);
-}
-
-static PyMethodDef operation_methods[] = {
-    {"send", operation_send, METH_O, NULL},
-    {"throw", (PyCFunction)(void (*)(void))operation_throw, METH_FASTCALL, NULL},
-    {"close", operation_close, METH_NOARGS, NULL},
-    {NULL},
-};
-
-static PyGetSetDef operation_getset[] = {
-    {"__name__", get_name, NULL, NULL, NULL},
-    {"__qualname__", get_qualname, NULL, NULL, NULL},
-    {NULL},
-};
-
-static PyType_Slot operation_slots[] = {
-    {Py_tp_dealloc, operation_dealloc},
-    {Py_tp_finalize, operation_finalize},
-    {Py_tp_traverse, operation_traverse},
-    {Py_tp_clear, operation_clear},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, operation_iternext},
-    {Py_am_await, PyObject_SelfIter},
-    {Py_am_send, operation_am_send},
-    {Py_tp_methods, operation_methods},
-    {Py_tp_getset, operation_getset},
-    {0, NULL},
-};
-
-static PyType_Spec operation_spec = {
-    .name = "pywscore._core._Operation",
-    .basicsize = sizeof(struct operation),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = operation_slots,
-};
-
-int pywsc_operation_init(PyObject *module, struct pywsc_state *state)
-{
-    state->operation =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &operation_spec, NULL);
-    return state->operation == NULL ? -1 : 0;
 }
