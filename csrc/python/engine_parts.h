@@ -28,9 +28,12 @@ struct pywsc_engine {
 /* Raise OSError of errno for WSC_ERR_IO, else as pywsc_raise. */
 PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status);
 
-/* --- engine_transport.c --- */
+/* --- engine_transport_methods.c --- */
 
 int pywsc_transport_init(PyObject *module, struct pywsc_state *state);
+
+/* --- engine_transport.c --- */
+
 /* Handle an event of the transport's link: 0, or -1 with an exception. WSC_IO_READABLE
  * becomes what was received. */
 int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io);
