@@ -1,7 +1,7 @@
 /* The asyncio connection: what its files share. connection.c is the type,
  * connection_transport.c the calls that the transport makes, connection_receive.c the
- * way of bytes in, connection_send.c the way out, operation.c what recv() and send()
- * return. */
+ * way of bytes in, connection_queue.c what has come of them, connection_send.c the way
+ * out, operation.c what recv() and send() return. */
 #ifndef PYWSC_CONNECTION_H
 #define PYWSC_CONNECTION_H
 
@@ -99,12 +99,15 @@ int pywsc_connection_read_on(struct pywsc_connection *self);
 /* Bytes have come into the receive buffer. */
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
                              size_t len);
-/* Give the listener, which is new, what is in the queue and in the input. */
-int pywsc_connection_deliver_queued(struct pywsc_connection *self);
 /* TCP is gone: what is left of the input becomes messages, then the state is CLOSED. */
 int pywsc_connection_drain(struct pywsc_connection *self);
 /* Wake the one who waits for a message, if there is one. */
 int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place);
+
+/* --- connection_queue.c --- */
+
+/* Give the listener, which is new, what is in the queue and in the input. */
+int pywsc_connection_deliver_queued(struct pywsc_connection *self);
 /* The next message for recv(): 1 with *out, 0 if there is none yet, -1. */
 int pywsc_connection_take(struct pywsc_connection *self, PyObject **out);
 /* The next fragment, as an event. The same returns. */

@@ -1,96 +1,9 @@
-#include "connection.h"
+#include "connection_queue.h"
 #include "listener.h"
 #include "protocol_methods.h"
 
-#define QUEUE_FIRST_CAP 4
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
-/* What an empty item counts in queue_bytes. */
-#define ITEM_BYTES 128
-
-/* --- the queue --- */
-
-static size_t item_bytes(PyObject *data)
-{
-    if (PyBytes_CheckExact(data)) {
-        return ITEM_BYTES + (size_t)PyBytes_GET_SIZE(data);
-    }
-    return ITEM_BYTES +
-           (PyUnicode_CheckExact(data)
-                ? (size_t)PyUnicode_GET_LENGTH(data) * (size_t)PyUnicode_KIND(data)
-                : 0);
-}
-
-/* Takes `data` (NULL: an exception is set). */
-static int
-push_item(struct pywsc_connection *self, PyObject *data, bool fin, bool compressed)
-{
-    if (data == NULL) {
-        return -1;
-    }
-    if (self->queue_count == self->queue_cap) {
-        size_t cap = self->queue_cap == 0 ? QUEUE_FIRST_CAP : self->queue_cap * 2;
-        struct pywsc_item *queue = PyMem_New(struct pywsc_item, cap);
-        if (queue == NULL) {
-            Py_DECREF(data);
-            PyErr_NoMemory();
-            return -1;
-        }
-        for (size_t i = 0; i < self->queue_count; i++) {
-            queue[i] = self->queue[(self->queue_first + i) % self->queue_cap];
-        }
-        PyMem_Free(self->queue);
-        self->queue = queue;
-        self->queue_cap = cap;
-        self->queue_first = 0;
-    }
-    size_t last = self->queue_first + self->queue_count++;
-    struct pywsc_item *item =
-        &self->queue[last < self->queue_cap ? last : last - self->queue_cap];
-    item->data = data;
-    item->fin = fin;
-    item->compressed = compressed;
-    self->queue_bytes += item_bytes(data);
-    return 0;
-}
-
-static int push(struct pywsc_connection *self, struct wsc_message *message)
-{
-    bool fin = message->fin;
-    bool compressed = message->compressed;
-    if (push_item(self, pywsc_message_take(message), fin, compressed) < 0) {
-        return -1;
-    }
-    if (fin) {
-        self->messages_received++;
-        /* Who wants fragments asks anew for each message. */
-        wsc_conn_set_streaming(&self->protocol->conn, false);
-    }
-    return 0;
-}
-
-static struct pywsc_item pop(struct pywsc_connection *self)
-{
-    struct pywsc_item item = self->queue[self->queue_first];
-    self->queue_count--;
-    self->queue_bytes -= item_bytes(item.data);
-    self->queue_first++;
-    if (self->queue_first == self->queue_cap) {
-        self->queue_first = 0;
-    }
-    return item;
-}
-
-void pywsc_connection_clear_queue(struct pywsc_connection *self)
-{
-    while (self->queue_count > 0) {
-        Py_DECREF(pop(self).data);
-    }
-    PyMem_Free(self->queue);
-    self->queue = NULL;
-    self->queue_cap = 0;
-    self->queue_first = 0;
-}
 
 /* --- events --- */
 
@@ -105,12 +18,12 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
     struct pywsc_state *state = self->state;
     switch (event->type) {
     case WSC_EVENT_MESSAGE:
-        return self->listener == NULL ? push(self, &event->message)
+        return self->listener == NULL ? pywsc_connection_push(self, &event->message)
                                       : to_listener(self, &event->message);
     case WSC_EVENT_PING:
         if (self->control_items) {
-            return push_item(self, pywsc_ping_event(state, event->data, event->len),
-                             true, false);
+            return pywsc_connection_push_item(
+                self, pywsc_ping_event(state, event->data, event->len), true, false);
         }
         if (!self->has_on_ping) {
             return pywsc_listener_control(self, true, event);
@@ -121,8 +34,8 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
                                       (Py_ssize_t)event->len));
     case WSC_EVENT_PONG:
         if (self->control_items) {
-            return push_item(self, pywsc_pong_event(state, event->data, event->len),
-                             true, false);
+            return pywsc_connection_push_item(
+                self, pywsc_pong_event(state, event->data, event->len), true, false);
         }
         if (pywsc_connection_hook(self, PYWSC_NAME_ON_PONG,
                                   PyBytes_FromStringAndSize((const char *)event->data,
@@ -178,7 +91,7 @@ static int pause_reading(struct pywsc_connection *self)
     return result == NULL ? -1 : 0;
 }
 
-static int resume_reading(struct pywsc_connection *self)
+int pywsc_connection_resume_reading(struct pywsc_connection *self)
 {
     if (!self->read_paused || self->lost) {
         return 0;
@@ -207,14 +120,6 @@ static bool has_room(const struct pywsc_connection *self)
     }
     return self->queue_count < self->queue_high &&
            (self->queue_bytes_high == 0 || self->queue_bytes < self->queue_bytes_high);
-}
-
-/* Is there room enough to read on? */
-static bool is_low(const struct pywsc_connection *self)
-{
-    return self->queue_count <= self->queue_low &&
-           (self->queue_bytes_high == 0 ||
-            self->queue_bytes <= self->queue_bytes_high / 2);
 }
 
 /* Is there something for the one who receives? */
@@ -395,122 +300,6 @@ int pywsc_connection_read_on(struct pywsc_connection *self)
     if (has_news(self) && pywsc_connection_wake_receiver(self, true) < 0) {
         return -1;
     }
-    return has_room(self) || is_closing(self) ? resume_reading(self) : 0;
-}
-
-/* The queue has room again: fill it from input at hand, then read on. */
-static int refill(struct pywsc_connection *self)
-{
-    if (!is_low(self)) {
-        return 0;
-    }
-    if (wsc_conn_input_left(&self->protocol->conn) > 0 ||
-        self->protocol->input != NULL) {
-        if (pywsc_connection_pump(self) < 0 || pywsc_connection_flush(self) < 0) {
-            return -1;
-        }
-    }
-    if (is_low(self) && wsc_conn_input_left(&self->protocol->conn) == 0) {
-        return resume_reading(self);
-    }
-    return 0;
-}
-
-int pywsc_connection_deliver_queued(struct pywsc_connection *self)
-{
-    while (self->queue_count > 0) {
-        if (pywsc_listener_message(self, pop(self).data) < 0) {
-            return -1;
-        }
-    }
-    return pywsc_connection_read_on(self);
-}
-
-/* 1 with *out, whose data is the caller's; 0 when the queue is empty. */
-static int next_item(struct pywsc_connection *self, struct pywsc_item *out)
-{
-    if (self->queue_count == 0 && refill(self) < 0) {
-        return -1;
-    }
-    if (self->queue_count == 0) {
-        return 0;
-    }
-    *out = pop(self);
-    if ((self->read_paused || self->protocol->input != NULL) && refill(self) < 0) {
-        Py_DECREF(out->data);
-        return -1;
-    }
-    return 1;
-}
-
-static PyObject *join(PyObject *fragments)
-{
-    PyObject *first = PyList_GET_ITEM(fragments, 0);
-    PyObject *empty = PyUnicode_CheckExact(first) ? PyUnicode_New(0, 0)
-                                                  : PyBytes_FromStringAndSize(NULL, 0);
-    PyObject *result = NULL;
-    if (empty != NULL) {
-        result = PyUnicode_CheckExact(first)
-                     ? PyUnicode_Join(empty, fragments)
-                     : PyObject_CallMethod(empty, "join", "O", fragments);
-    }
-    Py_XDECREF(empty);
-    return result;
-}
-
-/* A fragment that recv() met: put it to the others. */
-static int add_fragment(struct pywsc_connection *self, PyObject *data)
-{
-    if (self->joining == NULL) {
-        self->joining = PyList_New(0);
-    }
-    int result = self->joining == NULL ? -1 : PyList_Append(self->joining, data);
-    Py_DECREF(data);
-    return result;
-}
-
-int pywsc_connection_take(struct pywsc_connection *self, PyObject **out)
-{
-    for (;;) {
-        struct pywsc_item item;
-        int got = next_item(self, &item);
-        if (got <= 0) {
-            return got;
-        }
-        if (self->in_fragments) {
-            /* The rest of a message whose beginning recv_streaming() gave out. */
-            self->in_fragments = !item.fin;
-            Py_DECREF(item.data);
-            continue;
-        }
-        if (item.fin && self->joining == NULL) {
-            *out = item.data;
-            return 1;
-        }
-        if (add_fragment(self, item.data) < 0) {
-            return -1;
-        }
-        if (item.fin) {
-            *out = join(self->joining);
-            Py_CLEAR(self->joining);
-            return *out == NULL ? -1 : 1;
-        }
-    }
-}
-
-int pywsc_connection_take_fragment(struct pywsc_connection *self, PyObject **out)
-{
-    struct pywsc_item item;
-    int got = next_item(self, &item);
-    if (got < 0) {
-        return got;
-    }
-    if (got == 0) {
-        wsc_conn_set_streaming(&self->protocol->conn, true);
-        return 0;
-    }
-    self->in_fragments = !item.fin;
-    *out = pywsc_message_event(self->state, item.data, PyUnicode_CheckExact(item.data),
-                               item.fin, item.compressed);
-    return *out == NULL ? -1 : 1;
+    return has_room(self) || is_closing(self) ? pywsc_connection_resume_reading(self)
+                                              : 0;
 }
