@@ -6,15 +6,12 @@
 
 #ifdef __linux__
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "io_shim.h"
+#include "engine_session.h"
 #include "pair.h"
 
 #define RECEIVE_SIZE 4096
@@ -44,19 +41,6 @@ struct session {
     bool no_memory;
     bool hung;
 };
-
-static size_t descriptors(void)
-{
-    size_t count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (directory != NULL && readdir(directory) != NULL) {
-        count++;
-    }
-    if (directory != NULL) {
-        (void)closedir(directory);
-    }
-    return count;
-}
 
 /* --- one side --- */
 
@@ -275,20 +259,6 @@ static void run(struct session *session)
     session->hung = idle == IDLE_POLLS;
 }
 
-/* A listening socket, and one that has connected to it. */
-static void make_sockets(int *listening, int *client)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t len = sizeof(address);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    *listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    *client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(bind(*listening, (const struct sockaddr *)&address, len) == 0);
-    CHECK(listen(*listening, 8) == 0);
-    CHECK(getsockname(*listening, (struct sockaddr *)&address, &len) == 0);
-    CHECK(connect(*client, (const struct sockaddr *)&address, len) == 0);
-}
-
 static void start(struct session *session, int listening, int client)
 {
     enum wsc_status status =
@@ -312,9 +282,9 @@ static void start(struct session *session, int listening, int client)
 
 static void connect_sides(struct session *session, bool interrupts)
 {
-    int listening;
-    int client;
-    make_sockets(&listening, &client);
+    struct sockaddr_in address;
+    int listening = listen_on_loopback(&address);
+    int client = connect_to(&address);
     start(session, listening, client);
     run(session);
     /* CTL-8: a read, and a write for each of the two ways to be ready; only what was
@@ -389,26 +359,25 @@ static bool reported(const struct outcome *out, int error)
            out->errors[2] == error;
 }
 
-/* The fault at every index until one is not reached any more. `fatal`: a side may end
- * early and say so; otherwise all has to be as without it. */
-static void at_every_index(enum io_call call, int error, bool fatal)
+static struct faulted session_under(const struct io_fault *fault, size_t message_size)
 {
-    size_t at = 1;
-    for (; at < 2000; at++) {
-        struct io_fault fault = {.call = call, .at = at, .error = error};
-        struct outcome out = run_session(wsc_allocator_default(), &fault, LONG);
-        bool good = CHECK(!out.hung);
-        good &= CHECK(out.complete || (fatal && reported(&out, error)));
-        if (!good) {
-            printf("call %d, index %zu, errno %d: errors %d %d %d\n", (int)call, at,
-                   error, out.errors[0], out.errors[1], out.errors[2]);
-            return;
-        }
-        if (out.hits == 0) {
-            break;
-        }
-    }
-    CHECK(at > 1 && at < 2000);
+    struct outcome out = run_session(wsc_allocator_default(), fault, message_size);
+    return (struct faulted){
+        .complete = out.complete,
+        .hung = out.hung,
+        .reported = reported(&out, fault->error),
+        .hits = out.hits,
+    };
+}
+
+static struct faulted long_session(const struct io_fault *fault)
+{
+    return session_under(fault, LONG);
+}
+
+static struct faulted short_session(const struct io_fault *fault)
+{
+    return session_under(fault, SHORT);
 }
 
 static void a_session_goes_through(void)
@@ -420,53 +389,42 @@ static void a_session_goes_through(void)
 /* CTL-8: during the handshake, messages, pong and close of both roles. */
 static void reads_fail_at_every_index(void)
 {
-    at_every_index(IO_RECV, EAGAIN, false);
-    at_every_index(IO_RECV, EINTR, false);
-    at_every_index(IO_RECV, IO_ONE_BYTE, false);
-    at_every_index(IO_RECV, ECONNRESET, true);
-    at_every_index(IO_RECV, ENOBUFS, true);
+    at_every_index(long_session, IO_RECV, EAGAIN, false);
+    at_every_index(long_session, IO_RECV, EINTR, false);
+    at_every_index(long_session, IO_RECV, IO_ONE_BYTE, false);
+    at_every_index(long_session, IO_RECV, ECONNRESET, true);
+    at_every_index(long_session, IO_RECV, ENOBUFS, true);
 }
 
 /* CTL-8 */
 static void writes_fail_at_every_index(void)
 {
-    at_every_index(IO_SEND, EAGAIN, false);
-    at_every_index(IO_SEND, EINTR, false);
-    at_every_index(IO_SEND, ENOBUFS, false);
-    at_every_index(IO_SEND, IO_ONE_BYTE, false);
-    at_every_index(IO_SEND, ECONNRESET, true);
-    at_every_index(IO_SEND, EPIPE, true);
+    at_every_index(long_session, IO_SEND, EAGAIN, false);
+    at_every_index(long_session, IO_SEND, EINTR, false);
+    at_every_index(long_session, IO_SEND, ENOBUFS, false);
+    at_every_index(long_session, IO_SEND, IO_ONE_BYTE, false);
+    at_every_index(long_session, IO_SEND, ECONNRESET, true);
+    at_every_index(long_session, IO_SEND, EPIPE, true);
 }
 
 static void other_calls_fail_at_every_index(void)
 {
-    at_every_index(IO_ACCEPT, EAGAIN, false);
-    at_every_index(IO_ACCEPT, EINTR, false);
-    at_every_index(IO_ACCEPT, ECONNABORTED, false);
-    at_every_index(IO_ACCEPT, ENOBUFS, false);
-    at_every_index(IO_ACCEPT, EMFILE, true);
-    at_every_index(IO_WATCH, ENOMEM, true);
-    at_every_index(IO_WAIT, EINTR, false);
+    at_every_index(long_session, IO_ACCEPT, EAGAIN, false);
+    at_every_index(long_session, IO_ACCEPT, EINTR, false);
+    at_every_index(long_session, IO_ACCEPT, ECONNABORTED, false);
+    at_every_index(long_session, IO_ACCEPT, ENOBUFS, false);
+    at_every_index(long_session, IO_ACCEPT, EMFILE, true);
+    at_every_index(long_session, IO_WATCH, ENOMEM, true);
+    at_every_index(long_session, IO_WAIT, EINTR, false);
 }
 
 /* CTL-8 */
 static void whole_sessions_under_faults(void)
 {
-    static const struct io_fault faults[] = {
-        {IO_RECV, 1, 1, IO_ONE_BYTE}, {IO_SEND, 1, 1, IO_ONE_BYTE},
-        {IO_RECV, 1, 2, EAGAIN},      {IO_SEND, 1, 2, EAGAIN},
-        {IO_RECV, 1, 2, EINTR},       {IO_SEND, 1, 2, EINTR},
-        {IO_SEND, 1, 3, ENOBUFS},     {IO_WAIT, 1, 2, EINTR},
-    };
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        struct outcome out = run_session(wsc_allocator_default(), &faults[i], SHORT);
-        if (!CHECK(out.complete && !out.hung)) {
-            printf("fault %zu\n", i);
-        }
-    }
+    under_constant_faults(short_session);
 }
 
-static bool short_session(const struct wsc_allocator *allocator)
+static bool small_session(const struct wsc_allocator *allocator)
 {
     struct outcome out = run_session(allocator, NULL, SHORT);
     CHECK(!out.hung);
@@ -476,7 +434,7 @@ static bool short_session(const struct wsc_allocator *allocator)
 
 static void allocations_fail_at_every_index(void)
 {
-    test_every_allocation(short_session);
+    test_every_allocation(small_session);
 }
 
 TEST_MAIN(TEST(a_session_goes_through), TEST(reads_fail_at_every_index),
