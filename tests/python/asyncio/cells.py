@@ -11,15 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import gc
 import logging
 import os
+import sys
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+import pytest
 
 import pywscore
 
+# Of each file of cells.
+MARKS = [
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc"),
+    pytest.mark.usefixtures("cheap_collections"),
+]
 BIG = bytes(1 << 20)
 TIMEOUT = 5
 
@@ -134,6 +143,8 @@ CODES = {
     "collect": 1000,
     "stop": 1000,
 }
+# The same at places where the connection has ended already.
+ENDED = {"close": 4001, "error": 1002, "timeout": 1011, "shutdown": 1001}
 
 
 def act_at_once(action: str) -> Callable[[Cell], None]:
@@ -192,8 +203,9 @@ def descriptors() -> int:
 
 def run(
     loop_factory: Callable[[], asyncio.AbstractEventLoop],
-    main: Callable[[Cell], Coroutine[Any, Any, None]],
-) -> Cell:
+    cell: Cell,
+    main: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
     """Run a cell in a loop of its own, going on when the loop was stopped."""
     loop_factory().close()  # what the first loop of a process opens for good
     gc.collect()
@@ -201,8 +213,8 @@ def run(
     loop = loop_factory()
     asyncio.set_event_loop(loop)
     try:
-        cell = loop.run_until_complete(_made(loop))
-        task = loop.create_task(_bounded(main, cell))
+        loop.set_exception_handler(functools.partial(_note, cell))
+        task = loop.create_task(_bounded(main))
         while not task.done():
             try:
                 loop.run_until_complete(task)
@@ -222,28 +234,17 @@ def run(
     gc.collect()
     assert [ws() for ws in cell.seen if ws() is not None] == []
     assert descriptors() <= before
-    return cell
 
 
-async def _made(loop: asyncio.AbstractEventLoop) -> Cell:
-    cell = Cell()
-
-    def note(_: Any, context: dict[str, Any]) -> None:
-        # Not the exception: its traceback keeps all that was there.
-        exception = context.get("exception")
-        cell.problems.append(
-            context["message"] if exception is None else type(exception)
-        )
-
-    loop.set_exception_handler(note)
-    return cell
+def _note(cell: Cell, _: Any, context: dict[str, Any]) -> None:
+    # Not the exception: its traceback keeps all that was there.
+    exception = context.get("exception")
+    cell.problems.append(context["message"] if exception is None else type(exception))
 
 
-async def _bounded(
-    main: Callable[[Cell], Coroutine[Any, Any, None]], cell: Cell
-) -> None:
+async def _bounded(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async with asyncio.timeout(TIMEOUT):
-        await main(cell)
+        await main()
 
 
 async def _left() -> set[asyncio.Task[Any]]:
@@ -254,13 +255,16 @@ async def _left() -> set[asyncio.Task[Any]]:
     return {task for task in tasks if task is not None}
 
 
-@contextlib.contextmanager
-def cheap_collections() -> Iterator[None]:
-    """Make ``gc.collect()`` look at new objects only."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+def settings(cell: Cell, place: str = "") -> dict[str, Any]:
+    """Options of its connection; at the place "timeout" no pong comes in time."""
+    timeout = 0.02 if place == "timeout" else None
+    return {
+        "logger": cell.logger,
+        "compression": None,
+        "close_timeout": 1,
+        "ping_interval": timeout,
+        "ping_timeout": timeout,
+    }
 
 
 async def serves(connect: Any, uri: str) -> None:
@@ -268,6 +272,14 @@ async def serves(connect: Any, uri: str) -> None:
     async with connect(uri + "plain", close_timeout=1) as ws:
         await ws.send("still")
         assert await ws.recv() == "still"
+
+
+async def served_plain(ws: Any) -> bool:
+    """Serve the connection if it is the one of ``serves``: whether it was."""
+    if not is_plain(ws):
+        return False
+    await ws.send(await ws.recv())
+    return True
 
 
 def is_plain(ws: Any) -> bool:

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import gc
 import inspect
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -165,6 +166,15 @@ def _echo() -> Callable[..., Any]:
 class Certificates:
     server: ssl.SSLContext
     client: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def cheap_collections() -> Iterator[None]:
+    """Make ``gc.collect()`` look at new objects only."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,26 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cells
 import pytest
-from cells import ACTIONS, CODES, Cell
+from cells import ACTIONS, CODES, ENDED, Cell
 
 import pywscore
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="/proc"),
-    pytest.mark.threat("LIF-1"),
-]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cheap() -> Iterator[None]:
-    with cells.cheap_collections():
-        yield
+pytestmark = [*cells.MARKS, pytest.mark.threat("LIF-1")]
 
 
 # The places: how the application gets there, and what the peer does for it.
@@ -76,8 +66,6 @@ REACH: dict[str, Callable[[Cell], Any]] = {
     "timeout": closed,
     "shutdown": closed,
 }
-# The close code of those places where the connection has ended already.
-ENDED = {"close": 4001, "error": 1002, "timeout": 1011, "shutdown": 1001}
 
 
 async def provoke(cell: Cell, place: str, peer: Any) -> None:
@@ -98,17 +86,6 @@ async def provoke(cell: Cell, place: str, peer: Any) -> None:
         peer.send_close(4001)
     elif place == "error":
         peer.send(3)
-
-
-def settings(cell: Cell, place: str) -> dict[str, Any]:
-    timeout = 0.02 if place == "timeout" else None
-    return {
-        "logger": cell.logger,
-        "compression": None,
-        "close_timeout": 1,
-        "ping_interval": timeout,
-        "ping_timeout": timeout,
-    }
 
 
 async def application(cell: Cell, place: str, action: str) -> None:
@@ -151,16 +128,13 @@ def test_server(
     action: str,
 ) -> None:
     async def handler(ws: Any) -> None:
-        if cells.is_plain(ws):
-            await ws.send(await ws.recv())
+        if await cells.served_plain(ws):
             return
         cell.take(ws)
         await application(cell, place, action)
 
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
-        running = serve(handler, "127.0.0.1", 0, **settings(cell, place))
+    async def main() -> None:
+        running = serve(handler, "127.0.0.1", 0, **cells.settings(cell, place))
         async with running as server, raw_client(server) as peer:
             await provoke(cell, place, peer)
             if place == "shutdown":
@@ -171,8 +145,8 @@ def test_server(
                 await cells.serves(connect, uri_of(server))
             assert server.connections == set()
 
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     assert cell.records.errors == ([cells.Purpose] if action == "raise" else [])
 
 
@@ -202,7 +176,7 @@ def test_client(
         answers.append(await cells.read_to_the_end(peer))
 
     async def use(uri: str) -> None:
-        connection = connect(uri, **settings(cell, place))
+        connection = connect(uri, **cells.settings(cell, place))
         if action == "drop":
             cell.take(await connection)
             await application(cell, place, action)
@@ -212,9 +186,7 @@ def test_client(
                 del ws
                 await application(cell, place, action)
 
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
+    async def main() -> None:
         async with raw_server(script) as uri:
             task = asyncio.create_task(use(uri))
             await asyncio.wait([task])
@@ -231,6 +203,6 @@ def test_client(
             check(cell, place, action, answers[0])
             del task, ended
 
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     assert cell.records.errors == []

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import cells
@@ -19,31 +17,13 @@ from cells import ACTIONS, CODES, Cell
 import pywscore
 from pywscore.asyncio import ClientConnection, ServerConnection
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="/proc"),
-    pytest.mark.threat("LIF-1"),
-]
+pytestmark = [*cells.MARKS, pytest.mark.threat("LIF-1")]
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cheap() -> Iterator[None]:
-    with cells.cheap_collections():
-        yield
-
-
-def settings(cell: Cell) -> dict[str, Any]:
-    return {
-        "logger": cell.logger,
-        "compression": None,
-        "close_timeout": 1,
-        "ping_interval": None,
-    }
 
 
 # --- the opening handshake ---
@@ -117,15 +97,11 @@ def test_opening(
     place: str,
     action: str,
 ) -> None:
-    async def handler(ws: Any) -> None:
-        if cells.is_plain(ws):
-            await ws.send(await ws.recv())
-
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
+    async def main() -> None:
         hooks = opening_hooks(cell, place, action)
-        running = serve(handler, "127.0.0.1", 0, **settings(cell), **hooks)
+        running = serve(
+            cells.served_plain, "127.0.0.1", 0, **cells.settings(cell), **hooks
+        )
         async with running as server, raw_client(server, path=None) as peer:
             async with asyncio.timeout(3):
                 status = await ask(peer)
@@ -140,8 +116,8 @@ def test_opening(
             await cells.serves(connect, uri_of(server))
             assert server.connections == set()
 
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     assert cell.problems == []
     logged = {"raise": [cells.Purpose], "send": [pywscore.ConnectionClosedError]}
     assert cell.records.errors == logged.get(action, [])
@@ -164,18 +140,15 @@ def test_logger(
             act(cell)
 
     async def handler(ws: Any) -> None:
-        if cells.is_plain(ws):
-            await ws.send(await ws.recv())
+        if await cells.served_plain(ws):
             return
         cell.task = asyncio.current_task()
         cell.take(ws)
         cell.logger.addHandler(Acting(logging.ERROR))
         raise ValueError
 
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
-        running = serve(handler, "127.0.0.1", 0, **settings(cell))
+    async def main() -> None:
+        running = serve(handler, "127.0.0.1", 0, **cells.settings(cell))
         async with running as server, raw_client(server) as peer:
             code, size = await cells.read_to_the_end(peer)
             assert code == (None if action == "abort" else 1011)
@@ -183,8 +156,8 @@ def test_logger(
             await cells.serves(connect, uri_of(server))
 
     act = cells.act_at_once(action)
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     assert cell.problems == []
     assert cell.records.errors == [ValueError]
 
@@ -236,8 +209,7 @@ def test_server(
     action: str,
 ) -> None:
     async def handler(ws: Any) -> None:
-        if cells.is_plain(ws):
-            await ws.send(await ws.recv())
+        if await cells.served_plain(ws):
             return
         cell.task = asyncio.current_task()
         cell.take(ws)
@@ -245,12 +217,10 @@ def test_server(
         async for _ in cell.ws:
             pass
 
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
+    async def main() -> None:
         factory = overriding(ServerConnection, cell, place, action)
         running = serve(
-            handler, "127.0.0.1", 0, create_connection=factory, **settings(cell)
+            handler, "127.0.0.1", 0, create_connection=factory, **cells.settings(cell)
         )
         async with running as server, raw_client(server) as peer:
             await provoke(cell, place, action, peer)
@@ -261,8 +231,8 @@ def test_server(
             await cells.serves(connect, uri_of(server))
             assert server.connections == set()
 
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     check(cell, place, action)
 
 
@@ -296,7 +266,7 @@ def test_client(
     async def use(uri: str) -> None:
         cell.task = asyncio.current_task()
         factory = overriding(ClientConnection, cell, place, action)
-        connection = connect(uri, create_connection=factory, **settings(cell))
+        connection = connect(uri, create_connection=factory, **cells.settings(cell))
         if action == "drop":
             cell.take(await connection)
             return
@@ -305,9 +275,7 @@ def test_client(
             async for _ in ws:
                 pass
 
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
+    async def main() -> None:
         async with raw_server(script) as uri:
             with contextlib.suppress(
                 pywscore.ConnectionClosedError, asyncio.CancelledError
@@ -318,8 +286,8 @@ def test_client(
             assert answers[0][0] == expected_code(place, action)
             await asyncio.sleep(0.01)
 
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     check(cell, place, action)
 
 
@@ -335,21 +303,15 @@ def test_connection_made(
 ) -> None:
     """Before the opening handshake."""
 
-    async def handler(ws: Any) -> None:
-        if cells.is_plain(ws):
-            await ws.send(await ws.recv())
-
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
+    async def main() -> None:
         factory = overriding(ServerConnection, cell, "connection_made", action)
         running = serve(
-            handler,
+            cells.served_plain,
             "127.0.0.1",
             0,
             create_connection=factory,
             open_timeout=0.1 if unread else 5,
-            **settings(cell),
+            **cells.settings(cell),
         )
         async with running as server:
             status = None
@@ -366,8 +328,8 @@ def test_connection_made(
     # uvloop's transports don't read when that raised: it's for open_timeout then.
     uvloop = str(environment) == "uvloop-transport"
     unread = uvloop and action in ("raise", "send")
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     expected: dict[str, Any] = {
         "raise": [cells.Purpose],
         "send": [pywscore.ConnectionClosedError],

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import cells
 import pytest
-from cells import ACTIONS, CODES, Cell
+from cells import ACTIONS, CODES, ENDED, Cell
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="/proc"),
-    pytest.mark.threat("LIF-1"),
-]
+pytestmark = [*cells.MARKS, pytest.mark.threat("LIF-1")]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cheap() -> Iterator[None]:
-    with cells.cheap_collections():
-        yield
-
-
-# Where the application is called, and the code of those places where it is too late.
+# Where the application is called while the connection is open.
 PLACES = ["open", "text", "binary", "ping", "pong"]
-ENDED = {"close": 4001, "error": 1002, "timeout": 1011, "shutdown": 1001}
 
 
 class Acting:
@@ -91,21 +79,13 @@ def test_listener(
     place: str,
     action: str,
 ) -> None:
-    timeout = 0.02 if place == "timeout" else None
-
-    async def main(new_cell: Cell) -> None:
-        nonlocal cell
-        cell = new_cell
+    async def main() -> None:
         running = serve(
             None,
             "127.0.0.1",
             0,
             listener=lambda: Acting(cell, place, action),
-            logger=cell.logger,
-            compression=None,
-            close_timeout=1,
-            ping_interval=timeout,
-            ping_timeout=timeout,
+            **cells.settings(cell, place),
         )
         if (place, action) == ("open", "abort"):
             await abort_at_once(running)
@@ -143,8 +123,8 @@ def test_listener(
                     assert await cells.read_to_the_end(peer) == (None, 0)
             await cells.serves(connect, uri_of(server))
 
-    cell: Cell
-    cells.run(loop_factory, main)
+    cell = Cell()
+    cells.run(loop_factory, cell, main)
     assert cell.problems == []
     # ConnectionClosed, as "send" raises it in on_close(), is no failure.
     assert cell.records.errors == ([cells.Purpose] if action == "raise" else [])
