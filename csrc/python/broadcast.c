@@ -312,7 +312,7 @@ static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t n
 }
 
 static PyMethodDef functions[] = {
-    {"broadcast", (PyCFunction)(void (*)(void))broadcast, METH_FASTCALL,
+    {"broadcast", PYWSC_FUNCTION(broadcast), METH_FASTCALL,
      PyDoc_STR("broadcast($module, connections, message, text, compress, close_slow, "
                "report_slow, /)\n--\n\n"
                "What pywscore.broadcast() is made of.")},

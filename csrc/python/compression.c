@@ -48,10 +48,8 @@ static PyObject *compression_new(PyTypeObject *type, enum wsc_role role,
 
 static void compression_dealloc(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
     wsc_deflate_free(((struct compression *)op)->deflate);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 /* --- Deflater --- */
@@ -100,8 +98,7 @@ static PyObject *deflater_compress(PyObject *op, PyObject *args, PyObject *kwarg
 }
 
 static PyMethodDef deflater_methods[] = {
-    {"compress", (PyCFunction)(void (*)(void))deflater_compress,
-     METH_VARARGS | METH_KEYWORDS,
+    {"compress", PYWSC_FUNCTION(deflater_compress), METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
          "compress($self, data, /, *, fin=True)\n--\n\n"
          "The payload of the next frame (RFC 7692 §7.2.1); fin ends the message.")},
@@ -206,8 +203,7 @@ static PyObject *inflater_decompress(PyObject *op, PyObject *args, PyObject *kwa
 }
 
 static PyMethodDef inflater_methods[] = {
-    {"decompress", (PyCFunction)(void (*)(void))inflater_decompress,
-     METH_VARARGS | METH_KEYWORDS,
+    {"decompress", PYWSC_FUNCTION(inflater_decompress), METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
          "decompress($self, data, /, *, fin=True, max_size=None)\n--\n\n"
          "What a frame's payload stands for (RFC 7692 §7.2.2); fin ends the message. "

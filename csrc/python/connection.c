@@ -134,8 +134,6 @@ static PyObject *no_hook(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
-#define FAST(function) (PyCFunction)(void (*)(void))(function)
-
 static PyMethodDef connection_methods[] = {
     {"connection_made", pywsc_connection_made, METH_O, NULL},
     {"get_buffer", pywsc_connection_get_buffer, METH_O, NULL},
@@ -146,7 +144,7 @@ static PyMethodDef connection_methods[] = {
     {"resume_writing", pywsc_connection_resume_writing, METH_NOARGS, NULL},
     {"_wake", pywsc_connection_wake, METH_NOARGS, NULL},
     {"_end_receiving", pywsc_connection_end_receiving, METH_NOARGS, NULL},
-    {"recv", FAST(recv), METH_FASTCALL | METH_KEYWORDS,
+    {"recv", PYWSC_FUNCTION(recv), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("recv($self, decode=None)\n--\n\n"
                "Receive the next message: str for text, bytes for binary.\n\n"
                "decode: True for str, False for bytes, whatever the message was.\n"
@@ -155,7 +153,7 @@ static PyMethodDef connection_methods[] = {
                "loses no message.")},
     {"_listen", pywsc_connection_listen, METH_O, NULL},
     {"_recv_fragment", recv_fragment, METH_NOARGS, NULL},
-    {"send", FAST(send), METH_FASTCALL | METH_KEYWORDS,
+    {"send", PYWSC_FUNCTION(send), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR(
          "send($self, message, text=None, compress=None)\n--\n\n"
          "Send a message: str as text, bytes-like as binary, an iterable or async "
@@ -165,7 +163,8 @@ static PyMethodDef connection_methods[] = {
          "was agreed.\n"
          "Waits while output is above the high-water mark. ConnectionClosed when "
          "the connection is not open; TypeError for other messages.")},
-    {"send_nowait", FAST(pywsc_connection_send_nowait), METH_FASTCALL | METH_KEYWORDS,
+    {"send_nowait", PYWSC_FUNCTION(pywsc_connection_send_nowait),
+     METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("send_nowait($self, message, *, text=None, compress=None)\n--\n\n"
                "Queue a message at once; whether output is below the high-water mark. "
                "Bounding what is queued otherwise is the caller's.")},
@@ -175,18 +174,18 @@ static PyMethodDef connection_methods[] = {
      PyDoc_STR(
          "flush($self)\n--\n\nHand what the protocol has queued to the transport.")},
     {"_check_thread", check_thread, METH_NOARGS, NULL},
-    {"_on_request", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_response", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_handshake_failed", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_pong", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_listener_failed", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_closing", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_lost", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_on_open_timeout", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_send_keepalive_ping", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_start_close", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_fail", FAST(no_hook), METH_FASTCALL, NULL},
-    {"_abort", FAST(no_hook), METH_FASTCALL, NULL},
+    {"_on_request", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_response", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_handshake_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_pong", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_listener_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_closing", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_lost", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_open_timeout", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_send_keepalive_ping", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_start_close", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_fail", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_abort", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_opens_by", pywsc_deadlines_opening, METH_O, NULL},
     {"_has_opened", pywsc_deadlines_opened, METH_NOARGS, NULL},
     {"_closes_within", pywsc_deadlines_closing, METH_O, NULL},
@@ -391,7 +390,6 @@ static void connection_finalize(PyObject *op)
 static void connection_dealloc(PyObject *op)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     pywsc_deadlines_fini(&self->deadlines);
     pywsc_connection_clear_queue(self);
@@ -404,8 +402,7 @@ static void connection_dealloc(PyObject *op)
     Py_CLEAR(self->receive_buffer);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->protocol);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyType_Slot connection_slots[] = {

@@ -272,7 +272,6 @@ static int engine_clear(PyObject *op)
 static void engine_dealloc(PyObject *op)
 {
     struct pywsc_engine *self = (struct pywsc_engine *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(op);
@@ -280,8 +279,7 @@ static void engine_dealloc(PyObject *op)
     wsc_engine_free(self->engine);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->live);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyMethodDef engine_methods[] = {
@@ -300,8 +298,7 @@ static PyMethodDef engine_methods[] = {
 };
 
 static PyMemberDef engine_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct pywsc_engine, weakrefs),
-     READONLY, NULL},
+    PYWSC_WEAKREFS(struct pywsc_engine, weakrefs),
     {NULL},
 };
 

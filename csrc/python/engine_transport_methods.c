@@ -295,7 +295,6 @@ static int transport_clear(PyObject *op)
 static void transport_dealloc(PyObject *op)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     (void)transport_clear(op);
     if (pywsc_transport_link(self) != NULL) {
@@ -304,8 +303,7 @@ static void transport_dealloc(PyObject *op)
     Py_CLEAR(self->engine);
     Py_CLEAR(self->tls);
     Py_CLEAR(self->message);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyMethodDef transport_methods[] = {
@@ -319,8 +317,7 @@ static PyMethodDef transport_methods[] = {
     {"resume_reading", transport_resume_reading, METH_NOARGS, NULL},
     {"get_write_buffer_size", transport_get_write_buffer_size, METH_NOARGS, NULL},
     {"get_write_buffer_limits", transport_get_write_buffer_limits, METH_NOARGS, NULL},
-    {"set_write_buffer_limits",
-     (PyCFunction)(void (*)(void))transport_set_write_buffer_limits,
+    {"set_write_buffer_limits", PYWSC_FUNCTION(transport_set_write_buffer_limits),
      METH_VARARGS | METH_KEYWORDS, NULL},
     {"fileno", transport_fileno, METH_NOARGS, NULL},
     {"_tls_info", transport_tls_info, METH_NOARGS, NULL},

@@ -18,13 +18,6 @@ struct close_event {
     int code;
 };
 
-static void free_object(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
 static PyObject *compare(int op, int equal)
 {
     if (equal < 0) {
@@ -79,7 +72,7 @@ static PyObject *message_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void message_dealloc(PyObject *self)
 {
     Py_XDECREF(((struct message *)self)->data);
-    free_object(self);
+    pywsc_free(self);
 }
 
 static PyObject *message_repr(PyObject *self)
@@ -178,7 +171,7 @@ static PyObject *control_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void control_dealloc(PyObject *self)
 {
     Py_XDECREF(((struct control *)self)->data);
-    free_object(self);
+    pywsc_free(self);
 }
 
 static PyObject *control_repr(PyObject *self)
@@ -260,7 +253,7 @@ static PyObject *close_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static void close_dealloc(PyObject *self)
 {
     Py_XDECREF(((struct close_event *)self)->reason);
-    free_object(self);
+    pywsc_free(self);
 }
 
 static PyObject *close_repr(PyObject *self)

@@ -72,7 +72,7 @@ static PyObject *accept_key(PyObject *module, PyObject *object)
 }
 
 static PyMethodDef functions[] = {
-    {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL,
+    {"apply_mask", PYWSC_FUNCTION(apply_mask), METH_FASTCALL,
      PyDoc_STR("apply_mask($module, data, masking_key, /)\n--\n\n"
                "Mask or unmask a payload (RFC 6455 §5.3).\n\n"
                "data: bytes-like. masking_key: 4 bytes, else ValueError.")},

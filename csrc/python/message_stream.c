@@ -271,35 +271,31 @@ static int stream_clear(PyObject *op)
 
 static void stream_dealloc(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     (void)stream_clear(op);
     Py_CLEAR(((struct pywsc_message_stream *)op)->format);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
-#define FAST(function) (PyCFunction)(void (*)(void))(function)
-
 static PyMethodDef stream_methods[] = {
-    {"receive", FAST(receive), METH_FASTCALL | METH_KEYWORDS,
+    {"receive", PYWSC_FUNCTION(receive), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("receive($self, timeout=None)\n--\n\n"
                "Wait for a message.\n\n"
                "timeout: in seconds; the object's receive timeout by default. After "
                "it, TimeoutError; the connection stays open.\n"
                "Cancelling it loses no message.")},
-    {"send_text", FAST(send_text), METH_FASTCALL | METH_KEYWORDS,
+    {"send_text", PYWSC_FUNCTION(send_text), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("send_text($self, data, compress=None)\n--\n\n"
                "Send a text message.\n\n"
                "data: str, else TypeError.\n"
                "compress: False sends it uncompressed, a positive number compressed "
                "if compression was agreed on; by default as agreed.\n"
                "Waits while much output waits.")},
-    {"send_binary", FAST(send_binary), METH_FASTCALL | METH_KEYWORDS,
+    {"send_binary", PYWSC_FUNCTION(send_binary), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("send_binary($self, data, compress=None)\n--\n\n"
                "Send bytes, a bytearray or a memoryview as a binary message; see "
                "send_text().")},
-    {"_open_stream", FAST(open_stream), METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_open_stream", PYWSC_FUNCTION(open_stream), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_make_message", make_message, METH_O, NULL},
     {"_end_waiting", end_waiting, METH_NOARGS, NULL},
     {NULL},

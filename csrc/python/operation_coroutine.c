@@ -171,7 +171,7 @@ static void operation_dealloc(PyObject *op)
 
 static PyMethodDef operation_methods[] = {
     {"send", operation_send, METH_O, NULL},
-    {"throw", (PyCFunction)(void (*)(void))operation_throw, METH_FASTCALL, NULL},
+    {"throw", PYWSC_FUNCTION(operation_throw), METH_FASTCALL, NULL},
     {"close", operation_close, METH_NOARGS, NULL},
     {NULL},
 };

@@ -88,7 +88,6 @@ static int protocol_clear(PyObject *op)
 static void protocol_dealloc(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     (void)protocol_clear(op);
     if (self->initialized) {
@@ -98,8 +97,7 @@ static void protocol_dealloc(PyObject *op)
     Py_CLEAR(self->input);
     Py_CLEAR(self->more_input);
     Py_CLEAR(self->subprotocol);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyType_Slot protocol_slots[] = {

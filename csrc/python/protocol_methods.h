@@ -14,8 +14,6 @@ static inline int pywsc_protocol_ready(struct pywsc_protocol *self)
     return 0;
 }
 
-#define PYWSC_FUNCTION(function) (PyCFunction)(void (*)(void))(function)
-
 /* A getter of name_lock_held(op): attributes are those of one moment, whatever other
  * threads do. */
 #define PYWSC_PROTOCOL_GETTER(name)                                                    \

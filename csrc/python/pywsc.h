@@ -172,6 +172,23 @@ int pywsc_compression_init(PyObject *module, struct pywsc_state *state);
 /* Make a type from its spec and add it; NULL with an exception set. */
 PyTypeObject *pywsc_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base);
 
+/* The end of a tp_dealloc: of the memory, and of the reference to the type. */
+static inline void pywsc_free(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+/* For tables of methods: those that take more than `self` and one object. */
+#define PYWSC_FUNCTION(function) (PyCFunction)(void (*)(void))(function)
+
+/* For tables of members: weak references are possible, with their list in `field`. */
+#define PYWSC_WEAKREFS(type, field)                                                    \
+    {                                                                                  \
+        "__weaklistoffset__", T_PYSSIZET, offsetof(type, field), READONLY, NULL        \
+    }
+
 /* --- memory.c --- */
 
 /* An untracked object of a final heap type with GC and of fixed size, like

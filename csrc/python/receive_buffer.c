@@ -29,11 +29,9 @@ receive_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static void receive_buffer_dealloc(PyObject *op)
 {
     struct pywsc_receive_buffer *self = (struct pywsc_receive_buffer *)op;
-    PyTypeObject *type = Py_TYPE(op);
     Py_CLEAR(self->view);
     Py_CLEAR(self->bytes);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyType_Slot receive_buffer_slots[] = {

@@ -277,7 +277,6 @@ static int timers_clear(PyObject *op)
 static void timers_dealloc(PyObject *op)
 {
     struct pywsc_timers *self = (struct pywsc_timers *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(op);
@@ -285,8 +284,7 @@ static void timers_dealloc(PyObject *op)
     Py_CLEAR(self->handle);
     Py_CLEAR(self->context);
     Py_CLEAR(self->loop);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyMethodDef timers_methods[] = {
@@ -296,8 +294,7 @@ static PyMethodDef timers_methods[] = {
 
 static PyMemberDef timers_members[] = {
     {"_handle", T_OBJECT, offsetof(struct pywsc_timers, handle), READONLY, NULL},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct pywsc_timers, weakrefs),
-     READONLY, NULL},
+    PYWSC_WEAKREFS(struct pywsc_timers, weakrefs),
     {NULL},
 };
 

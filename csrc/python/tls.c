@@ -54,11 +54,9 @@ static PyObject *tls_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static void tls_dealloc(PyObject *op)
 {
     struct tls_context *self = (struct tls_context *)op;
-    PyTypeObject *type = Py_TYPE(op);
     wsc_tls_context_free(self->context);
     Py_CLEAR(self->names);
-    type->tp_free(op);
-    Py_DECREF(type);
+    pywsc_free(op);
 }
 
 static PyObject *done(enum wsc_status status, const char *message)

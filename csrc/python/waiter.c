@@ -359,11 +359,10 @@ static PyObject *waiter_getattr(PyObject *op, char *name)
 #endif
 
 static PyMethodDef waiter_methods[] = {
-    {"add_done_callback", (PyCFunction)(void (*)(void))waiter_add_done_callback,
+    {"add_done_callback", PYWSC_FUNCTION(waiter_add_done_callback),
      METH_FASTCALL | METH_KEYWORDS, NULL},
     {"remove_done_callback", waiter_remove_done_callback, METH_O, NULL},
-    {"cancel", (PyCFunction)(void (*)(void))waiter_cancel, METH_VARARGS | METH_KEYWORDS,
-     NULL},
+    {"cancel", PYWSC_FUNCTION(waiter_cancel), METH_VARARGS | METH_KEYWORDS, NULL},
     {"result", waiter_result, METH_NOARGS, NULL},
     {"exception", waiter_result, METH_NOARGS, NULL},
     {"done", waiter_done, METH_NOARGS, NULL},
