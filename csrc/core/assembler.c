@@ -172,7 +172,7 @@ static enum wsc_status accept_inflated(struct wsc_assembler *assembler, size_t l
 {
     size_t left = assembler->max_size - assembler->total;
     size_t within = len < left ? len : left;
-    assembler->decompressed_bytes += within;
+    wsc_deflate_traffic(assembler->deflate)->inflated += within;
     if (within > 0) {
         bool ascii = assembler->kind != WSC_PAYLOAD_TEXT ||
                      wsc_utf8_is_ascii(assembler->data + assembler->len, within);
@@ -252,7 +252,7 @@ static enum wsc_status add_compressed(struct wsc_assembler *assembler,
                                       const struct wsc_slice *slice)
 {
     uint8_t scratch[SCRATCH_SIZE];
-    assembler->compressed_bytes += slice->len;
+    wsc_deflate_traffic(assembler->deflate)->received += slice->len;
     for (size_t done = 0; done < slice->len;) {
         size_t n =
             slice->len - done < sizeof(scratch) ? slice->len - done : sizeof(scratch);
@@ -331,7 +331,7 @@ static enum wsc_status give_out(struct wsc_assembler *assembler, bool fin, size_
             return fail(assembler, status, "out of memory");
         }
     }
-    out_message->kind = assembler->kind;
+    out_message->kind = (enum wsc_payload_kind)assembler->kind;
     out_message->data = assembler->data;
     out_message->len = len;
     out_message->ascii = assembler->ascii;

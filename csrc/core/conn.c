@@ -6,6 +6,26 @@
 
 /* --- life --- */
 
+/* Only a client masks (RFC 6455 §5.3). */
+static enum wsc_status keys_new(struct wsc_conn *conn)
+{
+    if (conn->config->role == WSC_ROLE_SERVER) {
+        return WSC_OK;
+    }
+    conn->keys = wsc_alloc(conn->config->allocator, sizeof(*conn->keys));
+    if (conn->keys == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    wsc_key_pool_init(conn->keys);
+    return WSC_OK;
+}
+
+static void keys_free(struct wsc_conn *conn)
+{
+    wsc_free(conn->config->allocator, conn->keys);
+    conn->keys = NULL;
+}
+
 enum wsc_status
 wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config)
 {
@@ -20,14 +40,21 @@ wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config)
     wsc_assembler_init(&conn->assembler, config->payload_memory, config->max_size,
                        NULL);
     wsc_outgoing_init(&conn->outgoing, config->allocator);
-    wsc_key_pool_init(&conn->keys);
-    return wsc_conn_opening_new(conn);
+    enum wsc_status status = keys_new(conn);
+    if (status == WSC_OK) {
+        status = wsc_conn_opening_new(conn);
+    }
+    if (status != WSC_OK) {
+        keys_free(conn);
+    }
+    return status;
 }
 
 void wsc_conn_fini(struct wsc_conn *conn)
 {
     wsc_conn_stop_reading(conn);
     wsc_conn_opening_free(conn);
+    keys_free(conn);
     wsc_deflate_free(conn->deflate);
     conn->deflate = NULL;
     wsc_outgoing_fini(&conn->outgoing);
@@ -154,6 +181,12 @@ bool wsc_conn_deflate_params(const struct wsc_conn *conn,
     }
     *out_params = conn->deflate_params;
     return true;
+}
+
+struct wsc_deflate_traffic wsc_conn_compressed(const struct wsc_conn *conn)
+{
+    static const struct wsc_deflate_traffic none;
+    return conn->deflate == NULL ? none : *wsc_deflate_traffic(conn->deflate);
 }
 
 /* --- receiving --- */
@@ -374,4 +407,9 @@ bool wsc_conn_wants_send(const struct wsc_conn *conn)
 void wsc_conn_sent(struct wsc_conn *conn, size_t len)
 {
     wsc_outgoing_consume(&conn->outgoing, len);
+    if (conn->messages_sent == 0 && conn->outgoing.size == 0) {
+        /* Those that only listen need no memory for the next frame soon: the opening
+         * handshake was the largest for a long time. */
+        wsc_buffer_fini(&conn->outgoing.bytes);
+    }
 }

@@ -25,7 +25,7 @@ static enum wsc_status make_header(struct wsc_conn *conn, enum wsc_opcode opcode
     out_header->opcode = (uint8_t)opcode;
     out_header->payload_len = payload_len;
     out_header->masked = conn->config->role == WSC_ROLE_CLIENT;
-    return out_header->masked ? wsc_key_pool_next(&conn->keys, out_header->masking_key)
+    return out_header->masked ? wsc_key_pool_next(conn->keys, out_header->masking_key)
                               : WSC_OK;
 }
 
@@ -140,6 +140,13 @@ static enum wsc_status fail_compressed(struct wsc_conn *conn, enum wsc_status st
     return status;
 }
 
+static void count_sent(struct wsc_conn *conn, size_t payload_len, size_t len)
+{
+    struct wsc_deflate_traffic *traffic = wsc_deflate_traffic(conn->deflate);
+    traffic->sent += payload_len;
+    traffic->deflated += len;
+}
+
 static enum wsc_status queue_compressed(struct wsc_conn *conn, enum wsc_opcode opcode,
                                         bool fin, const uint8_t *data, size_t len)
 {
@@ -150,8 +157,7 @@ static enum wsc_status queue_compressed(struct wsc_conn *conn, enum wsc_opcode o
     if (status == WSC_OK) {
         status = queue_frame(conn, opcode, fin, opcode != WSC_OPCODE_CONTINUATION,
                              payload.data, payload.len);
-        conn->compressed_sent += payload.len;
-        conn->decompressed_sent += len;
+        count_sent(conn, payload.len, len);
     }
     wsc_buffer_fini(&payload);
     return status == WSC_OK ? WSC_OK : fail_compressed(conn, status);
@@ -291,8 +297,7 @@ enum wsc_status wsc_conn_send_shared(struct wsc_conn *conn,
     }
     conn->messages_sent++;
     if (compressed) {
-        conn->compressed_sent += frame->payload_len;
-        conn->decompressed_sent += message->len;
+        count_sent(conn, frame->payload_len, message->len);
         /* RFC 7692 §7.2.3.2: the peer's window now ends with this message. */
         wsc_deflate_restart(conn->deflate);
     }

@@ -142,6 +142,11 @@ void wsc_deflate_free(struct wsc_deflate *deflate)
     wsc_free(deflate->allocator, deflate);
 }
 
+struct wsc_deflate_traffic *wsc_deflate_traffic(struct wsc_deflate *deflate)
+{
+    return &deflate->traffic;
+}
+
 size_t wsc_deflate_memory(const struct wsc_deflate *deflate)
 {
     size_t bytes = sizeof(*deflate) + deflate->window_len + deflate->history_len;

@@ -23,6 +23,7 @@ struct wsc_deflate {
     int level;
     int mem_level;
     size_t threshold;
+    struct wsc_deflate_traffic traffic;
 
     struct wsc_deflate_context *deflater; /* NULL: make one, with `history` */
     uint8_t *history; /* the end of what the deflater had seen that was given up */

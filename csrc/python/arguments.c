@@ -115,14 +115,3 @@ int pywsc_size_argument(PyObject *object, const char *name, size_t none, size_t 
     *out = (size_t)value;
     return 0;
 }
-
-int pywsc_int_attribute(PyObject *object, const char *name, long none, long *out)
-{
-    PyObject *value = PyObject_GetAttrString(object, name);
-    if (value == NULL) {
-        return -1;
-    }
-    *out = value == Py_None ? none : PyLong_AsLong(value);
-    Py_DECREF(value);
-    return *out == -1 && PyErr_Occurred() ? -1 : 0;
-}

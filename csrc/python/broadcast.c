@@ -228,7 +228,6 @@ static void look_ahead(const struct broadcast *self, PyObject *list, Py_ssize_t 
         PREFETCH(&protocol->conn.outgoing);
         PREFETCH(&protocol->conn.outgoing.alone);
         PREFETCH(&protocol->conn.sending_message);
-        PREFETCH(&protocol->config);
         PREFETCH(second->transport);
     }
     if (index + 3 < PyList_GET_SIZE(list)) {

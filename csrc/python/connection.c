@@ -219,14 +219,14 @@ static PyObject *get_traffic(PyObject *op, void *closure)
         return NULL;
     }
     const struct wsc_conn *conn = &self->protocol->conn;
+    struct wsc_deflate_traffic compressed = wsc_conn_compressed(conn);
     return Py_BuildValue(
         "KKKKKKKKn", self->messages_received, (unsigned long long)conn->messages_sent,
         (unsigned long long)conn->bytes_received,
         (unsigned long long)conn->outgoing.consumed,
-        (unsigned long long)conn->assembler.compressed_bytes,
-        (unsigned long long)conn->assembler.decompressed_bytes,
-        (unsigned long long)conn->compressed_sent,
-        (unsigned long long)conn->decompressed_sent, (Py_ssize_t)conn->outgoing.size);
+        (unsigned long long)compressed.received,
+        (unsigned long long)compressed.inflated, (unsigned long long)compressed.sent,
+        (unsigned long long)compressed.deflated, (Py_ssize_t)conn->outgoing.size);
 }
 
 static PyGetSetDef connection_getset[] = {

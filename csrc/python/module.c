@@ -1,4 +1,4 @@
-#include "pywsc.h"
+#include "config.h"
 
 #include "wsc/crypto.h"
 #include "wsc/deflate.h"
@@ -89,6 +89,10 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_GET] = "GET",
     [PYWSC_NAME_HTTP_1_1] = "HTTP/1.1",
     [PYWSC_NAME_SWITCHING_PROTOCOLS] = "Switching Protocols",
+    [PYWSC_NAME_STATUS_CODE] = "status_code",
+    [PYWSC_NAME_REASON_PHRASE] = "reason_phrase",
+    [PYWSC_NAME_HEADERS] = "headers",
+    [PYWSC_NAME_BODY] = "body",
 };
 
 struct pywsc_state *pywsc_type_state(PyTypeObject *type)
@@ -193,6 +197,9 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     for (size_t i = 0; i <= WSC_CONN_CLOSED; i++) {
         Py_VISIT(state->states[i]);
     }
+    for (size_t i = 0; i < PYWSC_CONFIG_OPTIONS; i++) {
+        Py_VISIT(state->config_options[i]);
+    }
     return 0;
 }
 
@@ -212,6 +219,11 @@ static int module_clear(PyObject *module)
     }
     for (size_t i = 0; i <= WSC_CONN_CLOSED; i++) {
         Py_CLEAR(state->states[i]);
+    }
+    pywsc_config_release(state->config);
+    state->config = NULL;
+    for (size_t i = 0; i < PYWSC_CONFIG_OPTIONS; i++) {
+        Py_CLEAR(state->config_options[i]);
     }
     pywsc_pool_release(state->pool);
     state->pool = NULL;

@@ -1,3 +1,4 @@
+#include "config.h"
 #include "protocol_methods.h"
 
 /* Protocol, what ServerProtocol and ClientProtocol have in common: its life and the
@@ -93,7 +94,7 @@ static void protocol_dealloc(PyObject *op)
     if (self->initialized) {
         wsc_conn_fini(&self->conn);
     }
-    pywsc_pool_release(self->pool);
+    pywsc_config_release(self->config);
     Py_CLEAR(self->input);
     Py_CLEAR(self->more_input);
     Py_CLEAR(self->subprotocol);

@@ -4,11 +4,11 @@
 
 #include "pywsc.h"
 
+/* With its GC head an idle one just fits into what Python has an allocator of its own
+ * for, 512 bytes on 64-bit machines: no holes are left in the heap. */
 struct pywsc_protocol {
     PyObject_HEAD struct wsc_conn conn;
-    struct wsc_conn_config config;
-    struct wsc_deflate_settings settings;
-    struct pywsc_pool *pool; /* with compression, or NULL */
+    struct pywsc_config *config; /* NULL before __init__() */
     bool initialized;
     bool eof_pending;      /* receive_eof() came before all input was read */
     PyObject *input;       /* bytes object that the core is reading from, or NULL */

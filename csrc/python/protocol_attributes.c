@@ -1,12 +1,13 @@
+#include "config.h"
 #include "protocol_methods.h"
 
 /* The attributes that both ends have. */
 
 static PyObject *get_is_server(PyObject *op, void *closure)
 {
+    const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
     (void)closure;
-    return PyBool_FromLong(((struct pywsc_protocol *)op)->config.role ==
-                           WSC_ROLE_SERVER);
+    return PyBool_FromLong(config == NULL || config->conn.role == WSC_ROLE_SERVER);
 }
 
 static PyObject *get_state_lock_held(PyObject *op)
@@ -124,8 +125,12 @@ PYWSC_PROTOCOL_GETTER(get_compression)
 
 static PyObject *get_max_size(PyObject *op, void *closure)
 {
-    size_t max_size = ((struct pywsc_protocol *)op)->config.max_size;
+    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     (void)closure;
+    if (pywsc_protocol_ready(self) < 0) {
+        return NULL;
+    }
+    size_t max_size = self->config->conn.max_size;
     if (max_size == WSC_MESSAGE_SIZE_MAX) {
         Py_RETURN_NONE;
     }

@@ -1,6 +1,5 @@
+#include "config.h"
 #include "protocol_methods.h"
-
-#include <string.h>
 
 /* ClientProtocol: the request, and what the response agreed to. */
 
@@ -93,15 +92,15 @@ static int client_init(PyObject *op, PyObject *args, PyObject *kwargs)
                                "compression", "max_line", "max_header_line", "max_head",
                                "max_headers", NULL};
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    struct pywsc_protocol_options options;
+    PyObject *options[PYWSC_CONFIG_OPTIONS] = {NULL};
     PyObject *target = NULL;
     PyObject *headers = NULL;
     PyObject *protocols = NULL;
-    memset(&options, 0, sizeof(options));
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "|$OOOOOOOOO:ClientProtocol", keywords, &target, &headers,
-            &protocols, &options.max_size, &options.compression, &options.max_line,
-            &options.max_header_line, &options.max_head, &options.max_headers)) {
+            &protocols, &options[PYWSC_MAX_SIZE], &options[PYWSC_COMPRESSION],
+            &options[PYWSC_MAX_LINE], &options[PYWSC_MAX_HEADER_LINE],
+            &options[PYWSC_MAX_HEAD], &options[PYWSC_MAX_HEADERS])) {
         return -1;
     }
     if (target == NULL || headers == NULL) {
@@ -111,7 +110,7 @@ static int client_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *none = PyTuple_New(0);
     int result = none == NULL
                      ? -1
-                     : pywsc_protocol_construct(self, WSC_ROLE_CLIENT, false, &options);
+                     : pywsc_protocol_construct(self, WSC_ROLE_CLIENT, false, options);
     if (result == 0) {
         result =
             send_request(self, target, headers, protocols != NULL ? protocols : none);

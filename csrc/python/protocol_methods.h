@@ -62,20 +62,11 @@ extern PyGetSetDef pywsc_protocol_getset[];
 
 /* --- protocol_options.c --- */
 
-/* Arguments that both ends have: borrowed, NULL when absent. */
-struct pywsc_protocol_options {
-    PyObject *max_size;
-    PyObject *compression;
-    PyObject *max_line;
-    PyObject *max_header_line;
-    PyObject *max_head;
-    PyObject *max_headers;
-};
-
-/* For __init__: -1 with an exception. */
+/* For __init__, with the arguments that both ends have: see config.h. -1 with an
+ * exception. */
 int pywsc_protocol_construct(struct pywsc_protocol *self, enum wsc_role role,
                              bool any_request,
-                             const struct pywsc_protocol_options *options);
+                             PyObject *const options[PYWSC_CONFIG_OPTIONS]);
 /* New reference: the agreed PerMessageDeflate, or None. */
 PyObject *pywsc_protocol_agreed_compression(struct pywsc_state *state,
                                             struct pywsc_protocol *self);

@@ -1,3 +1,4 @@
+#include "config.h"
 #include "protocol_methods.h"
 
 /* The way in of the sans-IO objects: bytes, and the events that they become. */
@@ -150,7 +151,7 @@ int pywsc_protocol_note_failure(struct pywsc_state *state, struct pywsc_protocol
         return 0;
     }
     /* A client still reads the body of a refusal, which is part of the exception. */
-    if (self->config.role == WSC_ROLE_CLIENT && self->conn.error == WSC_OK) {
+    if (self->config->conn.role == WSC_ROLE_CLIENT && self->conn.error == WSC_OK) {
         return 0;
     }
     self->handshake_exception = pywsc_handshake_exception(state, &self->conn);

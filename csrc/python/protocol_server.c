@@ -1,3 +1,4 @@
+#include "config.h"
 #include "protocol_methods.h"
 
 #include <string.h>
@@ -177,28 +178,36 @@ static PyObject *respond(PyObject *op, long status_code, PyObject *reason,
 
 static PyObject *server_respond(PyObject *op, PyObject *response)
 {
-    static const char *const names[] = {"reason_phrase", "headers", "body"};
-    PyObject *parts[3] = {NULL, NULL, NULL};
+    static const enum pywsc_name names[] = {
+        PYWSC_NAME_STATUS_CODE,
+        PYWSC_NAME_REASON_PHRASE,
+        PYWSC_NAME_HEADERS,
+        PYWSC_NAME_BODY,
+    };
+    const struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    PyObject *parts[4] = {NULL, NULL, NULL, NULL};
     PyObject *result = NULL;
-    long status_code;
-    if (pywsc_protocol_ready((struct pywsc_protocol *)op) < 0 ||
-        pywsc_int_attribute(response, "status_code", 0, &status_code) < 0) {
+    if (pywsc_protocol_ready((struct pywsc_protocol *)op) < 0) {
         return NULL;
     }
-    for (size_t i = 0; i < 3; i++) {
-        parts[i] = PyObject_GetAttrString(response, names[i]);
+    for (size_t i = 0; i < 4; i++) {
+        parts[i] = PyObject_GetAttr(response, state->names[names[i]]);
         if (parts[i] == NULL) {
             goto done;
         }
     }
-    if (parts[2] == Py_None) {
-        Py_SETREF(parts[2], PyBytes_FromStringAndSize(NULL, 0));
+    long status_code = parts[0] == Py_None ? 0 : PyLong_AsLong(parts[0]);
+    if (status_code == -1 && PyErr_Occurred()) {
+        goto done;
     }
-    if (parts[2] != NULL) {
-        result = respond(op, status_code, parts[0], parts[1], parts[2]);
+    if (parts[3] == Py_None) {
+        Py_SETREF(parts[3], PyBytes_FromStringAndSize(NULL, 0));
+    }
+    if (parts[3] != NULL) {
+        result = respond(op, status_code, parts[1], parts[2], parts[3]);
     }
 done:
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         Py_XDECREF(parts[i]);
     }
     return result;
@@ -298,17 +307,17 @@ static int server_init(PyObject *op, PyObject *args, PyObject *kwargs)
     static char *keywords[] = {"max_size",        "compression", "max_line",
                                "max_header_line", "max_head",    "max_headers",
                                "any_request",     NULL};
-    struct pywsc_protocol_options options;
+    PyObject *options[PYWSC_CONFIG_OPTIONS] = {NULL};
     int any_request = 0;
-    memset(&options, 0, sizeof(options));
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$OOOOOOp:ServerProtocol", keywords, &options.max_size,
-            &options.compression, &options.max_line, &options.max_header_line,
-            &options.max_head, &options.max_headers, &any_request)) {
+            args, kwargs, "|$OOOOOOp:ServerProtocol", keywords,
+            &options[PYWSC_MAX_SIZE], &options[PYWSC_COMPRESSION],
+            &options[PYWSC_MAX_LINE], &options[PYWSC_MAX_HEADER_LINE],
+            &options[PYWSC_MAX_HEAD], &options[PYWSC_MAX_HEADERS], &any_request)) {
         return -1;
     }
     return pywsc_protocol_construct((struct pywsc_protocol *)op, WSC_ROLE_SERVER,
-                                    any_request != 0, &options);
+                                    any_request != 0, options);
 }
 
 static PyMethodDef server_methods[] = {

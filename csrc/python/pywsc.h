@@ -100,6 +100,10 @@ enum pywsc_name {
     PYWSC_NAME_GET,
     PYWSC_NAME_HTTP_1_1,
     PYWSC_NAME_SWITCHING_PROTOCOLS,
+    PYWSC_NAME_STATUS_CODE,
+    PYWSC_NAME_REASON_PHRASE,
+    PYWSC_NAME_HEADERS,
+    PYWSC_NAME_BODY,
     PYWSC_NAMES,
 };
 
@@ -113,6 +117,8 @@ struct pywsc_spares {
 };
 
 struct pywsc_pool;
+struct pywsc_config;
+#define PYWSC_CONFIG_OPTIONS 6 /* see config.h */
 
 struct pywsc_state {
     struct pywsc_spares spare_waiters;
@@ -140,9 +146,11 @@ struct pywsc_state {
     PyTypeObject *inflater;
     PyObject *objects[PYWSC_OBJECTS];
     PyObject *names[PYWSC_NAMES];
-    PyObject *states[WSC_CONN_CLOSED + 1]; /* members of pywscore.State */
-    size_t largest_output;                 /* see protocol_output.c */
-    struct pywsc_pool *pool;               /* NULL: made when first needed */
+    PyObject *states[WSC_CONN_CLOSED + 1];          /* members of pywscore.State */
+    size_t largest_output;                          /* see protocol_output.c */
+    struct pywsc_pool *pool;                        /* NULL: made when first needed */
+    struct pywsc_config *config;                    /* the last one made, or NULL */
+    PyObject *config_options[PYWSC_CONFIG_OPTIONS]; /* what it was made from */
 };
 
 extern struct PyModuleDef pywsc_module;
@@ -241,8 +249,6 @@ int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwna
 int pywsc_compress_argument(PyObject *object, enum wsc_compress *out);
 /* None or absent: `none`; an int from 0 to SIZE_MAX/4, else ValueError. */
 int pywsc_size_argument(PyObject *object, const char *name, size_t none, size_t *out);
-/* object.name as an int, `none` when it is None; -1 with an exception. */
-int pywsc_int_attribute(PyObject *object, const char *name, long none, long *out);
 
 /* --- events.c --- */
 

@@ -77,7 +77,7 @@ static void same_as_single_sends(void)
                 wsc_conn_send_shared(&ends[k].conn, &shared.message, WSC_COMPRESS_AUTO),
                 WSC_OK);
             CHECK_INT(ends[k].conn.messages_sent, 1);
-            CHECK_INT(ends[k].conn.compressed_sent, 0);
+            CHECK_INT(wsc_conn_compressed(&ends[k].conn).sent, 0);
         }
         CHECK_INT(shared.message.count, 1);
         wsc_shared_message_fini(&shared.message);
@@ -280,11 +280,11 @@ static void between_individual_messages(void)
                 check_received(&peers[i], &ends[i], text.data, text.len);
                 sent++;
             }
-            uint64_t before = conn->decompressed_sent;
+            uint64_t before = wsc_conn_compressed(conn).deflated;
             CHECK_INT(wsc_conn_send_shared(conn, &shared.message, WSC_COMPRESS_AUTO),
                       WSC_OK);
             CHECK_INT(conn->messages_sent, sent + 1);
-            CHECK_INT(conn->decompressed_sent, before + text.len);
+            CHECK_INT(wsc_conn_compressed(conn).deflated, before + text.len);
             check_received(&peers[i], &ends[i], text.data, text.len);
         }
         CHECK_INT(shared.message.count, 7);
@@ -380,8 +380,10 @@ static void who_gets_it_compressed(void)
                   WSC_OK);
         end_take(&end, &out);
         CHECK_INT(out.data[0], cases[i].first);
-        CHECK_INT(end.conn.decompressed_sent, cases[i].first == 0xC2 ? 100 : 0);
-        CHECK_INT(end.conn.compressed_sent, cases[i].first == 0xC2 ? out.len - 2 : 0);
+        CHECK_INT(wsc_conn_compressed(&end.conn).deflated,
+                  cases[i].first == 0xC2 ? 100 : 0);
+        CHECK_INT(wsc_conn_compressed(&end.conn).sent,
+                  cases[i].first == 0xC2 ? out.len - 2 : 0);
         end_fini(&end);
         blob_free(&out);
     }

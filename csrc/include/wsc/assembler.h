@@ -41,11 +41,7 @@ struct wsc_assembler {
     size_t max_size;                         /* bytes of a message, inflated */
     size_t max_plain_size; /* the same for one that comes uncompressed; max_size unless
                               it is set */
-    bool streaming; /* give out a fragment at each frame's end; may be changed any time
-                     */
-    const char *reason;          /* after an error: what was wrong; static */
-    uint64_t compressed_bytes;   /* payload of compressed messages, so far */
-    uint64_t decompressed_bytes; /* what became of it */
+    const char *reason;    /* after an error: what was wrong; static */
 
     /* Private. */
     uint8_t *data;
@@ -54,10 +50,14 @@ struct wsc_assembler {
     size_t total;      /* message bytes so far, those given out included */
     uint64_t wire_len; /* payload bytes announced for this message */
     uint16_t empty_frames;
-    enum wsc_payload_kind kind;
+    uint8_t kind; /* enum wsc_payload_kind */
     struct wsc_utf8 utf8;
     bool ascii;
     bool compressed;
+
+    /* Public, and here for the sake of size: give out a fragment at each frame's end;
+     * may be changed any time. */
+    bool streaming;
 };
 
 void wsc_assembler_init(struct wsc_assembler *assembler,

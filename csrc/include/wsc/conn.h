@@ -75,29 +75,16 @@ struct wsc_conn {
     const char *error_reason; /* one sentence, static; NULL while there is none */
     const struct wsc_close *received; /* the peer's close frame; NULL: none yet */
     const struct wsc_close *sent;     /* ours */
+    /* Counted since wsc_conn_init; bytes sent are in `outgoing`, those of compressed
+     * messages in wsc_conn_compressed. */
+    uint64_t bytes_received;
+    uint64_t messages_sent;
     bool close_received_first;
     bool end_expected; /* nothing more is to be read: end the TCP connection once the
                           output is sent; a client first waits for the server to do so
                           (§7.1.1) unless the connection was failed */
-    /* Counted since wsc_conn_init; bytes sent are in `outgoing`, those that came
-     * compressed in `assembler`. */
-    uint64_t bytes_received;
-    uint64_t messages_sent;
-    uint64_t compressed_sent;   /* payload bytes of compressed messages */
-    uint64_t decompressed_sent; /* the same before compression */
 
     /* Private. */
-    const struct wsc_conn_config *config;
-    struct wsc_conn_opening *opening;
-    struct wsc_conn_control *control;
-    struct wsc_deflate *deflate;
-    struct wsc_deflate_params deflate_params;
-    const uint8_t *input;
-    size_t input_len;
-    struct wsc_parser parser;
-    struct wsc_assembler assembler;
-    struct wsc_outgoing outgoing;
-    struct wsc_key_pool keys;
     bool sending_message; /* between the first and the last fragment */
     bool sending_compressed;
     bool pong_pending;
@@ -106,6 +93,17 @@ struct wsc_conn {
     bool failure_on_hold;
     uint8_t control_len;
     uint8_t pong_len;
+    struct wsc_deflate_params deflate_params;
+    const struct wsc_conn_config *config;
+    struct wsc_conn_opening *opening;
+    struct wsc_conn_control *control;
+    struct wsc_deflate *deflate;
+    const uint8_t *input;
+    size_t input_len;
+    struct wsc_parser parser;
+    struct wsc_assembler assembler;
+    struct wsc_outgoing outgoing;
+    struct wsc_key_pool *keys; /* of a client */
 };
 
 /* `config` is borrowed for the connection's life (share it between connections).
@@ -196,6 +194,10 @@ struct wsc_str wsc_conn_response_body(const struct wsc_conn *conn);
 /* The parameters of permessage-deflate; false when it was not agreed. */
 bool wsc_conn_deflate_params(const struct wsc_conn *conn,
                              struct wsc_deflate_params *out_params);
+
+/* What was counted of compressed messages; all zero while there is no
+ * permessage-deflate. */
+struct wsc_deflate_traffic wsc_conn_compressed(const struct wsc_conn *conn);
 
 /* --- sending --- */
 

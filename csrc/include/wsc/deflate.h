@@ -55,6 +55,15 @@ wsc_deflate_new(const struct wsc_allocator *allocator, struct wsc_deflate_pool *
 /* Gives contexts back to the pool or frees them. `deflate` may be NULL. */
 void wsc_deflate_free(struct wsc_deflate *deflate);
 
+/* Bytes of the messages that went compressed, so far: counted by the owner. */
+struct wsc_deflate_traffic {
+    uint64_t received; /* payload, as it came */
+    uint64_t inflated; /* what became of it */
+    uint64_t sent;     /* payload, as it went */
+    uint64_t deflated; /* what it was before */
+};
+struct wsc_deflate_traffic *wsc_deflate_traffic(struct wsc_deflate *deflate);
+
 /* Would a message of `len` bytes be sent compressed? False below the threshold, and
  * always when the agreed window is 8 bits for this end (no zlib compresses with it). */
 bool wsc_deflate_wants(const struct wsc_deflate *deflate, size_t len);
