@@ -407,9 +407,4 @@ bool wsc_conn_wants_send(const struct wsc_conn *conn)
 void wsc_conn_sent(struct wsc_conn *conn, size_t len)
 {
     wsc_outgoing_consume(&conn->outgoing, len);
-    if (conn->messages_sent == 0 && conn->outgoing.size == 0) {
-        /* Those that only listen need no memory for the next frame soon: the opening
-         * handshake was the largest for a long time. */
-        wsc_buffer_fini(&conn->outgoing.bytes);
-    }
 }

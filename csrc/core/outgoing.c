@@ -3,8 +3,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* An empty queue gives memory above this back. */
+/* An empty queue gives memory above this back, */
 #define KEEP_CAP 4096
+/* and all of it before so much was sent: of those that say little, the answer to the
+ * opening handshake is the longest thing, and there may be many of them. */
+#define KEEP_AFTER 1024
 
 /* Either a run of `bytes` or a reference. */
 struct wsc_outgoing_segment {
@@ -253,7 +256,8 @@ void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len)
     }
     if (outgoing->size == 0) {
         outgoing->bytes_start = 0;
-        wsc_buffer_clear(&outgoing->bytes, KEEP_CAP);
+        wsc_buffer_clear(&outgoing->bytes,
+                         outgoing->consumed < KEEP_AFTER ? 0 : KEEP_CAP);
         wsc_free(outgoing->bytes.allocator, outgoing->segments);
         outgoing->segments = NULL;
         outgoing->segment_first = 0;

@@ -246,6 +246,29 @@ static void random_work(void)
 
 /* A queue that is never empty but never long does not grow; an empty one gives memory
  * back. */
+/* Who has said little keeps no memory; who says more does not ask for it each time. */
+static void little_output_keeps_nothing(void)
+{
+    struct test_allocator allocator;
+    struct wsc_outgoing outgoing;
+    struct blob model = {0};
+    test_allocator_init(&allocator);
+    wsc_outgoing_init(&outgoing, &allocator.base);
+    for (size_t sent = 0; sent < 1000; sent += 200) {
+        add_bytes(&outgoing, &model, 200);
+        wsc_outgoing_consume(&outgoing, 150);
+        CHECK_INT(allocator.live_blocks, 1);
+        wsc_outgoing_consume(&outgoing, 50);
+        CHECK_INT(allocator.live_blocks, 0);
+    }
+    add_bytes(&outgoing, &model, 200);
+    wsc_outgoing_consume(&outgoing, 200);
+    CHECK_INT(allocator.live_blocks, 1);
+    wsc_outgoing_fini(&outgoing);
+    CHECK_INT(allocator.live_blocks, 0);
+    blob_free(&model);
+}
+
 static void memory_stays_small(void)
 {
     struct test_allocator allocator;
@@ -315,4 +338,5 @@ static void without_memory(void)
 
 TEST_MAIN(TEST(consumed_at_every_count), TEST(freed_at_every_count),
           TEST(pieces_name_whole_references), TEST(alone_without_memory),
-          TEST(random_work), TEST(memory_stays_small), TEST(without_memory))
+          TEST(random_work), TEST(little_output_keeps_nothing),
+          TEST(memory_stays_small), TEST(without_memory))
