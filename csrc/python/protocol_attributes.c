@@ -125,12 +125,9 @@ PYWSC_PROTOCOL_GETTER(get_compression)
 
 static PyObject *get_max_size(PyObject *op, void *closure)
 {
-    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
+    const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
     (void)closure;
-    if (pywsc_protocol_ready(self) < 0) {
-        return NULL;
-    }
-    size_t max_size = self->config->conn.max_size;
+    size_t max_size = config == NULL ? 0 : config->conn.max_size;
     if (max_size == WSC_MESSAGE_SIZE_MAX) {
         Py_RETURN_NONE;
     }
