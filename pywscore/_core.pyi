@@ -373,6 +373,8 @@ class Connection:
         """The keepalive ping was not answered in time."""
     def _abort(self, why: str) -> None:
         """Closing, or what waits to be sent, took too long."""
+    # What recv() and send() raise has the attribute _cause as its __cause__, unless a
+    # rule that was broken is the cause.
     async def _send_slow(
         self, message: Any, text: bool | None, compress: bool | None
     ) -> None: ...

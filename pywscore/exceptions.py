@@ -73,16 +73,32 @@ class WebSocketException(Exception):
 # Closing ---------------------------------------------------------------------------
 
 
-def _describe(close: Close) -> str:
+# As in the messages of ``websockets``, which people search their logs for. The others
+# are called as in the IANA registry.
+_NAMES: dict[int, str] = {
+    CloseCode.NORMAL_CLOSURE: "OK",
+    CloseCode.NO_STATUS_RCVD: "no status received [internal]",
+    CloseCode.ABNORMAL_CLOSURE: "abnormal closure [internal]",
+    CloseCode.INVALID_DATA: "invalid frame payload data",
+    CloseCode.TLS_HANDSHAKE: "TLS handshake failure [internal]",
+}
+
+
+def _name(code: int) -> str:
+    if code in _NAMES:
+        return _NAMES[code]
+    if 3000 <= code < 4000:
+        return "registered"
+    if 4000 <= code < 5000:
+        return "private use"
     try:
-        name = CloseCode(close.code).name.replace("_", " ").lower()
+        return CloseCode(code).name.replace("_", " ").lower()
     except ValueError:
-        if 3000 <= close.code < 4000:
-            name = "registered"
-        elif 4000 <= close.code < 5000:
-            name = "private use"
-        else:
-            name = "unknown"
+        return "unknown"
+
+
+def _describe(close: Close) -> str:
+    name = _name(close.code)
     text = f"{close.code} ({name})"
     return f"{text} {close.reason}" if close.reason else text
 

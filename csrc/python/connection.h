@@ -155,6 +155,9 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
 struct pywsc_message_stream;
 PyObject *pywsc_operation_for_stream(struct pywsc_message_stream *stream,
                                      enum pywsc_operation_kind kind, PyObject *first);
+/* What recv() and send() raise once the connection is closed: as
+ * pywsc_close_exception(), with what ended TCP as the cause. */
+PyObject *pywsc_connection_close_exception(struct pywsc_connection *self);
 
 /* --- operation_coroutine.c --- */
 

@@ -175,7 +175,7 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
     }
     struct pywsc_state *state = self->state;
     if (self->protocol->conn.state != WSC_CONN_OPEN) {
-        PyObject *exception = pywsc_close_exception(state, &self->protocol->conn);
+        PyObject *exception = pywsc_connection_close_exception(self);
         if (exception != NULL) {
             PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
             Py_DECREF(exception);

@@ -59,6 +59,7 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_ON_PONG] = "_on_pong",
     [PYWSC_NAME_ON_CLOSING] = "_on_closing",
     [PYWSC_NAME_ON_LOST] = "_on_lost",
+    [PYWSC_NAME_CAUSE] = "_cause",
     [PYWSC_NAME_ON_OPEN_TIMEOUT] = "_on_open_timeout",
     [PYWSC_NAME_SEND_KEEPALIVE_PING] = "_send_keepalive_ping",
     [PYWSC_NAME_START_CLOSE] = "_start_close",

@@ -99,11 +99,36 @@ static int continue_slowly(struct pywsc_operation *self, enum pywsc_name name)
     return self->inner == NULL ? -1 : 2;
 }
 
+PyObject *pywsc_connection_close_exception(struct pywsc_connection *self)
+{
+    const struct wsc_conn *conn = &self->protocol->conn;
+    PyObject *exception = pywsc_close_exception(self->state, conn);
+    if (exception == NULL || conn->error != WSC_OK) {
+        return exception; /* that error is the cause */
+    }
+    PyObject *cause =
+        PyObject_GetAttr((PyObject *)self, self->state->names[PYWSC_NAME_CAUSE]);
+    if (cause == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            Py_CLEAR(exception);
+        }
+        else {
+            PyErr_Clear(); /* not pywscore.asyncio.Connection */
+        }
+    }
+    else if (PyExceptionInstance_Check(cause)) {
+        PyException_SetCause(exception, cause);
+    }
+    else {
+        Py_DECREF(cause);
+    }
+    return exception;
+}
+
 static int raise_closed(struct pywsc_operation *self)
 {
     struct pywsc_state *state = state_of(self);
-    PyObject *exception =
-        pywsc_close_exception(state, &self->connection->protocol->conn);
+    PyObject *exception = pywsc_connection_close_exception(self->connection);
     if (exception == NULL) {
         return -1;
     }

@@ -47,6 +47,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     latency: float = 0.0
     """Round-trip time in seconds, by the last ping that was answered; 0.0 before."""
 
+    _cause: Exception | None = None
+    """What ended TCP, if not the closing handshake."""
     _id: uuid.UUID | None = None
     _pings: Pings | None = None
     _lost: bool = False
@@ -277,7 +279,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             self.protocol.send_close(code, reason)
             self.flush()
         elif self.state is State.CONNECTING:
-            self._abort("closed during the opening handshake")
+            self._cut("closed during the opening handshake")
 
     def _fail(self, code: int, reason: str) -> None:
         if self.state is State.OPEN:
@@ -285,6 +287,11 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             self.flush()
 
     def _abort(self, why: str) -> None:
+        if self._cause is None and not self._lost:
+            self._cause = TimeoutError(why)
+        self._cut(why)
+
+    def _cut(self, why: str) -> None:
         if not self._lost and self.transport is not None:
             self._log(logging.DEBUG, "connection cut: %s", why)
             self.transport.abort()
@@ -316,7 +323,13 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         self._check_thread()
         if self.state is not State.OPEN:
             await self.wait_closed()
-            raise self.protocol.close_exception
+            raise self._close_exception()
+
+    def _close_exception(self) -> ConnectionClosed:
+        exc = self.protocol.close_exception
+        if exc.__cause__ is None:
+            exc.__cause__ = self._cause
+        return exc
 
     # What the transport and the core call
 
@@ -356,8 +369,11 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
 
     def _on_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        if exc is not None and self._cause is None:
+            # Its traceback would hold the transport.
+            self._cause = exc.with_traceback(None)
         if self._pings is not None:
-            self._pings.drop(self.protocol.close_exception)
+            self._pings.drop(self._close_exception())
         if self._lost_waiter is not None and not self._lost_waiter.done():
             self._lost_waiter.set_result(None)
 

@@ -215,12 +215,12 @@ class Server:
         self._changed.set()
         if task.cancelled():
             if ws.state is State.CONNECTING:  # else the hook was done
-                ws._abort("the opening handshake was cancelled")
+                ws._cut("the opening handshake was cancelled")
         elif task.exception() is not None:
             ws._log(
                 logging.ERROR, "opening handshake failed", exc_info=task.exception()
             )
-            ws._abort("the opening handshake failed")
+            ws._cut("the opening handshake failed")
 
     def _start_handler(self, ws: ServerConnection) -> None:
         if self.handler is None:

@@ -270,7 +270,7 @@ async def _drain(server: Server, timeout: float | None, hurry: asyncio.Event) ->
         if closed.done():
             return True
         for ws in list(server._all):
-            ws._abort("the server is stopping")
+            ws._cut("the server is stopping")
         for task in list(server._tasks):
             task.cancel()
         await asyncio.wait({closed}, timeout=NOTICE)

@@ -151,7 +151,7 @@ class ASGIConnection(Connection):
         elif self.state is State.CONNECTING:
             self._send_500()
         elif self._denial_left is not None:
-            self._abort("the application ended within a response")
+            self._cut("the application ended within a response")
 
     async def asgi_receive(self) -> Event:
         """ASGI's ``receive()``."""

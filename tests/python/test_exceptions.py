@@ -90,7 +90,7 @@ NORMAL, OOPS = Close(1000, ""), Close(1011, "oops")
         ((None, None), "no close frame received or sent", 1006, ""),
         (
             (NORMAL, None),
-            "received 1000 (normal closure); no close frame sent",
+            "received 1000 (OK); no close frame sent",
             1000,
             "",
         ),
@@ -102,7 +102,7 @@ NORMAL, OOPS = Close(1000, ""), Close(1011, "oops")
         ),
         (
             (OOPS, NORMAL, True),
-            "received 1011 (internal error) oops; then sent 1000 (normal closure)",
+            "received 1011 (internal error) oops; then sent 1000 (OK)",
             1011,
             "oops",
         ),

@@ -158,9 +158,9 @@ class UpgradedConnection(Connection):
             # Clients of aiohttp don't wait for the server to end TCP.
             self._end(linger=False)
 
-    def _abort(self, why: str) -> None:
+    def _cut(self, why: str) -> None:
         self.cut_why = why
-        super()._abort(why)
+        super()._cut(why)
 
     # What the transport calls
 
