@@ -11,6 +11,7 @@ from .asyncio import (
     Connection,
     ConnectionStats,
     Listener,
+    Router,
     Server,
     ServerConnection,
     ServerStats,
@@ -18,9 +19,11 @@ from .asyncio import (
     broadcast,
     connect,
     metrics_response,
+    route,
     run,
     serve,
     unix_connect,
+    unix_route,
     unix_serve,
 )
 from .enums import CloseCode, Opcode, State
@@ -68,6 +71,7 @@ from .extensions import (
 from .http import Headers, HeadersLike, MultipleValuesError, Request, Response
 from .protocol import ClientProtocol, Protocol, ServerProtocol
 from .tls import TLSContext
+from .typing import Data, LoggerLike, Origin, StatusLike, Subprotocol
 from .uri import WebSocketURI, parse_uri
 
 __all__ = [
@@ -83,6 +87,7 @@ __all__ = [
     "ConnectionClosedError",
     "ConnectionClosedOK",
     "ConnectionStats",
+    "Data",
     "DuplicateParameter",
     "Event",
     "HeaderLineTooLong",
@@ -106,9 +111,11 @@ __all__ = [
     "InvalidURI",
     "InvalidUpgrade",
     "Listener",
+    "LoggerLike",
     "MultipleValuesError",
     "NegotiationError",
     "Opcode",
+    "Origin",
     "PayloadTooBig",
     "PerMessageDeflate",
     "Ping",
@@ -119,6 +126,7 @@ __all__ = [
     "Request",
     "RequestLineTooLong",
     "Response",
+    "Router",
     "SecurityError",
     "Server",
     "ServerConnection",
@@ -126,7 +134,9 @@ __all__ = [
     "ServerProtocol",
     "ServerStats",
     "State",
+    "StatusLike",
     "StatusLineTooLong",
+    "Subprotocol",
     "TLSContext",
     "TextMessage",
     "TooManyFragments",
@@ -142,8 +152,10 @@ __all__ = [
     "is_valid_utf8",
     "metrics_response",
     "parse_uri",
+    "route",
     "run",
     "serve",
     "unix_connect",
+    "unix_route",
     "unix_serve",
 ]

@@ -4,6 +4,7 @@ from .broadcast import broadcast
 from .client import ClientConnection, connect, unix_connect
 from .connection import Connection
 from .listener import Listener
+from .router import Router, route, unix_route
 from .server import Server, ServerConnection, basic_auth, serve, unix_serve
 from .stats import ConnectionStats, ServerStats, metrics_response
 from .workers import run
@@ -13,6 +14,7 @@ __all__ = [
     "Connection",
     "ConnectionStats",
     "Listener",
+    "Router",
     "Server",
     "ServerConnection",
     "ServerStats",
@@ -20,8 +22,10 @@ __all__ = [
     "broadcast",
     "connect",
     "metrics_response",
+    "route",
     "run",
     "serve",
     "unix_connect",
+    "unix_route",
     "unix_serve",
 ]

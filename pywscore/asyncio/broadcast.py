@@ -76,6 +76,7 @@ def _error(exc: Exception | None) -> Exception:
         return BlockingIOError("output is above its high-water mark")
     if isinstance(exc, ConcurrencyError):
         return exc
-    error = RuntimeError("failed to write message")
+    name = type(exc).__name__
+    error = RuntimeError(f"failed to write message: {name}: {exc}")
     error.__cause__ = exc
     return error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl as ssl_module
 import traceback
 import urllib.parse
@@ -17,12 +16,13 @@ from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
 from ..tls import TLSContext
+from ..typing import LoggerLike, PathLike
 from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .engine import Handover, adopt, uses_engine
 from .handshake import check_subprotocols
 from .listener import ListenerFactory, start_listening
-from .log import LimitedLogger, LoggerLike, printable
+from .log import LimitedLogger, printable
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -34,7 +34,13 @@ from .options import (
 from .proxy import connect_http, connect_socks, get_proxy, parse_proxy
 from .reconnect import backoff, process_exception
 
-__all__ = ["ClientConnection", "connect", "unix_connect"]
+__all__ = [
+    "ClientConnection",
+    "backoff",
+    "connect",
+    "process_exception",
+    "unix_connect",
+]
 
 MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
@@ -349,7 +355,7 @@ class connect:
 
 
 def unix_connect(
-    path: str | os.PathLike[str] | None = None,
+    path: PathLike | None = None,
     uri: str | None = None,
     **kwargs: Any,
 ) -> connect:

@@ -14,16 +14,15 @@ from .. import _core
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed, InvalidHandshake
 from ..http import Request, Response
+from ..typing import Data, DataLike
 from .broadcast import broadcast
 from .fragments import receive_fragments, send_fragments
 from .log import printable
 from .options import Options, receive_buffer, timers
-from .pings import DataLike, Pings, payload_of
+from .pings import Pings, payload_of
 from .stats import ConnectionStats, connection_stats
 
 __all__ = ["Connection", "broadcast"]
-
-Data = str | bytes
 
 
 class Connection(_core.Connection, asyncio.BufferedProtocol):

@@ -6,10 +6,10 @@ import logging
 import time
 from typing import Any
 
+from ..typing import LoggerLike
+
 LINES_PER_SECOND = 10
 MAX_TEXT = 200
-
-LoggerLike = logging.Logger | logging.LoggerAdapter[Any]
 
 
 def printable(text: object) -> str:

@@ -7,8 +7,7 @@ import random
 from time import monotonic as clock  # finer than the clock of uvloop's loops
 
 from ..exceptions import ConcurrencyError
-
-DataLike = str | bytes | bytearray | memoryview
+from ..typing import DataLike
 
 
 def payload_of(data: DataLike) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
@@ -16,6 +15,7 @@ from ..exceptions import ConnectionClosed
 from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER, Request
 from ..tls import TLSContext
+from ..typing import LoggerLike, PathLike
 from .auth import basic_auth
 from .broadcast import broadcast
 from .engine import EngineServer, uses_engine
@@ -31,7 +31,7 @@ from .handshake import (
     too_many,
 )
 from .listener import ListenerFactory, check_listener, start_listening
-from .log import LimitedLogger, LoggerLike, printable
+from .log import LimitedLogger, printable
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -450,7 +450,7 @@ def serve(
 
 def unix_serve(
     handler: Callable[[ServerConnection], Awaitable[Any]] | None,
-    path: str | os.PathLike[str] | None = None,
+    path: PathLike | None = None,
     **kwargs: Any,
 ) -> Server:
     """Serve on a Unix socket, behind a reverse proxy for instance.

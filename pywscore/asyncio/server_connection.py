@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import http
 import logging
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..enums import State
 from ..http import Request, Response, plain_response
+from ..typing import StatusLike
 from .connection import Connection
 from .handshake import serialize
 from .log import printable
@@ -37,6 +38,9 @@ class ServerConnection(Connection):
     protocol: _core.ServerProtocol
     username: str
     """Set by ``basic_auth()``."""
+    handler: Callable[..., Awaitable[Any]]
+    """Set by ``route()``; and what it gets as keyword arguments."""
+    handler_kwargs: Mapping[str, Any]
 
     _opening: asyncio.Task[None] | None = None
     _opened: bool = False
@@ -50,7 +54,7 @@ class ServerConnection(Connection):
         # With TLS this is before its handshake: one deadline for all (HSK-8).
         self._accepted_at = self.loop.time()
 
-    def respond(self, status: http.HTTPStatus | int, text: str) -> Response:
+    def respond(self, status: StatusLike, text: str) -> Response:
         """A plain text response, to be returned by ``process_request``.
 
         It may be changed before it is returned.

@@ -18,7 +18,7 @@ from multiprocessing import connection as pipes
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
-from .log import LoggerLike
+from ..typing import LoggerLike
 from .server import Server, serve
 from .server_connection import ServerConnection
 

@@ -1,0 +1,44 @@
+"""Types for annotations, with the names they have in ``websockets.typing``."""
+
+from __future__ import annotations
+
+import http
+import logging
+import os
+from typing import Any, NewType
+
+__all__ = [
+    "BytesLike",
+    "Data",
+    "DataLike",
+    "LoggerLike",
+    "Origin",
+    "PathLike",
+    "StatusLike",
+    "Subprotocol",
+]
+
+BytesLike = bytes | bytearray | memoryview
+"""What can be given where bytes are wanted."""
+
+Data = str | bytes
+"""A message that was received: ``str`` for text, ``bytes`` for binary."""
+
+DataLike = str | bytes | bytearray | memoryview
+"""What can be sent as a message."""
+
+LoggerLike = logging.Logger | logging.LoggerAdapter[Any]
+"""What can be given as ``logger=``."""
+
+PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+"""A path in the file system."""
+
+StatusLike = http.HTTPStatus | int
+"""An HTTP status code."""
+
+# Any str will do for these two; the names are for code that uses them.
+Origin = NewType("Origin", str)
+"""The value of an Origin header."""
+
+Subprotocol = NewType("Subprotocol", str)
+"""The name of a subprotocol."""
