@@ -68,7 +68,7 @@ def broadcast(
         raise ExceptionGroup("skipped broadcast", errors)
     for (connection, _), error in zip(problems, errors, strict=True):
         logger = cast("Connection", connection).logger
-        logger.warning("skipped broadcast: %s", printable(error))
+        logger.warning("skipped broadcast: %s", printable(_in_a_line(error)))
 
 
 def _error(exc: Exception | None) -> Exception:
@@ -76,7 +76,11 @@ def _error(exc: Exception | None) -> Exception:
         return BlockingIOError("output is above its high-water mark")
     if isinstance(exc, ConcurrencyError):
         return exc
-    name = type(exc).__name__
-    error = RuntimeError(f"failed to write message: {name}: {exc}")
+    error = RuntimeError("failed to write message")
     error.__cause__ = exc
     return error
+
+
+def _in_a_line(error: Exception) -> str:
+    cause = error.__cause__
+    return f"{error}: {type(cause).__name__}: {cause}" if cause else str(error)

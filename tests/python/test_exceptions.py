@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import websockets.exceptions as theirs
+from websockets import frames
 
 import pywscore
 import pywscore.exceptions as ours
@@ -82,6 +83,12 @@ def test_text_and_attributes_are_those_of_websockets(
 
 
 NORMAL, OOPS = Close(1000, ""), Close(1011, "oops")
+
+
+def test_codes_have_their_names_in_websockets() -> None:
+    for code in range(999, 5001):
+        theirs_says = str(theirs.ConnectionClosed(frames.Close(code, "why"), None))
+        assert str(ours.ConnectionClosed(Close(code, "why"), None)) == theirs_says
 
 
 @pytest.mark.parametrize(

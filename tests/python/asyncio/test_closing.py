@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from typing import Any
 
@@ -119,6 +121,7 @@ async def test_close_never_answered(serve: Any, raw_client: Any) -> None:
         with pytest.raises(ConnectionClosedError) as info:
             await ws.recv()
         codes.append(str(info.value))
+        assert isinstance(info.value.__cause__, TimeoutError)
 
     async with serve(handler, "127.0.0.1", 0, close_timeout=0.2) as server:
         async with raw_client(server) as peer:
@@ -317,6 +320,41 @@ async def test_end_of_tcp_without_close_frame(serve: Any, raw_client: Any) -> No
         peer.writer.write_eof()
         assert await peer.reader.read() == b""
     assert found == [(1006, "no close frame received or sent")]
+
+
+async def test_what_ended_tcp_is_the_cause(pair: Any) -> None:
+    """Of all that is raised, however often; and it keeps no transport alive."""
+    async with pair() as ends:
+        ws = ends.server
+        sock = ends.client.transport.get_extra_info("socket")
+        # A reset in the place of the end (RFC 9293 §3.6)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        ends.client.transport.pause_reading()  # no pong
+        pong = await ws.ping()
+        receiving = asyncio.create_task(ws.recv())
+        await asyncio.sleep(0)
+        ends.client.transport.abort()
+        waited = await asyncio.gather(receiving, pong, return_exceptions=True)
+        later = await asyncio.gather(
+            *(ws.recv(), anext(aiter(ws)), anext(ws.recv_streaming())),
+            *(ws.send("x"), ws.send(["x"]), ws.ping(), ws.pong()),
+            return_exceptions=True,
+        )
+        with pytest.raises(ConnectionClosedError) as info:
+            ws.send_nowait("x")
+        for exc in (*waited, *later, info.value):
+            assert type(exc) is ConnectionClosedError
+            assert isinstance(exc.__cause__, ConnectionResetError)
+            assert exc.__cause__.__traceback__ is None
+
+
+async def test_a_closing_handshake_has_no_cause(pair: Any) -> None:
+    async with pair() as ends:
+        await ends.client.close()
+        for ws in (ends.client, ends.server):
+            with pytest.raises(ConnectionClosedOK) as info:
+                await ws.recv()
+            assert info.value.__cause__ is None
 
 
 async def test_closing_with_a_full_queue(pair: Any) -> None:
