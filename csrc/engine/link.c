@@ -1,6 +1,7 @@
 #include "wsc/engine.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -364,4 +365,19 @@ bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io
     }
     ready->readable = false;
     return link->tls != NULL ? next_received_tls(link, out) : next_received(link, out);
+}
+
+size_t wsc_link_address(const struct wsc_link *link, bool peer,
+                        uint8_t out_address[WSC_ADDRESS_SIZE])
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    int fd = link->source.fd;
+    int result = peer ? getpeername(fd, (struct sockaddr *)&address, &len)
+                      : getsockname(fd, (struct sockaddr *)&address, &len);
+    if (result < 0 || len > WSC_ADDRESS_SIZE) {
+        return 0;
+    }
+    memcpy(out_address, &address, len);
+    return len;
 }

@@ -16,11 +16,15 @@ struct pywsc_transport {
     PyObject *message;    /* str: what was wrong with TLS, or NULL */
     unsigned long thread; /* of the connection, which may go away */
     int error;            /* errno that ended it, or 0 */
-    bool closing;         /* close() was called: the end comes when output has left */
-    bool end_pending;     /* write_eof() was called, the same */
-    bool ended;           /* the peer's end was read */
-    bool blocked;         /* the socket takes no more for now */
-    bool paused;          /* pause_writing() was called */
+    uint8_t peer[WSC_ADDRESS_SIZE];
+    uint8_t local[WSC_ADDRESS_SIZE]; /* once the socket is closed */
+    uint8_t peer_len;
+    uint8_t local_len;
+    bool closing;     /* close() was called: the end comes when output has left */
+    bool end_pending; /* write_eof() was called, the same */
+    bool ended;       /* the peer's end was read */
+    bool blocked;     /* the socket takes no more for now */
+    bool paused;      /* pause_writing() was called */
 };
 
 /* Send the connection's output as far as the socket takes it. */

@@ -26,6 +26,7 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     self->closing = true;
     self->error = error;
     struct wsc_link *link = self->link;
+    self->local_len = (uint8_t)wsc_link_address(link, false, self->local);
     Py_BEGIN_CRITICAL_SECTION(self);
     self->link = NULL; /* other threads may ask for its names */
     Py_END_CRITICAL_SECTION();

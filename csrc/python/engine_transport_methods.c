@@ -177,6 +177,27 @@ static PyObject *transport_fileno(PyObject *op, PyObject *unused)
     return PyLong_FromLong(fd);
 }
 
+/* This end's address, or the peer's (True), as wsc_link_address() gives it. */
+static PyObject *transport_address(PyObject *op, PyObject *peer)
+{
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
+    uint8_t local[WSC_ADDRESS_SIZE];
+    size_t len;
+    if (peer == Py_True) {
+        return PyBytes_FromStringAndSize((const char *)self->peer, self->peer_len);
+    }
+    Py_BEGIN_CRITICAL_SECTION(op);
+    if (pywsc_transport_link(self) != NULL) {
+        len = wsc_link_address(self->link, false, local);
+    }
+    else {
+        len = self->local_len;
+        memcpy(local, self->local, len);
+    }
+    Py_END_CRITICAL_SECTION();
+    return PyBytes_FromStringAndSize((const char *)local, (Py_ssize_t)len);
+}
+
 /* None, or whether the kernel encrypts and decrypts. */
 static PyObject *ktls_info(const struct wsc_tls_info *info)
 {
@@ -263,6 +284,8 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
         (void)pywsc_engine_raise(state, status);
         return -1;
     }
+    /* Now: it can't be asked for after a reset, which is when people want to log it. */
+    self->peer_len = (uint8_t)wsc_link_address(self->link, true, self->peer);
     self->engine = Py_NewRef(engine);
     self->thread = ((struct pywsc_connection *)connection)->thread;
     if (tls != Py_None && start_tls(self, tls, name) < 0) {
@@ -320,6 +343,7 @@ static PyMethodDef transport_methods[] = {
     {"set_write_buffer_limits", PYWSC_FUNCTION(transport_set_write_buffer_limits),
      METH_VARARGS | METH_KEYWORDS, NULL},
     {"fileno", transport_fileno, METH_NOARGS, NULL},
+    {"_address", transport_address, METH_O, NULL},
     {"_tls_info", transport_tls_info, METH_NOARGS, NULL},
     {"_lost", pywsc_transport_lost, METH_NOARGS, NULL},
     {NULL},

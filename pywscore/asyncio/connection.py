@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from .. import _core
 from ..enums import CloseCode, State
-from ..exceptions import ConnectionClosed, InvalidHandshake
+from ..exceptions import ConnectionClosed, InvalidHandshake, ProtocolError
 from ..http import Request, Response
 from ..typing import Data, DataLike
 from .broadcast import broadcast
@@ -23,6 +24,17 @@ from .pings import Pings, payload_of
 from .stats import ConnectionStats, connection_stats
 
 __all__ = ["Connection", "broadcast"]
+
+
+@contextlib.contextmanager
+def _as_protocol_error() -> Iterator[None]:
+    """The sans-IO objects say ValueError, these ones what ``websockets`` says."""
+    try:
+        yield
+    except UnicodeError:
+        raise
+    except ValueError as exc:
+        raise ProtocolError(str(exc)) from exc
 
 
 class Connection(_core.Connection, asyncio.BufferedProtocol):
@@ -185,7 +197,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         if self._pings is None:
             self._pings = Pings()
         payload = self._pings.choose(payload)
-        self.protocol.send_ping(payload)
+        with _as_protocol_error():
+            self.protocol.send_ping(payload)
         pong: asyncio.Future[float] = self.loop.create_future()
         self._pings.sent(payload, pong)
         self.flush()
@@ -205,7 +218,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         """
         payload = payload_of(data)
         await self._wait_open()
-        self.protocol.send_pong(payload)
+        with _as_protocol_error():
+            self.protocol.send_pong(payload)
         self.flush()
         if self.write_paused:
             await self.drain()
@@ -275,7 +289,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
                     CloseCode.INTERNAL_ERROR,
                     "close during fragmented message",
                 )
-            self.protocol.send_close(code, reason)
+            with _as_protocol_error():
+                self.protocol.send_close(code, reason)
             self.flush()
         elif self.state is State.CONNECTING:
             self._cut("closed during the opening handshake")
@@ -412,7 +427,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     ) -> None:
         log = self.options.log
         if log.logger.isEnabledFor(level):
-            log.log(level, message, *args, exc_info=exc_info)
+            extra = {"websocket": self}
+            log.log(level, message, *args, exc_info=exc_info, extra=extra)
 
     def _log_error(self, error: Exception) -> None:
         what = "connection failed"

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import ssl as ssl_module
+import sys
 import weakref
 from asyncio import trsock
 from collections.abc import Callable
@@ -31,6 +32,8 @@ __all__ = [
 
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE = 1.0
+
+BYTES = sys.byteorder
 
 _TLS_NAMES = frozenset(
     {"ssl_object", "cipher", "alpn", "session_reused", "peercert_der", "ktls"}
@@ -93,6 +96,20 @@ class _Borrowed(socket.socket):
         self.detach()
 
 
+def _address_of(raw: bytes) -> tuple[str, int] | tuple[str, int, int, int] | None:
+    """A struct sockaddr as Python has it, None if it isn't of IPv4 or IPv6."""
+    # BSDs have a length before the family.
+    family = raw[1] if raw[:1] == bytes([len(raw)]) else int.from_bytes(raw[:2], BYTES)
+    port = int.from_bytes(raw[2:4], "big")
+    if family == socket.AF_INET and len(raw) >= 8:
+        return socket.inet_ntop(family, raw[4:8]), port
+    if family == socket.AF_INET6 and len(raw) >= 28:
+        host = socket.inet_ntop(family, raw[8:24])
+        flow, scope = int.from_bytes(raw[4:8], "big"), int.from_bytes(raw[24:28], BYTES)
+        return host, port, flow, scope
+    return None
+
+
 class EngineTransport(_core.EngineTransport):
     """A socket of the engine with the interface of ``asyncio.Transport``."""
 
@@ -110,8 +127,10 @@ class EngineTransport(_core.EngineTransport):
             sock = self._get_socket()
             return default if sock is None else trsock.TransportSocket(sock)
         if name in ("sockname", "peername"):
-            self._note_names()
-            value = self._sockname if name == "sockname" else self._peername
+            value = _address_of(self._address(name == "peername"))
+            if value is None:
+                self._note_names()
+                value = self._sockname if name == "sockname" else self._peername
             return default if value is None else value
         tls = self._get_tls() if name in _TLS_NAMES else None
         if tls is None:
@@ -154,8 +173,9 @@ class EngineTransport(_core.EngineTransport):
 
     def _detach(self) -> None:
         # The descriptor is about to be closed in C.
-        if self._socket is not None:
+        if not self._address(False):
             self._note_names()
+        if self._socket is not None:
             self._socket.detach()
             self._socket = None
 

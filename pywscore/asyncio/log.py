@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ..typing import LoggerLike
@@ -41,9 +42,11 @@ class LimitedLogger:
         message: str,
         *args: object,
         exc_info: BaseException | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> None:
         """Log one line, and with ``exc_info`` a traceback, unless there were too many.
 
+        Records get what is in ``extra`` as attributes.
         Text that came from a peer goes through ``printable()`` first.
         """
         second = int(time.monotonic())
@@ -55,7 +58,7 @@ class LimitedLogger:
         if self._lines[kind] > LINES_PER_SECOND:
             self._suppressed += 1
             return
-        self.log_always(level, message, *args, exc_info=exc_info)
+        self.log_always(level, message, *args, exc_info=exc_info, extra=extra)
 
     def flush(self) -> None:
         """Say how many lines were left out, if any."""

@@ -130,6 +130,13 @@ wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing);
 /* End our side: the peer reads end-of-file. */
 void wsc_link_end(struct wsc_link *link);
 int wsc_link_fd(const struct wsc_link *link);
+/* Room for the address of an Internet socket. */
+#define WSC_ADDRESS_SIZE 28
+/* This end's address, or the peer's, as the system's struct sockaddr: its size, 0 if
+ * there is none or it is larger than WSC_ADDRESS_SIZE. The peer's is there no longer
+ * once it has reset the connection. */
+size_t wsc_link_address(const struct wsc_link *link, bool peer,
+                        uint8_t out_address[WSC_ADDRESS_SIZE]);
 
 #ifdef __cplusplus
 }
