@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context
-from typing import Any, ClassVar, Literal, Self, final, overload
+from typing import Any, ClassVar, Literal, NoReturn, Self, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -373,6 +373,8 @@ class Connection:
         """The keepalive ping was not answered in time."""
     def _abort(self, why: str) -> None:
         """Closing, or what waits to be sent, took too long."""
+    async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
+        """recv(decode=True) got a binary message that isn't UTF-8."""
     # What recv() and send() raise has the attribute _cause as its __cause__, unless a
     # rule that was broken is the cause.
     async def _send_slow(

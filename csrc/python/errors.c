@@ -190,6 +190,16 @@ status_exception(struct pywsc_state *state, const struct wsc_conn *conn)
     return PyObject_CallFunction(state->objects[PYWSC_INVALID_STATUS], "N", response);
 }
 
+static enum pywsc_object
+head_exception(const struct wsc_conn *conn, const struct wsc_handshake_failure *failure)
+{
+    if (failure->status != 414) { /* RFC 9110 §15.5.15 */
+        return PYWSC_INVALID_MESSAGE;
+    }
+    return conn->config->role == WSC_ROLE_SERVER ? PYWSC_REQUEST_LINE_TOO_LONG
+                                                 : PYWSC_STATUS_LINE_TOO_LONG;
+}
+
 PyObject *
 pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn)
 {
@@ -208,17 +218,21 @@ pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn
             PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor));
     }
     case WSC_HANDSHAKE_HEAD:
-        return PyObject_CallFunction(state->objects[PYWSC_INVALID_MESSAGE], "s",
+        return PyObject_CallFunction(state->objects[head_exception(conn, failure)], "s",
                                      failure->reason);
     case WSC_HANDSHAKE_UPGRADE:
     case WSC_HANDSHAKE_CONNECTION:
         return header_exception(state, PYWSC_INVALID_UPGRADE, failure);
-    case WSC_HANDSHAKE_HOST:
-    case WSC_HANDSHAKE_BODY:
     case WSC_HANDSHAKE_KEY:
     case WSC_HANDSHAKE_VERSION:
-    case WSC_HANDSHAKE_ORIGIN:
     case WSC_HANDSHAKE_ACCEPT:
+        if (failure->value.data != NULL) {
+            return header_exception(state, PYWSC_INVALID_HEADER_VALUE, failure);
+        }
+        return header_exception(state, PYWSC_INVALID_HEADER, failure);
+    case WSC_HANDSHAKE_HOST:
+    case WSC_HANDSHAKE_BODY:
+    case WSC_HANDSHAKE_ORIGIN:
         return header_exception(state, PYWSC_INVALID_HEADER, failure);
     case WSC_HANDSHAKE_PROTOCOL:
         return conn->config->role == WSC_ROLE_SERVER

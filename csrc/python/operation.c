@@ -192,6 +192,21 @@ static int wait_for_turn(struct pywsc_operation *self)
     return result < 0 ? -1 : wait_for_message(self);
 }
 
+/* decoded() failed. 2: a coroutine closes the connection and raises. -1. */
+static int receive_failed(struct operation *self)
+{
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+        return -1;
+    }
+    PyObject *exception = pywsc_take_raised();
+    stop_receiving(self);
+    self->inner = PyObject_CallMethodOneArg(
+        (PyObject *)self->connection, state_of(self)->names[PYWSC_NAME_UNDECODABLE],
+        exception);
+    Py_DECREF(exception);
+    return self->inner == NULL ? -1 : 2;
+}
+
 /* 1: *result is the message. 0: wait. 2: go the slow way. -1. */
 static int step_receive(struct pywsc_operation *self, PyObject **result)
 {
@@ -223,10 +238,12 @@ static int step_receive(struct pywsc_operation *self, PyObject **result)
                   : pywsc_connection_take(connection, result);
     if (got > 0) {
         connection->budget -= connection->budget > 0;
-        *result = self->stream != NULL
-                      ? pywsc_message_stream_make(self->stream, *result)
-                      : decoded(self, *result);
-        return *result == NULL ? -1 : 1;
+        if (self->stream != NULL) {
+            *result = pywsc_message_stream_make(self->stream, *result);
+            return *result == NULL ? -1 : 1;
+        }
+        *result = decoded(self, *result);
+        return *result == NULL ? receive_failed(self) : 1;
     }
     if (got < 0) {
         return -1;

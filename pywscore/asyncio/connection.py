@@ -9,7 +9,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, NoReturn, Self, overload
 
 from .. import _core
 from ..enums import CloseCode, State
@@ -34,7 +34,7 @@ def _as_protocol_error() -> Iterator[None]:
     except UnicodeError:
         raise
     except ValueError as exc:
-        raise ProtocolError(str(exc)) from exc
+        raise ProtocolError(str(exc)) from None
 
 
 class Connection(_core.Connection, asyncio.BufferedProtocol):
@@ -167,6 +167,13 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             ConcurrencyError: if another task receives at the same time.
         """
         return receive_fragments(self, decode)
+
+    async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
+        if self._cause is None:
+            self._cause = exc.with_traceback(None)
+        self._fail(CloseCode.INVALID_DATA, exc.reason)
+        await self.wait_closed()
+        raise self._close_exception() from exc
 
     # Sending
 

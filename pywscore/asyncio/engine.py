@@ -173,7 +173,7 @@ class EngineTransport(_core.EngineTransport):
 
     def _detach(self) -> None:
         # The descriptor is about to be closed in C.
-        if not self._address(False):
+        if _address_of(self._address(False)) is None:
             self._note_names()
         if self._socket is not None:
             self._socket.detach()

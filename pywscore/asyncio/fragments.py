@@ -31,9 +31,7 @@ async def receive_fragments(
             try:
                 data = decoder.decode(data, fragment.fin)
             except UnicodeDecodeError as exc:
-                connection._fail(CloseCode.INVALID_DATA, exc.reason)
-                await connection.wait_closed()
-                raise connection.protocol.close_exception from exc
+                await connection._undecodable(exc)
         yield data
         if fragment.fin:
             return
