@@ -102,6 +102,19 @@ static void echo_data(struct server *server, const struct wsc_io *io)
     write_out(server);
 }
 
+static void check_address(const struct wsc_link *link, bool peer)
+{
+    struct sockaddr_storage expected = {0};
+    socklen_t len = sizeof(expected);
+    uint8_t address[WSC_ADDRESS_SIZE];
+    int fd = wsc_link_fd(link);
+    int result = peer ? getpeername(fd, (struct sockaddr *)&expected, &len)
+                      : getsockname(fd, (struct sockaddr *)&expected, &len);
+    size_t size = wsc_link_address(link, peer, address);
+    CHECK_INT(size, result == 0 && len <= WSC_ADDRESS_SIZE ? len : 0);
+    CHECK(memcmp(address, &expected, size) == 0);
+}
+
 static void accepted(struct server *server, int fd)
 {
     struct echo *echo = &server->echo;
@@ -118,6 +131,8 @@ static void accepted(struct server *server, int fd)
         return;
     }
     CHECK_INT(wsc_link_fd(echo->link), fd);
+    check_address(echo->link, false);
+    check_address(echo->link, true);
     wsc_outgoing_init(&echo->outgoing, server->allocator);
 }
 

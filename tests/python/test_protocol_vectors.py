@@ -135,7 +135,7 @@ def check_refused(case: Vector, protocol: ServerProtocol) -> None:
     assert error is not None and protocol.error is error
     if case.get("outcome", "result") == "unreadable":
         expected: type[Exception] = pywscore.InvalidMessage
-        if status == 414:
+        if case.get("outcome", "error") == "START_LINE_TOO_LONG":
             expected = pywscore.RequestLineTooLong
     else:
         name = case.get("outcome", "error")
@@ -239,6 +239,8 @@ def test_responses(case: Vector) -> None:
             expected = ANSWERS[name]
             if name in WITH_VALUES and getattr(error, "value", None) is not None:
                 expected = pywscore.InvalidHeaderValue
+            if case.get("outcome", "error") == "START_LINE_TOO_LONG":
+                expected = pywscore.StatusLineTooLong
             assert type(error) is expected
         header = case.get("outcome", "header")
         if isinstance(error, pywscore.InvalidHeader):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import socket
+import struct
 import uuid
 import weakref
 from typing import Any
@@ -172,6 +175,57 @@ async def test_ping_gives_latency(pair: Any) -> None:
         with pytest.raises(pywscore.ProtocolError):
             await ends.client.ping(b"x" * 126)
         await (await ends.server.ping())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_addresses_stay_known(
+    serve: Any, connect: Any, host: str, how: str
+) -> None:
+    """As people write them to a log at the end, not having asked before."""
+    ended: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+        ended.put_nowait((ws.remote_address, ws.local_address))
+
+    async with serve(handler, host, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        ws = await connect(f"ws://{name}:{port}")
+        sock = ws.transport.get_extra_info("socket")
+        expected = sock.getsockname(), sock.getpeername()
+        if how == "reset":
+            zero = struct.pack("ii", 1, 0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero)
+            ws.transport.abort()
+        await ws.close()
+        assert (ws.local_address, ws.remote_address) == expected
+        assert await ended.get() == expected
+
+
+async def test_records_carry_the_connection(
+    serve: Any, connect: Any, uri_of: Any
+) -> None:
+    """For loggers of the application's own, whose adapters add what they know of it."""
+    seen: list[Any] = []
+
+    class Adapter(logging.LoggerAdapter[logging.Logger]):
+        def process(self, msg: Any, kwargs: Any) -> Any:
+            seen.append((msg, (kwargs.get("extra") or {}).get("websocket")))
+            return msg, kwargs
+
+    connections: list[Any] = []
+
+    async def handler(ws: Any) -> None:
+        connections.append(ws)
+        raise RuntimeError("boom")
+
+    logger = Adapter(logging.getLogger("test"), {})
+    async with serve(handler, "127.0.0.1", 0, logger=logger) as server:
+        async with connect(uri_of(server)) as ws:
+            await ws.wait_closed()
+    assert ("connection handler failed", connections[0]) in seen
 
 
 async def test_pong_answers_earlier_pings_too(serve: Any, raw_client: Any) -> None:

@@ -121,6 +121,38 @@ async def test_decoding_what_is_not_utf8_fails_the_connection(pair: Any) -> None
         assert ends.client.close_code == 1007
 
 
+async def test_decoding_a_message_that_is_not_utf8_fails_the_connection(
+    pair: Any,
+) -> None:
+    async with pair() as ends:
+        await ends.client.send(b"\xc3\xa9")
+        await ends.client.send(b"ok \xff")
+        await ends.client.send("lost")
+        assert await ends.server.recv(decode=True) == "é"
+        with pytest.raises(ConnectionClosedError) as info:
+            await ends.server.recv(decode=True)
+        assert info.value.sent is not None and info.value.sent.code == 1007
+        assert isinstance(info.value.__cause__, UnicodeDecodeError)
+        await ends.client.wait_closed()
+        assert ends.client.close_code == 1007
+
+
+async def test_breaking_off_in_the_middle(pair: Any) -> None:
+    """The rest of the message isn't taken for one."""
+    async with pair() as ends:
+        for rest in (True, False):
+            sending = asyncio.create_task(ends.client.send(asynchronous("abc")))
+            streaming = ends.server.recv_streaming()
+            begin = await anext(streaming)
+            await streaming.aclose()
+            await sending
+            await ends.client.send("next")
+            if rest:
+                text = "".join([part async for part in ends.server.recv_streaming()])
+                assert begin + text == "abc"
+            assert await ends.server.recv() == "next"
+
+
 async def test_others_wait_until_the_last_fragment(pair: Any) -> None:
     async with pair() as ends:
         go_on = asyncio.Event()
