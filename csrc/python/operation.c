@@ -1,4 +1,5 @@
 #include "operation_parts.h"
+#include "raised.h"
 
 /* recv(), send() and their like return one of these: a coroutine in C. It goes to the
  * end at its first step whenever it can; else it hands the task a waiter and looks
@@ -193,7 +194,7 @@ static int wait_for_turn(struct pywsc_operation *self)
 }
 
 /* decoded() failed. 2: a coroutine closes the connection and raises. -1. */
-static int receive_failed(struct operation *self)
+static int receive_failed(struct pywsc_operation *self)
 {
     if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         return -1;
