@@ -418,6 +418,78 @@ async def test_handler_cancellation(kind: Kind) -> None:
         assert rig.log == ["cancelled"]
 
 
+CANCELLING = {"runner_options": {"handler_cancellation": True}}
+
+
+@scenario()
+async def test_cancellation_spares_the_closing_handshake(kind: Kind) -> None:
+    """aiohttp.test_utils.TestServer has handler_cancellation, too."""
+
+    async def closes(ws: Any, log: list[Any]) -> None:
+        log.append((await ws.receive()).data)
+        log.append((await ws.close(code=4000), ws.close_code))
+
+    async def is_closed(ws: Any, log: list[Any]) -> None:
+        log.append((await ws.receive()).data)
+        message = await ws.receive()
+        log.append((message.type is WSMsgType.CLOSE, message.data))
+
+    for handler in (closes, is_closed):
+        async with served(kind, handler, **CANCELLING) as rig, rig.open_peer() as peer:
+            peer.send(frame(TEXT, b"hello"))
+            if handler is closes:
+                await peer.frame()
+            peer.send(close_frame(4001))
+            await peer.frames_to_end()
+            await rig.done.wait()
+            assert rig.log == ["hello", (True, 4001)]
+            assert rig.failure is None
+
+
+@scenario()
+async def test_cancellation_spares_a_close_without_an_answer(kind: Kind) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        log.append((await ws.close(), ws.close_code, type(ws.exception())))
+
+    options = CANCELLING | {"timeout": 0.05}
+    async with served(kind, handler, **options) as rig, rig.open_peer() as peer:
+        await peer.frames_to_end()
+        await rig.done.wait()
+        assert rig.log == [(True, 1006, TimeoutError)]
+
+
+@scenario()
+async def test_cancellation_spares_messages_before_the_end(kind: Kind) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        async for message in ws:
+            await asyncio.sleep(0.02)
+            log.append(message.data)
+        log.append(ws.close_code)
+
+    async with served(kind, handler, **CANCELLING) as rig, rig.open_peer() as peer:
+        peer.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close_frame(1000))
+        await peer.frames_to_end()
+        await rig.done.wait()
+        assert rig.log == ["1", "2", 1000]
+
+
+@scenario()
+async def test_cancellation_of_a_handler_that_does_not_receive(kind: Kind) -> None:
+    """The peer closed, and a handler that never learns of it is cancelled at last."""
+
+    async def handler(ws: Any, log: list[Any]) -> None:
+        await asyncio.sleep(60)
+
+    options = CANCELLING | {"timeout": 0.1}
+    async with served(kind, handler, **options) as rig, rig.open_peer() as peer:
+        peer.send(close_frame(1000))
+        await asyncio.sleep(0.05)
+        assert not rig.done.is_set()
+        peer.writer.close()
+        await rig.done.wait()
+        assert isinstance(rig.failure, asyncio.CancelledError)
+
+
 @scenario()
 async def test_cancelled_close(kind: Kind) -> None:
     async def handler(ws: Any, log: list[Any]) -> None:

@@ -17,12 +17,14 @@ from ...asyncio.options import Options
 from ...enums import State
 from ...exceptions import ProtocolError
 from ._heartbeat import Heartbeat, Signs, signs_by_kernel
-from ._private import ClientConnectionResetError, writing_paused
+from ._private import ClientConnectionResetError, cancels_handler, writing_paused
 
 __all__ = ["UpgradedConnection", "carry", "options_for"]
 
 CLOSING_TRANSPORT = "Cannot write to closing transport"
 _CLOSE_PAYLOAD_MAX = 123
+# Seconds in which a handler should have taken what came before the end.
+_GRACE = 10.0
 
 _log = LimitedLogger(logging.getLogger("aiohttp.websocket"))
 
@@ -54,6 +56,9 @@ class UpgradedConnection(Connection):
     """Why a deadline cut the connection, if one did."""
     _heartbeat: Heartbeat | None = None
     _released: bool = False
+    _answer_waiter: asyncio.Future[None] | None = None
+    _end_known: bool = False
+    _telling: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -157,10 +162,36 @@ class UpgradedConnection(Connection):
         if not protocol.is_server and protocol.close_expected:
             # Clients of aiohttp don't wait for the server to end TCP.
             self._end(linger=False)
+        if protocol.close_received is not None:
+            # Nor do handlers of servers: they hear of the end now.
+            self._end_receiving()
+            self._wake_closer()
+
+    async def wait_answered(self) -> None:
+        """Wait for the peer's close frame, or the end of TCP."""
+        if self._lost or self.protocol.close_received is not None:
+            return
+        if self._answer_waiter is None:
+            self._answer_waiter = self.loop.create_future()
+        await asyncio.shield(self._answer_waiter)
+
+    def _wake_closer(self) -> None:
+        waiter = self._answer_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def end_known(self) -> None:
+        """The handler has heard that the connection ended."""
+        self._end_known = True
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+            self.loop.call_soon(self._tell_owner, None)
 
     def _cut(self, why: str) -> None:
         self.cut_why = why
         super()._cut(why)
+        self._wake_closer()
 
     # What the transport calls
 
@@ -178,11 +209,33 @@ class UpgradedConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         self.stop_heartbeat()
         # First, so that the handler, which may go on at once, finds things as usual.
+        if self._may_cancel():
+            self._tell_owner(exc)
+        else:
+            grace = self.options.close_timeout or _GRACE
+            self._telling = self.loop.call_later(grace, self._tell_owner, exc)
+        if not self._released:
+            super().connection_lost(exc)
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        super()._on_lost(exc)
+        self._wake_closer()
+
+    def _may_cancel(self) -> bool:
+        """aiohttp's handler_cancellation is for peers that vanish, not for those that
+        close: theirs wait for the answer until the handler has taken what they sent,
+        while ours have it already. Nor does it cancel the handler's own close()."""
+        if self._end_known or not cancels_handler(self._owner):
+            return True
+        protocol = self.protocol
+        vanished = protocol.close_received is None and protocol.error is None
+        return vanished and self._answer_waiter is None
+
+    def _tell_owner(self, exc: Exception | None) -> None:
+        self._telling = None
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.connection_lost(exc)
-        if not self._released:
-            super().connection_lost(exc)
 
 
 class NotingConnection(UpgradedConnection):

@@ -210,6 +210,7 @@ class Messages(_core.MessageStream):
     async def _receive_end(self) -> WSMessage:
         """The connection ended, and all messages were received."""
         connection = self._open_connection()
+        connection.end_known()
         if self._closed:
             if self._exception is not None:
                 return WSMessage(WSMsgType.ERROR, self._exception, None)
@@ -258,13 +259,15 @@ class Messages(_core.MessageStream):
         connection.cut()
 
     async def _closing_handshake(self, connection: UpgradedConnection) -> None:
-        """Wait for the peer's close frame and the end of TCP; set what came of it."""
+        """Wait for the peer's close frame, or the end of TCP; set what came of it."""
         try:
-            await connection.wait_closed()
+            await connection.wait_answered()
         except asyncio.CancelledError:
             self._close_code = WSCloseCode.ABNORMAL_CLOSURE
             connection.cut()
             raise
+        finally:
+            connection.end_known()
         received = connection.protocol.close_received
         if received is not None and connection.protocol.error is None:
             no_code = received.code == CloseCode.NO_STATUS_RCVD

@@ -39,6 +39,7 @@ __all__ = [
     "HandlerEvents",
     "WSMessageTextBytes",
     "WSMessageTypeError",
+    "cancels_handler",
     "client_protocol",
     "upgraded_handler",
 ]
@@ -117,6 +118,12 @@ def upgraded_handler(handler: Any) -> None:
 def writing_paused(protocol: Any) -> bool:
     """Did the transport ask this protocol of aiohttp to pause?"""
     return bool(protocol._paused)
+
+
+def cancels_handler(protocol: Any) -> bool:
+    """Does the loss of the connection cancel the handler?"""
+    manager = getattr(protocol, "_manager", None)
+    return getattr(manager, "handler_cancellation", False) is True
 
 
 def client_protocol(response: ClientResponse) -> tuple[Any, Any]:

@@ -296,10 +296,12 @@ class WebSocketResponse(Messages, web.StreamResponse):
             return True
         if connection.state is State.CLOSED and not self._waiting:
             self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
+            connection.end_known()
             return True
         connection.start_closing(code, message)
         if self._waiting:
             await self._wait_for_receiver(connection)
+            connection.end_known()
             if self._close_code is None:
                 self._close_code = WSCloseCode.OK
             return True
@@ -332,7 +334,10 @@ class WebSocketResponse(Messages, web.StreamResponse):
 
     def _handler_failed(self) -> None:
         connection = self._connection
-        if connection is None or connection.state is not State.OPEN:
+        if connection is None:
+            return
+        connection.end_known()
+        if connection.state is not State.OPEN:
             return
         if self._close_on_error:
             connection._start_close(CloseCode.INTERNAL_ERROR, "internal error")
