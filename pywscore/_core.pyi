@@ -357,6 +357,9 @@ class Connection:
     def _on_ping(self, data: bytes) -> None:
         """Called only if a subclass defines it (the pong is queued already)."""
     def _on_pong(self, data: bytes) -> None: ...
+    def _on_close_received(self) -> None:
+        """The peer's close frame came, and it is not answered here; see close_by_hand
+        of MessageStream."""
     def _on_closing(self) -> None:
         """The state left OPEN: a close frame was sent or received, or we failed. Called
         once more when protocol.close_expected turns true later than that. Output is

@@ -178,6 +178,7 @@ static PyMethodDef connection_methods[] = {
     {"_on_response", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_handshake_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_pong", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_close_received", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_listener_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_closing", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_lost", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},

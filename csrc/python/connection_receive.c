@@ -50,8 +50,11 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
     case WSC_EVENT_CLOSE:
         /* Reported with the state, when the answer has been sent; if that is left to
          * the one who receives, there. */
-        self->receive_ended |= self->protocol->conn.sent == NULL;
-        return 0;
+        if (self->protocol->conn.sent != NULL) {
+            return 0;
+        }
+        self->receive_ended = true;
+        return pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSE_RECEIVED, NULL);
     }
     bool request = event->type == WSC_EVENT_REQUEST;
     int noted = request ? pywsc_protocol_note_failure(state, self->protocol)

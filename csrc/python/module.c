@@ -61,6 +61,7 @@ static const char *const names[PYWSC_NAMES] = {
     [PYWSC_NAME_ON_PING] = "_on_ping",
     [PYWSC_NAME_ON_PONG] = "_on_pong",
     [PYWSC_NAME_ON_CLOSING] = "_on_closing",
+    [PYWSC_NAME_ON_CLOSE_RECEIVED] = "_on_close_received",
     [PYWSC_NAME_ON_LOST] = "_on_lost",
     [PYWSC_NAME_CAUSE] = "_cause",
     [PYWSC_NAME_UNDECODABLE] = "_undecodable",

@@ -14,6 +14,7 @@ import trustme
 from aiohttp import WSMsgType, web
 from aiohttp_rig import (
     CLOSE,
+    OURS,
     PING,
     PONG,
     TEXT,
@@ -504,6 +505,52 @@ async def test_cancelled_close(kind: Kind) -> None:
         assert await peer.frames_to_end() == [(CLOSE, b"\x03\xe8")]
         await rig.done.wait()
         assert rig.log == [(True, 1006)]
+
+
+@scenario()
+async def test_messages_before_the_end_are_answered(kind: Kind) -> None:
+    """The peer's close frame may be in the same packet as its last messages."""
+    async with served(kind, echo) as rig, rig.open_peer() as peer:
+        peer.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close_frame(1000, b"bye"))
+        frames = await peer.frames_to_end()
+        assert frames[:2] == [(TEXT, b"1"), (TEXT, b"2")]
+        assert [opcode for opcode, _ in frames[2:]] == [CLOSE]
+        await rig.done.wait()
+        assert (rig.ws.close_code, rig.failure) == (1000, None)
+
+
+@scenario(*OURS)
+async def test_busy_handler_holds_the_closing_handshake_up_for_a_second(
+    kind: Kind,
+) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        await ws.receive()
+        await resume.wait()
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            await ws.send_str("too late")
+        log.append((await ws.receive()).type)
+
+    resume = asyncio.Event()
+    async with served(kind, handler) as rig, rig.open_peer() as peer:
+        peer.send(frame(TEXT, b"1"), close_frame(4000, b"bye"))
+        async with asyncio.timeout(5):
+            assert await peer.frames_to_end() == [(CLOSE, b"\x0f\xa0bye")]
+        resume.set()
+        await rig.done.wait()
+        assert rig.log == [WSMsgType.CLOSE]
+
+
+@scenario()
+async def test_failed_handler_and_a_close_frame(kind: Kind) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        await ws.receive()
+        raise web.HTTPBadRequest
+
+    async with served(kind, handler) as rig, rig.open_peer() as peer:
+        peer.send(frame(TEXT, b"1"), close_frame(4000))
+        frames = await peer.frames_to_end() if kind.ours else []
+        assert frames == ([(CLOSE, b"\x0f\xa0")] if kind.ours else [])
+        await rig.done.wait()
 
 
 @scenario()

@@ -110,6 +110,9 @@ class ClientWebSocketResponse(Messages):
         return CLOSED_MESSAGE
 
     async def _close_after_peer(self) -> None:
+        connection = self._open_connection()
+        connection.answer_close()
+        connection.write_now()
         await self.close()
 
     async def close(

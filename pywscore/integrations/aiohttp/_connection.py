@@ -14,7 +14,7 @@ from ...asyncio.connection import Connection
 from ...asyncio.engine import can_take_over, feed, take_over
 from ...asyncio.log import LimitedLogger
 from ...asyncio.options import Options
-from ...enums import State
+from ...enums import CloseCode, State
 from ...exceptions import ProtocolError
 from ._heartbeat import Heartbeat, Signs, signs_by_kernel
 from ._private import ClientConnectionResetError, cancels_handler, writing_paused
@@ -25,6 +25,8 @@ CLOSING_TRANSPORT = "Cannot write to closing transport"
 _CLOSE_PAYLOAD_MAX = 123
 # Seconds in which a handler should have taken what came before the end.
 _GRACE = 10.0
+# Seconds in which a handler that is busy with a message may still answer it.
+_ANSWER_WITHIN = 1.0
 
 _log = LimitedLogger(logging.getLogger("aiohttp.websocket"))
 
@@ -56,6 +58,9 @@ class UpgradedConnection(Connection):
     """Why a deadline cut the connection, if one did."""
     _heartbeat: Heartbeat | None = None
     _released: bool = False
+    autoclose: bool = True
+    """Answer the peer's close frame; see answer_close()."""
+    _answering: asyncio.TimerHandle | None = None
     _answer_waiter: asyncio.Future[None] | None = None
     _end_known: bool = False
     _telling: asyncio.TimerHandle | None = None
@@ -133,6 +138,33 @@ class UpgradedConnection(Connection):
             # has them for this end's eyes only.
             self.protocol.send_close()
             self.flush()
+
+    def _on_close_received(self) -> None:
+        self.stop_heartbeat()
+        if not self.autoclose:
+            return
+        if self.messages_received:
+            self._answering = self.loop.call_later(_ANSWER_WITHIN, self.answer_close)
+        else:
+            self.answer_close()
+
+    def answer_close(self) -> None:
+        """Answer the peer's close frame with its code, if that wasn't done yet.
+
+        Handlers call it when they have received all messages, so that they can answer
+        these before: a client may send and close in one go.
+        """
+        if self._answering is not None:
+            self._answering.cancel()
+            self._answering = None
+        received = self.protocol.close_received
+        if received is None or self.state is not State.OPEN:
+            return
+        if received.code == CloseCode.NO_STATUS_RCVD:
+            self.protocol.send_close()
+        else:
+            self.protocol.send_close(received.code, received.reason)
+        self.flush()
 
     def write_now(self) -> None:
         """Write what is queued even in a batch, for the transport is about to close."""
@@ -219,6 +251,9 @@ class UpgradedConnection(Connection):
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
+        if self._answering is not None:
+            self._answering.cancel()
+            self._answering = None
         self._wake_closer()
 
     def _may_cancel(self) -> bool:

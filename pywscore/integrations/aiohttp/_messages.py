@@ -237,6 +237,7 @@ class Messages(_core.MessageStream):
         return WSMessage(WSMsgType.CLOSE, code, received.reason)
 
     async def _close_after_peer(self) -> None:
+        self._open_connection().answer_close()
         self._closed = True
 
     def _lost(self, exc: BaseException) -> None:
@@ -313,6 +314,7 @@ class Messages(_core.MessageStream):
     def _use(self, connection: UpgradedConnection, max_msg_size: int) -> None:
         """Send and receive over ``connection``."""
         direct = not self._receive_timeout
+        connection.autoclose = self._autoclose
         self._open_stream(
             connection,
             _DECODED if self._decode_text else _UNDECODED,
@@ -320,7 +322,7 @@ class Messages(_core.MessageStream):
             # A subclass's receive() is used by iteration too.
             direct_next=direct and type(self).receive is _core.MessageStream.receive,
             control_messages=not self._autoping,
-            close_by_hand=not self._autoclose,
+            close_by_hand=True,
             max_queue_bytes=_MAX_QUEUE_BYTES,
             # aiohttp refuses what is as long as its limit, unless it was compressed.
             max_plain_size=max_msg_size - 1 if max_msg_size else None,

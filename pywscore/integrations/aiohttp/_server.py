@@ -337,6 +337,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         if connection is None:
             return
         connection.end_known()
+        connection.answer_close()
         if connection.state is not State.OPEN:
             return
         if self._close_on_error:
