@@ -37,6 +37,8 @@ from ._private import ClientConnectionResetError, ClientWSTimeout, client_protoc
 __all__ = ["ClientWebSocketResponse", "ws_connect"]
 
 _WRITER_LIMIT = 65536
+# Headers of the handshake that the caller's stand for.
+_MAY_BE_GIVEN = ("upgrade", "connection", "sec-websocket-version")
 
 
 class _Tail:
@@ -100,6 +102,12 @@ class ClientWebSocketResponse(Messages):
         """Is the window forgotten after each message that is sent?"""
         agreed = self._open_connection().protocol.compression
         return agreed is not None and agreed.client_no_context_takeover
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Of the transport, while the connection isn't closed; else ``default``."""
+        if self._response.connection is None:
+            return default
+        return super().get_extra_info(name, default)
 
     def _timed_out(self) -> None:
         self._close_code = WSCloseCode.ABNORMAL_CLOSURE
@@ -232,8 +240,14 @@ def ws_connect(
                 DeprecationWarning,
                 stacklevel=2,
             )
-        ws_close = 10.0 if timeout is None else timeout
-        timeout = ClientWSTimeout(ws_receive=receive_timeout, ws_close=ws_close)
+        timeout = ClientWSTimeout(ws_close=10.0 if timeout is None else timeout)
+    if receive_timeout is not None:
+        warnings.warn(
+            "receive_timeout is deprecated, use ClientWSTimeout(ws_receive=...)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        timeout = ClientWSTimeout(ws_receive=receive_timeout, ws_close=timeout.ws_close)
     if compress and not 9 <= compress <= 15:
         raise ValueError("compress must be 0, or window bits from 9 to 15")
     deflate = None
@@ -252,7 +266,9 @@ def ws_connect(
     protocol.data_to_send()  # aiohttp sends the request
     lines: CIMultiDict[str] = CIMultiDict(headers or {})
     for name, value in protocol.request.headers.raw_items():
-        if name.lower() != "host":
+        if name.lower() in _MAY_BE_GIVEN:
+            lines.setdefault(name, value)
+        elif name.lower() != "host":
             lines[name] = value
     if origin is not None:
         lines[hdrs.ORIGIN] = origin

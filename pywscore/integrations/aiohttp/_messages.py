@@ -18,6 +18,7 @@ from ._private import (
     WSMessageTextBytes,
     WSMessageTypeError,
 )
+from ._stand_ins import Reader, Writer
 
 __all__ = ["Messages"]
 
@@ -92,6 +93,18 @@ class Messages(_core.MessageStream):
         if connection is None:
             raise RuntimeError("Call .prepare() first")
         return connection
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop | None:
+        return None if self._connection is None else self._connection.loop
+
+    @property
+    def _reader(self) -> Reader | None:
+        return None if self._connection is None else Reader(self._connection)
+
+    @property
+    def _writer(self) -> Writer | None:
+        return None if self._connection is None else Writer(self, self._connection)
 
     # Sending
 

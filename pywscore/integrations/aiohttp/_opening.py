@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 from aiohttp.log import ws_logger
@@ -14,7 +13,7 @@ from ...asyncio.log import printable
 from ...extensions import SERVER_DEFAULT
 from ...http import Request
 
-__all__ = ["WebSocketReady", "accept_head", "choose_protocol", "parameters"]
+__all__ = ["accept_head", "choose_protocol", "parameters"]
 
 # Versions of drafts whose frames are RFC 6455's; aiohttp takes them too.
 _DRAFTS = (b"7", b"8")
@@ -28,22 +27,6 @@ _HANDSHAKE_NAMES = frozenset(
         b"sec-websocket-extensions",
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketReady:
-    """What ``can_prepare()`` says; true if the handshake would be accepted.
-
-    Attributes:
-        ok: would it be accepted?
-        protocol: the subprotocol that would be chosen.
-    """
-
-    ok: bool
-    protocol: str | None
-
-    def __bool__(self) -> bool:
-        return self.ok
 
 
 def accept_head(

@@ -22,12 +22,14 @@ from ._connection import (
 )
 from ._heartbeat import signs_by_kernel
 from ._messages import CLOSED_MESSAGE, CLOSING_MESSAGE, Messages
-from ._opening import WebSocketReady, accept_head, choose_protocol, parameters
+from ._opening import accept_head, choose_protocol, parameters
 from ._private import (
     ClientConnectionResetError,
     default_headers_written,
     upgraded_handler,
 )
+
+WebSocketReady = web.WebSocketReady
 
 __all__ = ["WebSocketReady", "WebSocketResponse"]
 
@@ -211,7 +213,9 @@ class WebSocketResponse(Messages, web.StreamResponse):
         # Called by StreamResponse when the headers are complete: it is the core that
         # writes them, as the first bytes of the connection.
         request, accepted = self._req, self._accepted
-        assert request is not None and accepted is not None
+        if request is None or accepted is None:  # without prepare()
+            await super()._write_headers()
+            return
         self._accepted = None
         transport = request.transport
         # A mock's is_closing() is neither.
