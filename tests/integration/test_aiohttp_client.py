@@ -209,7 +209,8 @@ def test_limits_and_errors(connect: Any, loop: str) -> None:
                 message = await ws.receive()
                 assert message.type is WSMsgType.ERROR
                 assert message.data.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
-                assert ws.closed
+                assert ws.closed and ws.exception() is None
+                assert ws.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 
     run(main(), loop)
 
@@ -282,6 +283,33 @@ def test_pings(connect: Any, loop: str) -> None:
                 ]
                 await ws.pong(b"mi")
                 assert (await ws.receive()).type is WSMsgType.CLOSE
+
+    run(main(), loop)
+
+
+@both
+def test_close_frames_that_cross(connect: Any, loop: str) -> None:
+    """The server's close frame came with its last message."""
+    sent: list[bytes] = []
+
+    async def script(reader: Any, writer: Any) -> None:
+        writer.write(frame(TEXT, b"t", mask=False) + frame(CLOSE, mask=False))
+        sent.append(await reader.read())
+
+    async def main() -> None:
+        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+            async with connect(session, url) as ws:
+                assert await ws.receive_str() == "t"
+                assert await ws.close(code=4000)
+            async with connect(session, url) as ws:
+                assert await ws.receive_str() == "t"
+                await ws.send_str("answer")
+                assert (await ws.receive()).type is WSMsgType.CLOSE
+            while len(sent) < 2:
+                await asyncio.sleep(0.01)
+        # The heads of masked frames.
+        assert sent[0][:2] == b"\x88\x82"
+        assert sent[1][:2] == b"\x81\x86" and sent[1][12] == 0x88
 
     run(main(), loop)
 

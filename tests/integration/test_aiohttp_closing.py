@@ -508,6 +508,20 @@ async def test_cancelled_close(kind: Kind) -> None:
 
 
 @scenario()
+async def test_transport_closed_by_the_handler(kind: Kind) -> None:
+    """What was sent before goes out first."""
+
+    async def handler(ws: Any, log: list[Any]) -> None:
+        await ws.receive()
+        await ws.send_str("last")
+        rig.requests[-1].transport.close()
+
+    async with served(kind, handler) as rig, rig.open_peer() as peer:
+        peer.send(frame(TEXT, b"first"))
+        assert (await peer.frames_to_end())[0] == (TEXT, b"last")
+
+
+@scenario()
 async def test_messages_before_the_end_are_answered(kind: Kind) -> None:
     """The peer's close frame may be in the same packet as its last messages."""
     async with served(kind, echo) as rig, rig.open_peer() as peer:

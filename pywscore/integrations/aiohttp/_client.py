@@ -12,6 +12,7 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ServerTimeoutError,
+    WebSocketError,
     WSCloseCode,
     WSMessage,
     WSServerHandshakeError,
@@ -109,6 +110,11 @@ class ClientWebSocketResponse(Messages):
             return default
         return super().get_extra_info(name, default)
 
+    def _failed(self, failure: WebSocketError) -> None:
+        self._closed = True
+        self._close_code = failure.code
+        self._response.close()
+
     def _timed_out(self) -> None:
         self._close_code = WSCloseCode.ABNORMAL_CLOSURE
 
@@ -118,9 +124,7 @@ class ClientWebSocketResponse(Messages):
         return CLOSED_MESSAGE
 
     async def _close_after_peer(self) -> None:
-        connection = self._open_connection()
-        connection.answer_close()
-        connection.write_now()
+        self._open_connection().answer_close()
         await self.close()
 
     async def close(
@@ -140,7 +144,6 @@ class ClientWebSocketResponse(Messages):
             if self._closing:
                 if connection.state is State.OPEN:  # autoclose=False
                     connection.start_closing(code, message)
-                    connection.write_now()
                 return True
             if connection.state is State.CLOSED and not self._waiting:
                 self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
@@ -154,6 +157,7 @@ class ClientWebSocketResponse(Messages):
             await self._closing_handshake(connection)
             return True
         finally:
+            connection.write_now()
             self._response.close()
 
     async def __aenter__(self) -> Self:

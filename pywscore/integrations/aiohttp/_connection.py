@@ -168,13 +168,15 @@ class UpgradedConnection(Connection):
 
     def write_now(self) -> None:
         """Write what is queued even in a batch, for the transport is about to close."""
-        if not self._lost:
-            self.transport.write(self.protocol.data_to_send())
+        data = b"" if self._lost else self.protocol.data_to_send()
+        if data:
+            self.transport.write(data)
 
     def release(self) -> None:
         """Let a waiting recv() end now, and TCP as soon as our output is sent."""
         if self._released or self._lost:
             return
+        self.write_now()
         self._released = True
         timeout = self.options.close_timeout
         transport = self.transport
@@ -292,13 +294,43 @@ class NotingConnection(UpgradedConnection):
         return self._reads, self.loop.time() - self._read_at
 
 
+class SharedTransport:
+    """The loop's transport, for handlers: what they do to it comes after what they sent
+    before, which may still wait for the end of a batch."""
+
+    __slots__ = ("_connection", "_transport")
+
+    def __init__(self, transport: Any, connection: UpgradedConnection) -> None:
+        self._transport = transport
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        self._connection.write_now()
+        self._transport.close()
+
+    def write(self, data: Any) -> None:
+        self._connection.write_now()
+        self._transport.write(data)
+
+    def writelines(self, list_of_data: Any) -> None:
+        self._connection.write_now()
+        self._transport.writelines(list_of_data)
+
+    def write_eof(self) -> None:
+        self._connection.write_now()
+        self._transport.write_eof()
+
+
 def carry(
     transport: asyncio.Transport,
     connection: UpgradedConnection,
     received: bytes | bytearray,
     *,
     on_engine: bool,
-) -> asyncio.Transport:
+) -> Any:
     """Carry ``connection`` over the socket of ``transport``, or over it.
 
     Args:
@@ -308,14 +340,17 @@ def carry(
         on_engine: take the socket, where the engine can carry it.
 
     Returns:
-        The transport that the connection has now.
+        The transport that the connection has now, for those who had it before.
     """
+    shared: Any = transport
     transport.pause_reading()
     if on_engine and can_take_over(transport, connection.loop):
-        transport = take_over(transport, connection)
+        shared = take_over(transport, connection)
     else:
         transport.set_protocol(connection)
+        if transport.get_protocol() is connection:  # a mock's isn't
+            shared = SharedTransport(transport, connection)
         connection.connection_made(transport)
         transport.resume_reading()
     feed(connection, received)
-    return transport
+    return shared

@@ -238,7 +238,7 @@ class Messages(_core.MessageStream):
             code = CloseCode.PROTOCOL_ERROR if sent is None else sent.code
             failure = WebSocketError(int(code), str(error))
             failure.__cause__ = error
-            self._lost(failure)
+            self._failed(failure)
             return WSMessage(WSMsgType.ERROR, failure, None)
         if received is None:
             self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
@@ -252,6 +252,9 @@ class Messages(_core.MessageStream):
     async def _close_after_peer(self) -> None:
         self._open_connection().answer_close()
         self._closed = True
+
+    def _failed(self, failure: WebSocketError) -> None:
+        self._lost(failure)
 
     def _lost(self, exc: BaseException) -> None:
         self._closed = True
