@@ -293,15 +293,18 @@ def test_close_frames_that_cross(connect: Any, loop: str) -> None:
     sent: list[bytes] = []
 
     async def script(reader: Any, writer: Any) -> None:
+        await reader.readexactly(8)
         writer.write(frame(TEXT, b"t", mask=False) + frame(CLOSE, mask=False))
         sent.append(await reader.read())
 
     async def main() -> None:
         async with raw_server(script) as url, aiohttp.ClientSession() as session:
             async with connect(session, url) as ws:
+                await ws.send_str("go")
                 assert await ws.receive_str() == "t"
                 assert await ws.close(code=4000)
             async with connect(session, url) as ws:
+                await ws.send_str("go")
                 assert await ws.receive_str() == "t"
                 await ws.send_str("answer")
                 assert (await ws.receive()).type is WSMsgType.CLOSE
