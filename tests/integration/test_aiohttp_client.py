@@ -294,7 +294,8 @@ def test_close_frames_that_cross(connect: Any, loop: str) -> None:
 
     async def script(reader: Any, writer: Any) -> None:
         await reader.readexactly(8)
-        writer.write(frame(TEXT, b"t", mask=False) + frame(CLOSE, mask=False))
+        writer.write(frame(TEXT, b"t", mask=False))
+        writer.write(frame(CLOSE, b"\x03\xe8", mask=False))
         sent.append(await reader.read())
 
     async def main() -> None:

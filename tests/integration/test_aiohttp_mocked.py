@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from aiohttp_rig import KEY, THEIRS, Kind, run, scenario, served
 
 from pywscore.integrations.aiohttp import WebSocketReady, WebSocketResponse, ws_connect
+from pywscore.integrations.aiohttp._private import ClientWSTimeout, WSMessageTypeError
 
 HEADERS = {
     "Host": "localhost",
@@ -82,7 +82,7 @@ def test_end_put_into_the_reader(kind: WSMsgType) -> None:
         transport.close.assert_called_once_with()
         with pytest.raises(ConnectionError):
             await ws.send_str("hello")
-        with pytest.raises(aiohttp.WSMessageTypeError):
+        with pytest.raises(WSMessageTypeError):
             await ws.receive_str()
 
     run(main())
@@ -156,7 +156,7 @@ def test_client_headers_of_the_caller() -> None:
 
 def test_client_receive_timeout() -> None:
     async def main(session: Any, url: Any, seen: list[Any]) -> None:
-        timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
+        timeout = ClientWSTimeout(ws_close=1.0)
         with pytest.warns(DeprecationWarning, match="receive_timeout"):
             connecting = ws_connect(session, url, timeout=timeout, receive_timeout=0.01)
         async with connecting as ws:
