@@ -38,9 +38,7 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
 static enum wsc_status watch_tls(struct wsc_link *link)
 {
     const struct wsc_tls *tls = link->tls;
-    bool open = tls->state != WSC_TLS_HANDSHAKE;
-    bool write = wsc_tls_unsent(tls) > 0 || (link->write_waits && open);
-    write = (write && !tls->write_needs_read) || tls->read_needs_write;
+    bool write = wsc_tls_wants_write(tls, link->write_waits);
     /* An end that waits to be reported is: the socket may have nothing to say any more,
      * so let its being writable wake us. */
     write = write || (link->reading && tls->state == WSC_TLS_ENDED);

@@ -328,6 +328,7 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
     shared->in_start = 0;
     shared->in_end = (size_t)got;
     shared->out_len = 0;
+    tls->write_needs_read = false;
     if (tls->state == WSC_TLS_HANDSHAKE) {
         shake_hands(tls);
     }
@@ -384,6 +385,18 @@ static enum wsc_status send_left(struct wsc_tls *tls, int fd)
 size_t wsc_tls_unsent(const struct wsc_tls *tls)
 {
     return tls->left_end - tls->left_start + (tls->end_waits ? 1 : 0);
+}
+
+bool wsc_tls_wants_write(const struct wsc_tls *tls, bool more)
+{
+    bool unsent = wsc_tls_unsent(tls) > 0;
+    if (tls->read_needs_write) {
+        return true;
+    }
+    if (tls->write_needs_read) {
+        return unsent && !tls->on_socket; /* it is encrypted already */
+    }
+    return unsent || (more && tls->state != WSC_TLS_HANDSHAKE);
 }
 
 enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
@@ -445,7 +458,14 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
         size_t written = 0;
         size_t len = wsc_tls_gather(tls->shared, outgoing, &data);
         wsc_tls_forget_errors();
-        if (SSL_write_ex(tls->ssl, data, len, &written) != 1) {
+        int result = SSL_write_ex(tls->ssl, data, len, &written);
+        if (result != 1 && SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ) {
+            /* RFC 8446 §4.6: part of a ticket or of new keys has come in a record of
+             * its own, and OpenSSL sends nothing before it has the rest. */
+            tls->write_needs_read = true;
+            return true;
+        }
+        if (result != 1) {
             wsc_tls_fail(tls);
             return false;
         }
@@ -464,14 +484,14 @@ wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing)
     struct wsc_tls_shared *shared = tls->shared;
     shared->out_len = 0;
     enum wsc_status status = wsc_tls_send(tls, fd);
-    while (status == WSC_OK && outgoing->size > 0) {
+    while (status == WSC_OK && outgoing->size > 0 && !tls->write_needs_read) {
         if (!encrypt_some(tls, outgoing)) {
             errno = EPIPE;
             return WSC_ERR_IO;
         }
         status = wsc_tls_send(tls, fd);
     }
-    return status;
+    return status == WSC_OK && outgoing->size > 0 ? WSC_NEED_SPACE : status;
 }
 
 void wsc_tls_end(struct wsc_tls *tls)

@@ -70,17 +70,19 @@ struct wsc_tls {
     size_t left_cap;
     int error; /* errno, or 0: it is in the shared message */
     enum wsc_tls_state state;
-    bool end_sent; /* close_notify, or at least it is in `left` */
+    bool end_sent;         /* close_notify, or at least it is in `left` */
+    bool write_needs_read; /* plaintext waits for what the peer sends, not for room */
     /* OpenSSL is on the socket. `left` then is plaintext, of one record at most, that
      * was given to it; the rest below is of this way only. */
     bool on_socket;
     bool read_needs_write; /* nothing is read, and no hands shaken, before */
-    bool write_needs_read; /* `left` waits for what the peer sends, not for room */
     bool end_waits;        /* close_notify is still to be sent */
 };
 
 /* What is given to TLS and not to the socket yet, in bytes. */
 size_t wsc_tls_unsent(const struct wsc_tls *tls);
+/* Whether a writable socket gets that on, or if there is `more`, that. */
+bool wsc_tls_wants_write(const struct wsc_tls *tls, bool more);
 void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info);
 
 struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator);
