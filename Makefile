@@ -29,8 +29,9 @@ WARNINGS = -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow \
 ASAN     = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # Exhaustive or timed, minutes long under valgrind: run there only when named by T.
-VALGRIND_SKIP = test_engine_tls_peer test_utf8 test_mask test_deflate test_deflate_hostile test_handshake \
-                test_http_head test_assembler_deflate
+VALGRIND_SKIP = test_engine_tls_peer test_engine_tls_post_handshake test_utf8 test_mask \
+                test_deflate test_deflate_hostile test_handshake test_http_head \
+                test_assembler_deflate
 
 # What each flavour adds: its compiler, for all code, for the core only.
 FLAGS_plain    = -O2 -g

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Literal, Self
+import threading
+from typing import Literal, Self
 
 from . import _core
 
 __all__ = ["TLSContext", "TLSObject"]
 
 Path = str | os.PathLike[str]
-_VERIFY = {"none": 0, "optional": 1, "required": 2}
+Version = Literal["1.2", "1.3"]
+Demand = Literal["none", "optional", "required"]
+_VERIFY: dict[Demand, int] = {"none": 0, "optional": 1, "required": 2}
+# One for all contexts, since they may have each other's names. Nobody waits for it to
+# connect.
+_changing = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Settings:
+    """The arguments of server() and client(); ``ca`` is for what the peer shows."""
+
+    server: bool
+    certificate: Path | None
+    key: Path | None
+    password: str | None
+    ca: Path | None
+    verify: Demand
+    check_hostname: bool
+    ciphers: str | None
+    minimum_version: Version
+    ktls: bool
 
 
 class TLSContext:
@@ -21,11 +43,12 @@ class TLSContext:
     no renegotiation, no early data.
     """
 
-    def __init__(self, server: bool, **settings: Any) -> None:
-        self.is_server = server
+    def __init__(self, settings: _Settings) -> None:
+        self.is_server = settings.server
         self._settings = settings
         self._names: list[tuple[str, TLSContext]] = []
-        self._current = self._build()
+        # What new connections use. Those that are open keep theirs.
+        self._current = _read(settings)
 
     @classmethod
     def server(
@@ -35,9 +58,9 @@ class TLSContext:
         *,
         password: str | None = None,
         client_ca: Path | None = None,
-        client_certificates: Literal["none", "optional", "required"] | None = None,
+        client_certificates: Demand | None = None,
         ciphers: str | None = None,
-        minimum_version: Literal["1.2", "1.3"] = "1.2",
+        minimum_version: Version = "1.2",
         ktls: bool = False,
     ) -> Self:
         """Settings of a server.
@@ -65,15 +88,18 @@ class TLSContext:
         if client_certificates != "none" and client_ca is None:
             raise ValueError("client certificates need client_ca")
         return cls(
-            True,
-            certificate=certificate,
-            key=key,
-            password=password,
-            ca=client_ca,
-            verify=client_certificates,
-            ciphers=ciphers,
-            minimum_version=minimum_version,
-            ktls=ktls,
+            _Settings(
+                server=True,
+                certificate=certificate,
+                key=key,
+                password=password,
+                ca=client_ca,
+                verify=client_certificates,
+                check_hostname=False,
+                ciphers=ciphers,
+                minimum_version=minimum_version,
+                ktls=ktls,
+            )
         )
 
     @classmethod
@@ -87,7 +113,7 @@ class TLSContext:
         verify: bool = True,
         check_hostname: bool = True,
         ciphers: str | None = None,
-        minimum_version: Literal["1.2", "1.3"] = "1.2",
+        minimum_version: Version = "1.2",
         ktls: bool = False,
     ) -> Self:
         """Settings of a client.
@@ -110,16 +136,18 @@ class TLSContext:
             ValueError: if a file or setting can't be used.
         """
         return cls(
-            False,
-            certificate=certificate,
-            key=key,
-            password=password,
-            ca=ca,
-            verify="required" if verify else "none",
-            check_hostname=verify and check_hostname,
-            ciphers=ciphers,
-            minimum_version=minimum_version,
-            ktls=ktls,
+            _Settings(
+                server=False,
+                certificate=certificate,
+                key=key,
+                password=password,
+                ca=ca,
+                verify="required" if verify else "none",
+                check_hostname=verify and check_hostname,
+                ciphers=ciphers,
+                minimum_version=minimum_version,
+                ktls=ktls,
+            )
         )
 
     def add_certificate(self, name: str, context: TLSContext) -> None:
@@ -131,41 +159,51 @@ class TLSContext:
         """
         if not (self.is_server and context.is_server) or context is self:
             raise ValueError("add_certificate() takes another server's context")
-        self._names.append((name, context))
-        self._current.add_name(name, context._current)
+        with _changing:
+            self._current.add_name(name, context._current)
+            self._names.append((name, context))
 
     def reload(self) -> None:
-        """Read all files again, for new connections. On an error nothing changes."""
-        for _, context in self._names:
-            context.reload()
-        self._current = self._build()
+        """Read all files again, for new connections. On an error nothing changes.
 
-    def _build(self) -> _core.TLSContext:
-        if not hasattr(_core, "TLSContext"):
-            raise ValueError("TLSContext needs the engine, which isn't available here")
-        settings = self._settings
-        made = _core.TLSContext(self.is_server)
-        if settings["certificate"] is not None:
-            chain = _readable(settings["certificate"])
-            key = chain if settings["key"] is None else _readable(settings["key"])
-            made.certificate(chain, key, settings["password"])
-        ca = settings["ca"]
-        if ca is not None:
-            made.trust(os.fsdecode(_readable(ca)), None)
-        elif not self.is_server and settings["verify"] != "none":
-            made.trust(None, None)
-        made.verify(_VERIFY[settings["verify"]], settings.get("check_hostname", False))
-        if settings["ciphers"] is not None:
-            made.ciphers(settings["ciphers"])
-        if settings["minimum_version"] == "1.3":
-            made.only_1_3()
-        elif settings["minimum_version"] != "1.2":
-            raise ValueError("minimum_version must be '1.2' or '1.3'")
-        if settings["ktls"]:
-            made.ktls()
+        The files of contexts given to ``add_certificate()`` are read again, too.
+        """
+        with _changing:
+            made: dict[TLSContext, _core.TLSContext] = {}
+            self._read_again(made)
+            for context, current in made.items():
+                context._current = current
+
+    def _read_again(self, made: dict[TLSContext, _core.TLSContext]) -> None:
+        made[self] = _read(self._settings)
         for name, context in self._names:
-            made.add_name(name, context._current)
-        return made
+            if context not in made:
+                context._read_again(made)
+            made[self].add_name(name, made[context])
+
+
+def _read(settings: _Settings) -> _core.TLSContext:
+    if not hasattr(_core, "TLSContext"):
+        raise ValueError("TLSContext needs the engine, which isn't available here")
+    made = _core.TLSContext(settings.server)
+    if settings.certificate is not None:
+        chain = _readable(settings.certificate)
+        key = chain if settings.key is None else _readable(settings.key)
+        made.certificate(chain, key, settings.password)
+    if settings.ca is not None:
+        made.trust(os.fsdecode(_readable(settings.ca)), None)
+    elif not settings.server and settings.verify != "none":
+        made.trust(None, None)
+    made.verify(_VERIFY[settings.verify], settings.check_hostname)
+    if settings.ciphers is not None:
+        made.ciphers(settings.ciphers)
+    if settings.minimum_version == "1.3":
+        made.only_1_3()
+    elif settings.minimum_version != "1.2":
+        raise ValueError("minimum_version must be '1.2' or '1.3'")
+    if settings.ktls:
+        made.ktls()
+    return made
 
 
 def _readable(path: Path) -> bytes:

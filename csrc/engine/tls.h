@@ -9,6 +9,7 @@
 #define WSC_ENGINE_TLS_H
 
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "wsc/outgoing.h"
@@ -31,8 +32,8 @@ void wsc_tls_sessions_drop(struct wsc_tls_sessions *sessions, const char *key);
 struct wsc_tls_context {
     const struct wsc_allocator *allocator;
     SSL_CTX *ssl_ctx;
-    struct wsc_tls_name *names;
-    struct wsc_tls_sessions *sessions; /* of a client */
+    struct wsc_tls_name *_Atomic names; /* more may come while links use them */
+    struct wsc_tls_sessions *sessions;  /* of a client */
     bool server;
     bool check_host_name;
     bool ktls;

@@ -59,14 +59,15 @@ static bool name_matches(const char *pattern, const char *name)
 
 static int choose_name(SSL *ssl, int *alert, void *arg)
 {
-    const struct wsc_tls_context *context = arg;
+    struct wsc_tls_context *context = arg;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     (void)alert;
     if (name == NULL) {
         return SSL_TLSEXT_ERR_OK;
     }
-    for (struct wsc_tls_name *known = context->names; known != NULL;
-         known = known->next) {
+    struct wsc_tls_name *known =
+        atomic_load_explicit(&context->names, memory_order_acquire);
+    for (; known != NULL; known = known->next) {
         if (name_matches(known->text, name)) {
             return SSL_set_SSL_CTX(ssl, known->context->ssl_ctx) != NULL
                        ? SSL_TLSEXT_ERR_OK
@@ -132,10 +133,12 @@ void wsc_tls_context_free(struct wsc_tls_context *context)
     if (context == NULL) {
         return;
     }
-    while (context->names != NULL) {
-        struct wsc_tls_name *next = context->names->next;
-        wsc_free(context->allocator, context->names);
-        context->names = next;
+    struct wsc_tls_name *known =
+        atomic_load_explicit(&context->names, memory_order_acquire);
+    while (known != NULL) {
+        struct wsc_tls_name *next = known->next;
+        wsc_free(context->allocator, known);
+        known = next;
     }
     SSL_CTX_free(context->ssl_ctx);
     wsc_tls_sessions_free(context->sessions);
@@ -218,8 +221,11 @@ enum wsc_status wsc_tls_context_add_name(struct wsc_tls_context *context,
     }
     memcpy(known->text, name, len + 1);
     known->context = other;
-    known->next = context->names;
-    context->names = known;
+    known->next = atomic_load_explicit(&context->names, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&context->names, &known->next, known,
+                                                  memory_order_release,
+                                                  memory_order_relaxed)) {
+    }
     return WSC_OK;
 }
 

@@ -14,8 +14,9 @@ int pywsc_tls_init(PyObject *module, struct pywsc_state *state)
 
 #else
 
-/* TLSContext: wsc/tls.h for pywscore/tls.py, which keeps the arguments. It does not
- * change any more once connections use it. */
+/* TLSContext: wsc/tls.h for pywscore/tls.py, which keeps the arguments. Once it is set
+ * up and others know it, nothing but add_name() may be called. Contexts may have each
+ * other's names, hence the garbage collector. */
 struct tls_context {
     PyObject_HEAD struct wsc_tls_context *context;
     PyObject *names; /* list of the other contexts */
@@ -51,9 +52,24 @@ static PyObject *tls_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+static int tls_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(((struct tls_context *)op)->names);
+    return 0;
+}
+
+/* No connection is left that could ask for one of the names. */
+static int tls_clear(PyObject *op)
+{
+    Py_CLEAR(((struct tls_context *)op)->names);
+    return 0;
+}
+
 static void tls_dealloc(PyObject *op)
 {
     struct tls_context *self = (struct tls_context *)op;
+    PyObject_GC_UnTrack(op);
     wsc_tls_context_free(self->context);
     Py_CLEAR(self->names);
     pywsc_free(op);
@@ -172,6 +188,8 @@ static PyMethodDef tls_methods[] = {
 static PyType_Slot tls_slots[] = {
     {Py_tp_doc, PyDoc_STR("TLSContext(server)\n--\n\nOpenSSL's settings.")},
     {Py_tp_new, tls_new},
+    {Py_tp_traverse, tls_traverse},
+    {Py_tp_clear, tls_clear},
     {Py_tp_dealloc, tls_dealloc},
     {Py_tp_methods, tls_methods},
     {0, NULL},
@@ -180,7 +198,7 @@ static PyType_Slot tls_slots[] = {
 static PyType_Spec tls_spec = {
     .name = "pywscore._core.TLSContext",
     .basicsize = sizeof(struct tls_context),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = tls_slots,
 };
 

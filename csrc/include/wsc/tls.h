@@ -1,5 +1,8 @@
 /* TLS settings for links of the engine: a server's or a client's SSL_CTX. At least TLS
- * 1.2, no renegotiation, no early data, no compression. */
+ * 1.2, no renegotiation, no early data, no compression.
+ *
+ * Links of any thread may use a context once it is set up. From then on names may be
+ * added, by any thread, and nothing else may change. */
 #ifndef WSC_TLS_H
 #define WSC_TLS_H
 

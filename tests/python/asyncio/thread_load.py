@@ -194,9 +194,19 @@ async def check_tls(contexts: Any) -> None:
     for number in range(2):  # the second time with the first one's session
         async with pywscore.serve(echo, HOST, 0, ssl=contexts[0]) as server:
             uri = uri_of(server, "wss")
+            options = {"ssl": contexts[1], "server_hostname": "0-0.example"}
             await asyncio.gather(
-                *(check_echo(uri, ssl=contexts[1]) for _ in range(1 + number))
+                *(check_echo(uri, **options) for _ in range(1 + number))
             )
+
+
+async def check_tls_changes(contexts: Any, number: int) -> None:
+    """Certificates come and are read again, while others shake hands."""
+    for turn in range(5):
+        contexts[0].add_certificate(f"{number}-{turn}.example", contexts[2])
+        contexts[turn % 3].reload()
+        await check_tls(contexts)
+        await asyncio.sleep(0.001)
 
 
 async def check_wrong_thread(number: int) -> None:
@@ -315,7 +325,7 @@ async def check_all(number: int, contexts: Any) -> None:
         lambda: check_wrong_thread(number),
     ]
     if contexts is not None:
-        checks.append(lambda: check_tls(contexts))
+        checks.append(lambda: check_tls_changes(contexts, number))
     random.shuffle(checks)
     for check in checks:
         await asyncio.wait_for(check(), LIMIT)
@@ -340,6 +350,7 @@ def run(threads: int, rounds: int, pem: str | None) -> None:
         contexts = (
             pywscore.TLSContext.server(pem),
             pywscore.TLSContext.client(verify=False),
+            pywscore.TLSContext.server(pem),
         )
     shared = opened()
     closing = opened()
