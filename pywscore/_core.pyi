@@ -491,8 +491,8 @@ class EngineListener:
 
 @final
 class TLSContext:
-    """OpenSSL's settings, not to be changed once connections use them. ValueError says
-    what is wrong with an argument."""
+    """OpenSSL's settings. Once connections use them nothing but add_name() may be
+    called, by any thread. ValueError says what is wrong with an argument."""
 
     def __new__(cls, server: bool) -> Self: ...
     def certificate(

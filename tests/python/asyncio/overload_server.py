@@ -1,8 +1,9 @@
 """An echo server for the tests of overload, in a process of its own.
 
-Arguments: loop, carrier, limit of descriptors, arguments of serve() as JSON, and with
-"tick" among them the seconds between two calls by the loop whose lateness is measured.
-It writes its port, and answers each line on its standard input with its figures.
+Arguments: loop, carrier, limit of descriptors, arguments of serve() as JSON. Among them
+may be "tick", the seconds between two calls by the loop whose lateness is measured, and
+"tls", a file with a certificate and its key. It writes its port, and answers each line
+on its standard input with its figures.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ async def main(carrier: Any, limit: int, kwargs: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     tick = kwargs.pop("tick", None)
     ticker = None if tick is None else Ticker(tick)
+    if (file := kwargs.pop("tls", None)) is not None:
+        kwargs["ssl"] = pywscore.TLSContext.server(file)
     async with pywscore.serve(
         echo, "127.0.0.1", 0, carrier=carrier, **kwargs
     ) as server:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from tls_peer import Files
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="/proc"),
@@ -32,6 +35,9 @@ REQUEST = (
 HELLO = b"\x81\x85\0\0\0\0hello"
 CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 TIMEOUT = 20
+# A long run takes 10,000 of each.
+TLS_RESETS = int(os.environ.get("PYWSCORE_TLS_RESETS", "1000"))
+TLS_CONNECTIONS = int(os.environ.get("PYWSCORE_TLS_CONNECTIONS", "500"))
 
 
 class Server:
@@ -89,6 +95,11 @@ def start(environment: Any) -> Iterator[Callable[..., Server]]:
             return Server(process, log)
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"))
 
 
 def receive_until(sock: socket.socket, end: bytes, got: bytes = b"") -> bytes:
@@ -238,10 +249,83 @@ STAGES: dict[str, Callable[[socket.socket], None]] = {
 
 @pytest.mark.threat("OVL-4")
 def test_resets(start: Any) -> None:
-    server = start(backlog=1000)
+    resets_leave_nothing(start(backlog=1000), STAGES, 500)
 
+
+class TLS:
+    """A client of TLS on memory."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self.sock = sock
+        self.received, self.made = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.ssl = context.wrap_bio(
+            self.received, self.made, server_hostname="localhost"
+        )
+
+    def hello(self) -> bytes:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.ssl.do_handshake()
+        return self.made.read()
+
+    def handshake(self) -> None:
+        self.sock.sendall(self.hello())
+        while True:
+            self.received.write(self.sock.recv(1 << 16))
+            try:
+                self.ssl.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            self.sock.sendall(self.made.read())
+            return
+
+    def request(self) -> bytes:
+        self.handshake()
+        self.ssl.write(REQUEST)
+        return self.made.read()
+
+
+def flight(tls: TLS) -> None:
+    tls.sock.sendall(tls.hello())
+    assert tls.sock.recv(1 << 16)
+
+
+def answer(tls: TLS) -> None:
+    tls.sock.sendall(tls.request())
+    assert tls.sock.recv(1 << 16)
+
+
+TLS_STAGES: dict[str, Callable[[TLS], None]] = {
+    "TCP": lambda tls: None,
+    "half a ClientHello": lambda tls: tls.sock.sendall(tls.hello()[:100]),
+    "ClientHello": lambda tls: tls.sock.sendall(tls.hello()),
+    "the server's flight": flight,
+    "Finished": TLS.handshake,
+    "half a record": lambda tls: tls.sock.sendall(tls.request()[:50]),
+    "101": answer,
+}
+
+
+@pytest.mark.threat("OVL-4")
+def test_tls_resets(environment: Any, start: Any, files: Files) -> None:
+    if environment.carrier == "transport":
+        pytest.skip("asyncio's TLS is asyncio's")
+    context = files.python_client()
+
+    def at(stage: Callable[[TLS], None]) -> Callable[[socket.socket], None]:
+        return lambda sock: stage(TLS(sock, context))
+
+    resets_leave_nothing(
+        start(backlog=1000, tls=str(files.chain)),
+        {name: at(stage) for name, stage in TLS_STAGES.items()},
+        max(TLS_RESETS // len(TLS_STAGES), 1),
+    )
+
+
+def resets_leave_nothing(
+    server: Server, stages: dict[str, Callable[[socket.socket], None]], count: int
+) -> None:
     def resets(count: int) -> None:
-        for stage in STAGES.values():
+        for stage in stages.values():
             for number in range(count):
                 sock = server.connect()
                 stage(sock)
@@ -249,53 +333,67 @@ def test_resets(start: Any) -> None:
                 if number % 50 == 0:
                     server.figures()  # it keeps up
 
-    resets(200)
+    resets(min(count, 200))
     before = server.figures_without_connections()
-    resets(500)
+    resets(count)
     after = server.figures_without_connections()
     for name in ("connections", "descriptors", "tasks", "timers"):
         assert after[name] == before[name], name
     growth = after["rss"] - before["rss"]
-    print(f"{growth / 1024:.0f} KiB more after {500 * len(STAGES)} resets")
+    print(f"{growth / 1024:.0f} KiB more after {count * len(stages)} resets")
     assert growth < 1 << 20
 
 
 @pytest.mark.threat("OVL-3")
-def test_ten_thousand(environment: Any, start: Any) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_ten_thousand(environment: Any, start: Any, files: Files, tls: bool) -> None:
     """Opened, used and closed, twice: the memory of the second time is the first's."""
     if str(environment) != "asyncio-auto":
         pytest.skip("once is long enough")
-    count = 10_000
+    count = TLS_CONNECTIONS if tls else 10_000
+    options = {"tls": str(files.chain)} if tls else {}
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < count + 200:
         count = max(1000, hard // 2)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 200), hard))
+    limit = min(hard, count + 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
-        server = start(limit=min(hard, count + 200), ping_interval=None, backlog=1000)
-        rounds = [use_many(server, count) for _ in range(2)]
+        server = start(limit=limit, ping_interval=None, backlog=1000, **options)
+        context = files.python_client() if tls else None
+        rounds = [use_many(server, count, context) for _ in range(2)]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     for empty, full, left in rounds:
         each = (full["rss"] - empty["rss"]) / count
         print(
-            f"{count} connections: {full['rss'] >> 20} MiB, "
-            f"{each / 1024:.1f} KiB each, afterwards {left['rss'] >> 20} MiB, "
+            f"{count} connections: {empty['rss'] >> 20} MiB before, "
+            f"{full['rss'] >> 20} MiB, {each / 1024:.1f} KiB each, "
+            f"afterwards {left['rss'] >> 20} MiB, "
             f"{full['cpu'] - empty['cpu']:.2f} CPU s"
         )
-    (_, first, _), (start_of_second, second, left) = rounds
+    (empty, first, _), (start_of_second, second, left) = rounds
     assert first["connections"] == second["connections"] == count
-    assert first["rss"] < 140 << 20
+    if tls:
+        assert first["rss"] - empty["rss"] < count * (40 << 10)
+    else:
+        assert first["rss"] < 140 << 20
     assert abs(second["rss"] - first["rss"]) < first["rss"] * 0.15
     assert left["rss"] < start_of_second["rss"] * 1.15
     assert left["descriptors"] == start_of_second["descriptors"]
 
 
-def use_many(server: Server, count: int) -> list[dict[str, Any]]:
+def use_many(
+    server: Server, count: int, context: ssl.SSLContext | None
+) -> list[dict[str, Any]]:
     """Figures before, with ``count`` connections that were used, and afterwards."""
     before = server.figures_without_connections()
     socks: list[socket.socket] = []
     for number in range(0, count, 100):
         some = [server.connect(f"127.0.0.{2 + number // 1000}") for _ in range(100)]
+        if context is not None:
+            some = [
+                context.wrap_socket(sock, server_hostname="localhost") for sock in some
+            ]
         for sock in some:
             sock.sendall(REQUEST + HELLO)
         for sock in some:
