@@ -8,107 +8,9 @@
 
 #include "socket.h"
 
-/* With what OpenSSL may hold of one record, less than WSC_TLS_PLAIN_MIN. */
-#define IN_SIZE  ((size_t)64 << 10)
-#define OUT_SIZE ((size_t)80 << 10)
-/* A peer that asks for answers (KeyUpdate) and reads none gets no more than this. */
-#define OUT_MAX ((size_t)160 << 10)
 /* Plaintext given to one send. */
 #define WRITE_STEP ((size_t)64 << 10)
 #define PIECES     64
-
-/* --- OpenSSL's side: a BIO on the shared memory --- */
-
-static int bio_read(BIO *bio, char *out, int size)
-{
-    const struct wsc_tls *tls = BIO_get_data(bio);
-    struct wsc_tls_shared *shared = tls->shared;
-    size_t len = shared->in_end - shared->in_start;
-    BIO_clear_retry_flags(bio);
-    if (len == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    len = len < (size_t)size ? len : (size_t)size;
-    memcpy(out, shared->in + shared->in_start, len);
-    shared->in_start += len;
-    return (int)len;
-}
-
-static bool reserve(const struct wsc_allocator *allocator, uint8_t **data, size_t *cap,
-                    size_t needed)
-{
-    if (needed <= *cap) {
-        return true;
-    }
-    if (needed > OUT_MAX) {
-        return false;
-    }
-    size_t size = *cap * 2 > needed ? *cap * 2 : needed;
-    uint8_t *larger = wsc_realloc(allocator, *data, size);
-    if (larger == NULL) {
-        return false;
-    }
-    *data = larger;
-    *cap = size;
-    return true;
-}
-
-static int bio_write(BIO *bio, const char *data, int size)
-{
-    const struct wsc_tls *tls = BIO_get_data(bio);
-    struct wsc_tls_shared *shared = tls->shared;
-    BIO_clear_retry_flags(bio);
-    if (!reserve(shared->allocator, &shared->out, &shared->out_cap,
-                 shared->out_len + (size_t)size)) {
-        return -1;
-    }
-    memcpy(shared->out + shared->out_len, data, (size_t)size);
-    shared->out_len += (size_t)size;
-    return size;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH;
-}
-
-struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator)
-{
-    struct wsc_tls_shared *shared = wsc_alloc_zeroed(allocator, sizeof(*shared));
-    if (shared == NULL) {
-        return NULL;
-    }
-    shared->allocator = allocator;
-    shared->in = wsc_alloc(allocator, IN_SIZE);
-    shared->plain = wsc_alloc(allocator, WSC_TLS_RECORD);
-    shared->out = wsc_alloc(allocator, OUT_SIZE);
-    shared->out_cap = OUT_SIZE;
-    shared->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsc");
-    if (shared->in == NULL || shared->plain == NULL || shared->out == NULL ||
-        shared->method == NULL || BIO_meth_set_read(shared->method, bio_read) != 1 ||
-        BIO_meth_set_write(shared->method, bio_write) != 1 ||
-        BIO_meth_set_ctrl(shared->method, bio_ctrl) != 1) {
-        wsc_tls_shared_free(shared);
-        return NULL;
-    }
-    return shared;
-}
-
-void wsc_tls_shared_free(struct wsc_tls_shared *shared)
-{
-    if (shared == NULL) {
-        return;
-    }
-    BIO_meth_free(shared->method);
-    wsc_free(shared->allocator, shared->in);
-    wsc_free(shared->allocator, shared->out);
-    wsc_free(shared->allocator, shared->plain);
-    wsc_free(shared->allocator, shared);
-}
 
 /* SSL_get_error also looks at what others left in the thread's error queue, so that is
  * to be empty before a call. Emptying costs far more than looking. */
@@ -118,8 +20,6 @@ void wsc_tls_forget_errors(void)
         ERR_clear_error();
     }
 }
-
-/* --- one link --- */
 
 static bool set_server_name(const struct wsc_tls *tls, const char *name, bool check)
 {
@@ -196,6 +96,9 @@ static bool attach(struct wsc_tls *tls, int fd)
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
+    /* To read records ahead would save a call of bio_read for each, but OpenSSL then
+     * moves what is left after each: many small ones that come together cost 1.5 times
+     * as much. */
     return true;
 }
 
@@ -260,16 +163,14 @@ void wsc_tls_fail(struct wsc_tls *tls)
     tls->error = 0;
 }
 
+/* `out` has room for all that came, so OpenSSL keeps nothing but a part of a record. */
 static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_len)
 {
     const struct wsc_tls_shared *shared = tls->shared;
     /* The first call may find a record that the handshake has read already. Later ones
      * have to find something: to ask in vain costs a third of a record. */
-    bool first = true;
-    while (*out_len < size &&
-           (first || shared->in_start < shared->in_end || SSL_pending(tls->ssl) > 0)) {
+    do {
         size_t got = 0;
-        first = false;
         wsc_tls_forget_errors();
         int result = SSL_read_ex(tls->ssl, out + *out_len, size - *out_len, &got);
         *out_len += got;
@@ -284,7 +185,7 @@ static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_
             wsc_tls_fail(tls);
         }
         return;
-    }
+    } while (shared->in_start < shared->in_end);
 }
 
 static void shake_hands(struct wsc_tls *tls)
@@ -317,7 +218,7 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
     }
     struct wsc_tls_shared *shared = tls->shared;
     size_t len = 0;
-    ssize_t got = recv(fd, shared->in, IN_SIZE, 0);
+    ssize_t got = recv(fd, shared->in, WSC_TLS_IN_SIZE, 0);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         return 0;
     }
@@ -419,8 +320,8 @@ enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
     if (status == WSC_ERR_IO || at == len) {
         return status;
     }
-    if (!reserve(shared->allocator, &tls->left, &tls->left_cap,
-                 tls->left_end + len - at)) {
+    if (!wsc_tls_reserve(shared->allocator, &tls->left, &tls->left_cap,
+                         tls->left_end + len - at)) {
         errno = ENOBUFS;
         return WSC_ERR_IO;
     }
@@ -481,9 +382,8 @@ wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing)
     if (tls->on_socket) {
         return wsc_tls_socket_write(tls, outgoing);
     }
-    struct wsc_tls_shared *shared = tls->shared;
-    shared->out_len = 0;
-    enum wsc_status status = wsc_tls_send(tls, fd);
+    tls->shared->out_len = 0;
+    enum wsc_status status = send_left(tls, fd);
     while (status == WSC_OK && outgoing->size > 0 && !tls->write_needs_read) {
         if (!encrypt_some(tls, outgoing)) {
             errno = EPIPE;

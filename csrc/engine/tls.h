@@ -109,7 +109,15 @@ wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing);
 /* Queue close_notify, unless that is done. */
 void wsc_tls_end(struct wsc_tls *tls);
 
-/* --- between tls.c and tls_socket.c --- */
+/* --- between tls.c, tls_shared.c and tls_socket.c --- */
+
+/* Received at once. With what OpenSSL may hold of one record, less than
+ * WSC_TLS_PLAIN_MIN. */
+#define WSC_TLS_IN_SIZE ((size_t)64 << 10)
+/* Make room for `needed` bytes of what is to be sent; false without memory, and for
+ * more than 160 KiB. */
+bool wsc_tls_reserve(const struct wsc_allocator *allocator, uint8_t **data, size_t *cap,
+                     size_t needed);
 
 /* RFC 8446 §5.1: the plaintext of a record. */
 #define WSC_TLS_RECORD ((size_t)16 << 10)
