@@ -12,15 +12,6 @@
 #define WRITE_STEP ((size_t)64 << 10)
 #define PIECES     64
 
-/* SSL_get_error also looks at what others left in the thread's error queue, so that is
- * to be empty before a call. Emptying costs far more than looking. */
-void wsc_tls_forget_errors(void)
-{
-    if (ERR_peek_error() != 0) {
-        ERR_clear_error();
-    }
-}
-
 static bool set_server_name(const struct wsc_tls *tls, const char *name, bool check)
 {
     X509_VERIFY_PARAM *parameters = SSL_get0_param(tls->ssl);
@@ -96,9 +87,6 @@ static bool attach(struct wsc_tls *tls, int fd)
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
-    /* To read records ahead would save a call of bio_read for each, but OpenSSL then
-     * moves what is left after each: many small ones that come together cost 1.5 times
-     * as much. */
     return true;
 }
 
@@ -142,10 +130,10 @@ void wsc_tls_free(struct wsc_tls *tls)
     wsc_free(tls->shared->allocator, tls);
 }
 
-void wsc_tls_fail(struct wsc_tls *tls)
+void wsc_tls_fail(struct wsc_tls *tls, unsigned long code)
 {
     char *message = tls->shared->message;
-    const char *reason = ERR_reason_error_string(ERR_get_error());
+    const char *reason = ERR_reason_error_string(code);
     const char *more = "";
     long verified = SSL_get_verify_result(tls->ssl);
     if (verified != X509_V_OK && tls->state == WSC_TLS_HANDSHAKE &&
@@ -163,28 +151,35 @@ void wsc_tls_fail(struct wsc_tls *tls)
     tls->error = 0;
 }
 
+/* A read gave an error or the peer's end. */
+static void ended(struct wsc_tls *tls, int result)
+{
+    unsigned long code = ERR_peek_last_error();
+    ERR_clear_error();
+    if (SSL_get_error(tls->ssl, result) == SSL_ERROR_ZERO_RETURN) {
+        tls->state = WSC_TLS_ENDED;
+        return;
+    }
+    wsc_tls_fail(tls, code);
+}
+
 /* `out` has room for all that came, so OpenSSL keeps nothing but a part of a record. */
 static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_len)
 {
-    const struct wsc_tls_shared *shared = tls->shared;
+    struct wsc_tls_shared *shared = tls->shared;
     /* The first call may find a record that the handshake has read already. Later ones
      * have to find something: to ask in vain costs a third of a record. */
     do {
         size_t got = 0;
-        wsc_tls_forget_errors();
+        shared->in_lacks = false;
         int result = SSL_read_ex(tls->ssl, out + *out_len, size - *out_len, &got);
         *out_len += got;
-        if (result == 1) {
-            continue;
+        if (result != 1 && !shared->in_lacks) {
+            ended(tls, result);
         }
-        int error = SSL_get_error(tls->ssl, result);
-        if (error == SSL_ERROR_ZERO_RETURN) {
-            tls->state = WSC_TLS_ENDED;
+        if (result != 1) {
+            return;
         }
-        else if (error != SSL_ERROR_WANT_READ) {
-            wsc_tls_fail(tls);
-        }
-        return;
     } while (shared->in_start < shared->in_end);
 }
 
@@ -196,7 +191,7 @@ static void shake_hands(struct wsc_tls *tls)
         tls->state = WSC_TLS_OPEN;
     }
     else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
-        wsc_tls_fail(tls);
+        wsc_tls_fail(tls, ERR_peek_error());
     }
 }
 
@@ -358,16 +353,16 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
         const uint8_t *data;
         size_t written = 0;
         size_t len = wsc_tls_gather(tls->shared, outgoing, &data);
-        wsc_tls_forget_errors();
+        tls->shared->in_lacks = false;
         int result = SSL_write_ex(tls->ssl, data, len, &written);
-        if (result != 1 && SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ) {
+        if (result != 1 && tls->shared->in_lacks) {
             /* RFC 8446 §4.6: part of a ticket or of new keys has come in a record of
              * its own, and OpenSSL sends nothing before it has the rest. */
             tls->write_needs_read = true;
             return true;
         }
         if (result != 1) {
-            wsc_tls_fail(tls);
+            wsc_tls_fail(tls, ERR_peek_last_error());
             return false;
         }
         wsc_outgoing_consume(outgoing, written);

@@ -46,6 +46,10 @@ struct wsc_tls_shared {
     uint8_t *in; /* what was received and OpenSSL has not read yet */
     size_t in_start;
     size_t in_end;
+    /* OpenSSL asked for more than there is: what SSL_ERROR_WANT_READ would say, without
+     * SSL_get_error, for which errors that others left in the thread's queue would have
+     * to be looked for before each call. */
+    bool in_lacks;
     uint8_t *out; /* what OpenSSL wrote and is not sent yet */
     size_t out_len;
     size_t out_cap;
@@ -122,10 +126,8 @@ bool wsc_tls_reserve(const struct wsc_allocator *allocator, uint8_t **data, size
 /* RFC 8446 §5.1: the plaintext of a record. */
 #define WSC_TLS_RECORD ((size_t)16 << 10)
 
-/* Before a call of OpenSSL, whose thread may have errors of others queued. */
-void wsc_tls_forget_errors(void);
-/* OpenSSL gave an error: keep what it says. */
-void wsc_tls_fail(struct wsc_tls *tls);
+/* OpenSSL gave an error: keep what `code`, of its queue, says. */
+void wsc_tls_fail(struct wsc_tls *tls, unsigned long code);
 /* The socket's end or, with its errno, error. */
 void wsc_tls_received_end(struct wsc_tls *tls, int error);
 /* What the next record is to have: its length. `*out_data` is in `shared->plain` or

@@ -15,6 +15,7 @@ static int bio_read(BIO *bio, char *out, size_t size, size_t *out_len)
     size_t len = shared->in_end - shared->in_start;
     BIO_clear_retry_flags(bio);
     if (len == 0) {
+        shared->in_lacks = true;
         BIO_set_retry_read(bio);
         return 0;
     }

@@ -16,10 +16,13 @@ enum outcome {
     FAILED,  /* an error of TLS */
 };
 
-/* Before a call. */
+/* Before a call. SSL_get_error also looks at what others left in the thread's error
+ * queue, so that is to be empty. Emptying costs far more than looking. */
 static void prepare(void)
 {
-    wsc_tls_forget_errors();
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
     errno = 0;
 }
 
@@ -80,7 +83,7 @@ static void stopped(struct wsc_tls *tls, enum outcome outcome)
         wsc_tls_received_end(tls, errno);
         return;
     case FAILED:
-        wsc_tls_fail(tls);
+        wsc_tls_fail(tls, ERR_peek_error());
         return;
     }
 }
@@ -142,7 +145,7 @@ static enum wsc_status put(struct wsc_tls *tls, const uint8_t *data, size_t len)
         errno = errno == 0 ? EPIPE : errno;
         return WSC_ERR_IO;
     case FAILED:
-        wsc_tls_fail(tls);
+        wsc_tls_fail(tls, ERR_peek_error());
         errno = EPIPE;
         return WSC_ERR_IO;
     }

@@ -284,6 +284,10 @@ static void errors_of_others(void)
     peer_flush(&peer, 3);
     CHECK(!peer.error);
     CHECK_BYTES(peer.got, peer.got_len, "data", 4);
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
+    CHECK_INT(SSL_shutdown(peer.ssl), 0);
+    peer_flush(&peer, 3);
+    CHECK(peer.ended && !peer.error);
     peer_fini(&peer);
 }
 
