@@ -34,7 +34,7 @@ if sys.platform != "win32":
 
     LOOPS["uvloop"] = uvloop.new_event_loop
 
-TEST_TIMEOUT = 30
+TEST_TIMEOUT = float(os.environ.get("PYWSCORE_TEST_TIMEOUT", "30"))  # seconds
 
 
 @dataclasses.dataclass(frozen=True)

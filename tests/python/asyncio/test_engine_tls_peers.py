@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engin
 
 HEAD = REQUEST.format(path="/", extra="").encode()
 # Complete handshakes of test_handshakes_leave_nothing, half of them with TLS 1.2. A
-# long run takes 10,000.
+# long run takes 10,000, and PYWSCORE_TEST_TIMEOUT=120.
 HANDSHAKES = int(os.environ.get("PYWSCORE_HANDSHAKES", "1000"))
 IDLE = 300
 
