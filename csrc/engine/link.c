@@ -124,6 +124,23 @@ enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
                : WSC_OK;
 }
 
+bool wsc_link_is_drained(struct wsc_link *link)
+{
+    if (link->tls == NULL || !wsc_tls_holds(link->tls)) {
+        return true;
+    }
+    link->write_waits = true;
+    return watch_tls(link) != WSC_OK;
+}
+
+/* If the kernel still holds something, closing the socket has to do. */
+static void shut_down(const struct wsc_link *link)
+{
+    if (link->tls == NULL || !wsc_tls_holds(link->tls)) {
+        (void)shutdown(link->source.fd, SHUT_WR);
+    }
+}
+
 void wsc_link_end(struct wsc_link *link)
 {
     if (link->tls != NULL) {
@@ -134,7 +151,7 @@ void wsc_link_end(struct wsc_link *link)
             return;
         }
     }
-    (void)shutdown(link->source.fd, SHUT_WR);
+    shut_down(link);
 }
 
 void wsc_link_notify(struct wsc_link *link, bool on)
@@ -324,7 +341,7 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
     }
     if (status == WSC_OK && link->end_waits) {
         link->end_waits = false;
-        (void)shutdown(link->source.fd, SHUT_WR);
+        shut_down(link);
     }
     if (status == WSC_OK && link->write_waits &&
         link->tls->state != WSC_TLS_HANDSHAKE) {

@@ -112,6 +112,9 @@ enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing);
 /* Queue close_notify, unless that is done. */
 void wsc_tls_end(struct wsc_tls *tls);
+/* Would a close or shutdown of the socket now lose what was sent? When it takes bytes
+ * again, it would not. */
+bool wsc_tls_holds(const struct wsc_tls *tls);
 
 /* --- between tls.c, tls_shared.c and tls_socket.c --- */
 

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <string.h>
 
 #include "tls.h"
@@ -67,6 +68,21 @@ void wsc_tls_socket_kernel(const struct wsc_tls *tls, bool *out_sends,
 {
     *out_sends = BIO_get_ktls_send(SSL_get_wbio(tls->ssl)) != 0;
     *out_receives = BIO_get_ktls_recv(SSL_get_rbio(tls->ssl)) != 0;
+}
+
+/* The kernel takes a record whole, even if TCP has room for a part of it only, and
+ * drops the rest with the socket or when that is shut down. It has a rest only while
+ * the socket takes no bytes. */
+bool wsc_tls_holds(const struct wsc_tls *tls)
+{
+    bool sends = false;
+    bool receives = false;
+    if (!tls->on_socket || tls->state == WSC_TLS_FAILED) {
+        return false;
+    }
+    wsc_tls_socket_kernel(tls, &sends, &receives);
+    struct pollfd socket = {.fd = SSL_get_fd(tls->ssl), .events = POLLOUT};
+    return sends && poll(&socket, 1, 0) == 0;
 }
 
 /* Reading, or a handshake, has stopped for now. */
@@ -154,6 +170,9 @@ static enum wsc_status put(struct wsc_tls *tls, const uint8_t *data, size_t len)
 
 static enum wsc_status send_end(struct wsc_tls *tls)
 {
+    if (wsc_tls_holds(tls)) {
+        return WSC_NEED_SPACE;
+    }
     prepare();
     int result = SSL_shutdown(tls->ssl); /* 0: the peer's is still to come */
     bool waits = result < 0 && outcome_of(tls, result) == WANTS_WRITE;
