@@ -142,6 +142,7 @@ int epoll_wait(int set, struct epoll_event *events, int max, int timeout)
     if (next_call(IO_WAIT) != 0) {
         return -1;
     }
+    ktls_emulation_work();
     return (int)syscall(SYS_epoll_pwait, set, events, max, timeout, NULL, 0);
 }
 

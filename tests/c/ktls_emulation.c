@@ -26,6 +26,10 @@ static struct {
     bool on;
     ino_t socket; /* the descriptor may be another's by now */
     struct tls12_crypto_info_aes_gcm_256 info;
+    /* As the kernel does, one record is taken that the socket has no room for. It is
+     * lost if the socket is closed or shut down before it leaves. */
+    uint8_t held[HEAD + PLAIN_MAX + 1 + TAG];
+    size_t held_len;
 } keys[DESCRIPTORS];
 static size_t refused;
 
@@ -52,6 +56,7 @@ bool ktls_emulation_set(int fd, int level, int name, const void *value, socklen_
     errno = EINVAL;
     if (name == TLS_TX && len == sizeof(keys[fd].info)) {
         keys[fd].socket = socket_of(fd);
+        keys[fd].held_len = 0;
         memcpy(&keys[fd].info, value, sizeof(keys[fd].info));
         keys[fd].on = keys[fd].info.info.version == TLS_1_3_VERSION &&
                       keys[fd].info.info.cipher_type == TLS_CIPHER_AES_GCM_256;
@@ -93,20 +98,51 @@ static size_t encrypt(const struct tls12_crypto_info_aes_gcm_256 *info, uint8_t 
     return good ? HEAD + inner + TAG : 0;
 }
 
+/* A Unix socket takes all of it or nothing. */
+static bool send_record(int fd, const uint8_t *record, size_t size)
+{
+    ssize_t sent = syscall(SYS_sendto, fd, record, size, MSG_NOSIGNAL, NULL, 0);
+    return sent == (ssize_t)size;
+}
+
+static bool send_held(int fd)
+{
+    if (keys[fd].held_len > 0 && !send_record(fd, keys[fd].held, keys[fd].held_len)) {
+        return false;
+    }
+    keys[fd].held_len = 0;
+    return true;
+}
+
+void ktls_emulation_work(void)
+{
+    for (int fd = 0; fd < DESCRIPTORS; fd++) {
+        if (ktls_emulation_has(fd)) {
+            (void)send_held(fd);
+        }
+    }
+}
+
 ssize_t ktls_emulation_send(int fd, uint8_t type, const void *data, size_t len)
 {
     uint8_t record[HEAD + PLAIN_MAX + 1 + TAG];
     uint8_t *sequence = keys[fd].info.rec_seq;
     size_t taken = len < PLAIN_MAX ? len : PLAIN_MAX;
-    size_t size = encrypt(&keys[fd].info, type, data, taken, record);
-    ssize_t sent = syscall(SYS_sendto, fd, record, size, MSG_NOSIGNAL, NULL, 0);
-    if (sent < 0 || size == 0) {
+    if (!send_held(fd)) {
         refused++;
         return -1;
     }
-    if ((size_t)sent != size) {
+    size_t size = encrypt(&keys[fd].info, type, data, taken, record);
+    if (size == 0) {
         errno = EIO;
         return -1;
+    }
+    if (!send_record(fd, record, size)) {
+        if (errno != EAGAIN) {
+            return -1;
+        }
+        memcpy(keys[fd].held, record, size);
+        keys[fd].held_len = size;
     }
     for (size_t i = sizeof(keys[fd].info.rec_seq); i > 0 && ++sequence[i - 1] == 0;) {
         i--;

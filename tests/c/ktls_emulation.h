@@ -23,6 +23,8 @@ bool ktls_emulation_has(int fd);
 ssize_t ktls_emulation_send(int fd, uint8_t type, const void *data, size_t len);
 /* As sendmsg. */
 ssize_t ktls_emulation_sendmsg(int fd, const struct msghdr *message);
+/* What the kernel does when there is room again: send what it holds. */
+void ktls_emulation_work(void);
 /* How many records could not be sent. */
 size_t ktls_emulation_refused(void);
 

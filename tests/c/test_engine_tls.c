@@ -511,12 +511,69 @@ static void sessions_are_used_once(void)
     tls_contexts_fini(&contexts);
 }
 
+static void poll_once(struct session *s)
+{
+    struct wsc_io io;
+    (void)wsc_engine_poll(s->engine, 100);
+    while (wsc_engine_next(s->engine, &io)) {
+        handle(s, &io);
+    }
+}
+
+/* DED-5: the server sends `total` bytes more, and closes when it may. The client reads
+ * on when that is done or waits: is all there? */
+static bool close_before_it_is_read(const struct tls_contexts *contexts, size_t total)
+{
+    static uint8_t data[40000];
+    struct session s;
+    struct end *server = &s.ends[0];
+    struct end *client = &s.ends[1];
+    begin_visit(&s, plain(), contexts, "localhost");
+    client->queued = s.total = 10 + total;
+    for (size_t i = 0; i < total; i++) {
+        data[i] = pattern(10 + i);
+    }
+    for (int polls = 0; client->received < 10 && polls < 1000; polls++) {
+        poll_once(&s);
+    }
+    CHECK(client->received == 10 && wsc_link_read(client->link, false) == WSC_OK);
+    queue(&s, server, data, total);
+    for (int polls = 0; client->link != NULL && polls < 1000; polls++) {
+        if (server->link != NULL && server->outgoing.size == 0 &&
+            wsc_link_unsent(server->link) == 0 && wsc_link_is_drained(server->link)) {
+            drop(server);
+        }
+        if (polls == 0) {
+            CHECK(wsc_link_read(client->link, true) == WSC_OK);
+        }
+        poll_once(&s);
+    }
+    bool all = client->received == s.total && client->link == NULL && !s.wrong;
+    drop(server);
+    drop(client);
+    wsc_engine_free(s.engine);
+    return all;
+}
+
+static void closing_loses_nothing(void)
+{
+    struct tls_contexts contexts;
+    CHECK(tls_contexts_init(&contexts, plain()));
+    for (size_t total = 1000; total < 40000; total += 1000) {
+        if (!CHECK(close_before_it_is_read(&contexts, total))) {
+            printf("of %zu bytes\n", total);
+        }
+    }
+    tls_contexts_fini(&contexts);
+}
+
 /* With the kernel's part emulated. */
 static void in_the_kernel(void)
 {
     tls_on_socket = ktls_emulated = true;
     both_ends();
     CHECK(ktls_emulation_refused() > 10);
+    closing_loses_nothing();
     at_every_index(IO_SEND, EAGAIN, false);
     at_every_index(IO_SEND, IO_ONE_BYTE, false);
     at_every_index(IO_SEND, EPIPE, true);
