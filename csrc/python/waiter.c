@@ -358,19 +358,44 @@ static PyObject *waiter_getattr(PyObject *op, char *name)
 }
 #endif
 
+/* In waiter_methods. */
+enum {
+    ADD_DONE_CALLBACK,
+    GET_LOOP,
+};
+
 static PyMethodDef waiter_methods[] = {
-    {"add_done_callback", PYWSC_FUNCTION(waiter_add_done_callback),
-     METH_FASTCALL | METH_KEYWORDS, NULL},
+    [ADD_DONE_CALLBACK] = {"add_done_callback",
+                           PYWSC_FUNCTION(waiter_add_done_callback),
+                           METH_FASTCALL | METH_KEYWORDS, NULL},
+    [GET_LOOP] = {"get_loop", waiter_get_loop, METH_NOARGS, NULL},
     {"remove_done_callback", waiter_remove_done_callback, METH_O, NULL},
     {"cancel", PYWSC_FUNCTION(waiter_cancel), METH_VARARGS | METH_KEYWORDS, NULL},
     {"result", waiter_result, METH_NOARGS, NULL},
     {"exception", waiter_result, METH_NOARGS, NULL},
     {"done", waiter_done, METH_NOARGS, NULL},
     {"cancelled", waiter_cancelled, METH_NOARGS, NULL},
-    {"get_loop", waiter_get_loop, METH_NOARGS, NULL},
     {"_wake", waiter_wake, METH_NOARGS, NULL},
     {NULL},
 };
+
+/* What a task asks for each time it waits, without the search in the type. Its names
+ * are interned, as ours are. */
+static PyObject *waiter_getattro(PyObject *op, PyObject *name)
+{
+    const struct pywsc_waiter *self = (const struct pywsc_waiter *)op;
+    PyObject *const *names = self->module->names;
+    if (name == names[PYWSC_NAME_FUTURE_BLOCKING]) {
+        return PyBool_FromLong(self->blocking);
+    }
+    if (name == names[PYWSC_NAME_ADD_DONE_CALLBACK]) {
+        return PyCFunction_New(&waiter_methods[ADD_DONE_CALLBACK], op);
+    }
+    if (name == names[PYWSC_NAME_GET_LOOP]) {
+        return PyCFunction_New(&waiter_methods[GET_LOOP], op);
+    }
+    return PyObject_GenericGetAttr(op, name);
+}
 
 static PyMemberDef waiter_members[] = {
     {"_asyncio_future_blocking", T_BOOL, offsetof(struct pywsc_waiter, blocking), 0,
@@ -382,8 +407,8 @@ static PyType_Slot waiter_slots[] = {
     {Py_tp_doc, PyDoc_STR("What a task waits on: asyncio's future protocol.")},
 #if PY_VERSION_HEX < 0x030C0000
     {Py_tp_getattr, waiter_getattr},
-    {Py_tp_getattro, PyObject_GenericGetAttr},
 #endif
+    {Py_tp_getattro, waiter_getattro},
     {Py_tp_dealloc, waiter_dealloc},
     {Py_tp_traverse, waiter_traverse},
     {Py_tp_clear, waiter_clear},
