@@ -242,6 +242,7 @@ def test_an_interrupt_loses_nothing(loop_name: str) -> None:
         for number, sock in enumerate(socks):
             if bytes([number]) != seen[0]:
                 assert sock.recv(4096) == b"\x82\x01" + bytes([number])
+        stack.close()
         loop.run_until_complete(serving.__aexit__(None, None, None))
     assert sorted(seen) == [bytes([number]) for number in range(5)]
 
