@@ -62,8 +62,8 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
         (void)pywsc_engine_raise(pywsc_type_state(Py_TYPE(op)), status);
         return -1;
     }
-    self->live = PySet_New(NULL);
-    if (self->live == NULL) {
+    self->listeners = PySet_New(NULL);
+    if (self->listeners == NULL) {
         return -1;
     }
     self->loop = Py_NewRef(loop);
@@ -257,8 +257,12 @@ static PyObject *engine_forget(PyObject *op, PyObject *unused)
 static int engine_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((struct pywsc_engine *)op)->loop);
-    Py_VISIT(((struct pywsc_engine *)op)->live);
+    struct pywsc_engine *self = (struct pywsc_engine *)op;
+    Py_VISIT(self->loop);
+    Py_VISIT(self->listeners);
+    for (struct pywsc_transport *at = self->transports; at != NULL; at = at->next) {
+        Py_VISIT(at);
+    }
     return 0;
 }
 
@@ -266,7 +270,10 @@ static int engine_clear(PyObject *op)
 {
     /* Methods count on the loop, and a loop doesn't need us for its end. */
     struct pywsc_engine *self = (struct pywsc_engine *)op;
-    return self->live == NULL ? 0 : PySet_Clear(self->live);
+    while (self->transports != NULL) {
+        pywsc_transport_let_go(self->transports);
+    }
+    return self->listeners == NULL ? 0 : PySet_Clear(self->listeners);
 }
 
 static void engine_dealloc(PyObject *op)
@@ -278,7 +285,7 @@ static void engine_dealloc(PyObject *op)
     }
     wsc_engine_free(self->engine);
     Py_CLEAR(self->loop);
-    Py_CLEAR(self->live);
+    Py_CLEAR(self->listeners);
     pywsc_free(op);
 }
 

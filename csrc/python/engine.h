@@ -12,14 +12,17 @@ struct pywsc_transport {
     struct wsc_link *link;          /* NULL once the socket is closed */
     size_t high;
     size_t low;
+    /* In the engine's list: the next one, and where this one is noted; NULL when it
+     * isn't there. */
+    struct pywsc_transport *next;
+    struct pywsc_transport **noted_at;
+    PyObject *local;      /* bytes: this end's address, once the socket is closed */
     PyObject *tls;        /* TLSContext, NULL without */
     PyObject *message;    /* str: what was wrong with TLS, or NULL */
     unsigned long thread; /* of the connection, which may go away */
     int error;            /* errno that ended it, or 0 */
     uint8_t peer[WSC_ADDRESS_SIZE];
-    uint8_t local[WSC_ADDRESS_SIZE]; /* once the socket is closed */
     uint8_t peer_len;
-    uint8_t local_len;
     bool closing;     /* close() was called: the end comes when output has left */
     bool end_pending; /* write_eof() was called, the same */
     bool ended;       /* the peer's end was read */

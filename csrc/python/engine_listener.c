@@ -48,7 +48,7 @@ static PyObject *listener_close(PyObject *op, PyObject *unused)
     struct pywsc_engine_listener *self = (struct pywsc_engine_listener *)op;
     (void)unused;
     close_listener(self);
-    if (PySet_Discard(engine_of(self)->live, op) < 0) {
+    if (PySet_Discard(engine_of(self)->listeners, op) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -117,7 +117,7 @@ pywsc_engine_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepte
     PyObject_GC_Track(self);
     enum wsc_status status =
         wsc_listener_new(engine->engine, fd, self, &self->listener);
-    if (status == WSC_OK && PySet_Add(engine->live, (PyObject *)self) < 0) {
+    if (status == WSC_OK && PySet_Add(engine->listeners, (PyObject *)self) < 0) {
         Py_DECREF(self);
         return NULL;
     }

@@ -12,9 +12,10 @@
 struct pywsc_engine {
     PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
     PyObject *loop;
-    /* The transports and listeners that are open: as with asyncio's own, the loop keeps
-     * what it watches. */
-    PyObject *live;
+    /* The transports and listeners that are open, with a reference to each: as with
+     * asyncio's own, the loop keeps what it watches. */
+    struct pywsc_transport *transports;
+    PyObject *listeners;
     struct wsc_engine *closed; /* by close() while ready() was running, or NULL */
     struct wsc_short_poll short_poll;
     /* Connections that had events, in a batch each: their answers leave in a row. */
@@ -37,6 +38,9 @@ int pywsc_transport_init(PyObject *module, struct pywsc_state *state);
 /* Handle an event of the transport's link: 0, or -1 with an exception. WSC_IO_READABLE
  * becomes what was received. */
 int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io);
+/* Out of the list of its engine, if it is there: that may have been the last
+ * reference. */
+void pywsc_transport_let_go(struct pywsc_transport *self);
 
 /* --- engine_listener.c --- */
 

@@ -8,7 +8,47 @@
 
 /* A link of the engine and its connection: what comes, what leaves, and the end. */
 
+/* --- the engine's list --- */
+
+void pywsc_transport_note(struct pywsc_transport *self)
+{
+    struct pywsc_engine *engine = pywsc_transport_engine(self);
+    self->next = engine->transports;
+    self->noted_at = &engine->transports;
+    if (self->next != NULL) {
+        self->next->noted_at = &self->next;
+    }
+    engine->transports = self;
+    Py_INCREF(self);
+}
+
+void pywsc_transport_let_go(struct pywsc_transport *self)
+{
+    if (self->noted_at == NULL) {
+        return;
+    }
+    *self->noted_at = self->next;
+    if (self->next != NULL) {
+        self->next->noted_at = self->noted_at;
+    }
+    self->next = NULL;
+    self->noted_at = NULL;
+    Py_DECREF(self);
+}
+
 /* --- the end --- */
+
+/* Nobody hears of it without memory for that. */
+static void keep_local_address(struct pywsc_transport *self)
+{
+    uint8_t local[WSC_ADDRESS_SIZE];
+    size_t len = wsc_link_address(self->link, false, local);
+    Py_XSETREF(self->local,
+               PyBytes_FromStringAndSize((const char *)local, (Py_ssize_t)len));
+    if (self->local == NULL) {
+        PyErr_Clear();
+    }
+}
 
 int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
 {
@@ -26,7 +66,7 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     self->closing = true;
     self->error = error;
     struct wsc_link *link = self->link;
-    self->local_len = (uint8_t)wsc_link_address(link, false, self->local);
+    keep_local_address(self);
     Py_BEGIN_CRITICAL_SECTION(self);
     self->link = NULL; /* other threads may ask for its names */
     Py_END_CRITICAL_SECTION();
@@ -36,11 +76,10 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     else {
         wsc_link_close(link);
     }
-    if (PySet_Discard(pywsc_transport_engine(self)->live, (PyObject *)self) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    return pywsc_call_method_soon(state, pywsc_transport_engine(self)->loop,
-                                  (PyObject *)self, PYWSC_NAME_LOST);
+    int called = pywsc_call_method_soon(state, pywsc_transport_engine(self)->loop,
+                                        (PyObject *)self, PYWSC_NAME_LOST);
+    pywsc_transport_let_go(self);
+    return called;
 }
 
 /* New reference; NULL with another exception. */

@@ -35,6 +35,9 @@ pywsc_transport_connection(struct pywsc_transport *self)
 
 /* --- engine_transport.c --- */
 
+/* Into the list of its engine, which takes a reference. */
+void pywsc_transport_note(struct pywsc_transport *self);
+
 /* Bytes that have not left. */
 size_t pywsc_transport_output_size(struct pywsc_transport *self);
 /* The socket is gone, or is to be: tell the connection, in the loop's next round. This

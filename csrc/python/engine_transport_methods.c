@@ -182,7 +182,8 @@ static PyObject *transport_address(PyObject *op, PyObject *peer)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     uint8_t local[WSC_ADDRESS_SIZE];
-    size_t len;
+    size_t len = 0;
+    PyObject *kept = NULL;
     if (peer == Py_True) {
         return PyBytes_FromStringAndSize((const char *)self->peer, self->peer_len);
     }
@@ -191,11 +192,12 @@ static PyObject *transport_address(PyObject *op, PyObject *peer)
         len = wsc_link_address(self->link, false, local);
     }
     else {
-        len = self->local_len;
-        memcpy(local, self->local, len);
+        kept = Py_XNewRef(self->local);
     }
     Py_END_CRITICAL_SECTION();
-    return PyBytes_FromStringAndSize((const char *)local, (Py_ssize_t)len);
+    return kept != NULL
+               ? kept
+               : PyBytes_FromStringAndSize((const char *)local, (Py_ssize_t)len);
 }
 
 /* None, or whether the kernel encrypts and decrypts. */
@@ -275,12 +277,8 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
                         "the engine is closed, or this was made before");
         return -1;
     }
-    if (PySet_Add(owner->live, op) < 0) {
-        return -1;
-    }
     enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);
     if (status != WSC_OK) {
-        (void)PySet_Discard(owner->live, op);
         (void)pywsc_engine_raise(state, status);
         return -1;
     }
@@ -291,9 +289,9 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (tls != Py_None && start_tls(self, tls, name) < 0) {
         wsc_link_forget(self->link); /* the descriptor stays the caller's */
         self->link = NULL;
-        (void)PySet_Discard(owner->live, op);
         return -1;
     }
+    pywsc_transport_note(self);
     self->connection = Py_NewRef(connection);
     self->high = (size_t)64 << 10;
     self->low = (size_t)16 << 10;
@@ -324,6 +322,7 @@ static void transport_dealloc(PyObject *op)
         wsc_link_close(self->link);
     }
     Py_CLEAR(self->engine);
+    Py_CLEAR(self->local);
     Py_CLEAR(self->tls);
     Py_CLEAR(self->message);
     pywsc_free(op);

@@ -66,6 +66,7 @@ class ServerConnection(Connection):
         self.server._arrived(self)
         if not self._ended and self.options.open_timeout is not None:
             self._opens_by(self._accepted_at + self.options.open_timeout)
+        del self._accepted_at  # idle connections are many
 
     def _refuse_unasked(self, response: Response) -> None:
         self.transport.write(serialize(response))
