@@ -57,7 +57,7 @@ static enum wsc_status resize(struct wsc_assembler *assembler, size_t cap)
     uint8_t *data =
         assembler->data == NULL
             ? memory->alloc(memory->ctx, assembler->kind, &cap)
-            : memory->resize(memory->ctx, assembler->kind, assembler->data, cap);
+            : memory->resize(memory->ctx, assembler->kind, assembler->data, &cap);
     assembler->data = data;
     if (data == NULL) {
         return WSC_ERR_NO_MEMORY;

@@ -19,10 +19,10 @@ static uint8_t *plain_alloc(void *ctx, enum wsc_payload_kind kind, size_t *size)
 }
 
 static uint8_t *
-plain_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t size)
+plain_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t *size)
 {
     (void)kind;
-    uint8_t *moved = wsc_realloc(allocator_of(ctx), payload, size);
+    uint8_t *moved = wsc_realloc(allocator_of(ctx), payload, *size);
     if (moved == NULL) {
         wsc_free(allocator_of(ctx), payload);
     }

@@ -115,16 +115,34 @@ static uint8_t *payload_alloc(void *ctx, enum wsc_payload_kind kind, size_t *siz
                                 : new_bytes(size));
 }
 
+/* It becomes large: one that is kept may take its place. */
+static PyObject *resized_bytes(PyObject *object, size_t *size)
+{
+    size_t len = (size_t)PyBytes_GET_SIZE(object);
+    PyObject *kept = NULL;
+    if (len < PYWSC_LARGE_MIN && *size >= PYWSC_LARGE_MIN) {
+        kept = pywsc_large_take(*size);
+    }
+    if (kept != NULL) {
+        memcpy(PyBytes_AS_STRING(kept), PyBytes_AS_STRING(object), len);
+        Py_DECREF(object);
+        *size = (size_t)PyBytes_GET_SIZE(kept);
+        return kept;
+    }
+    (void)_PyBytes_Resize(&object,
+                          (Py_ssize_t)*size); /* on error frees and sets NULL */
+    return object;
+}
+
 static uint8_t *
-payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t size)
+payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t *size)
 {
     PyObject *object = object_of(kind, payload);
     (void)ctx;
     if (kind == WSC_PAYLOAD_BINARY) {
-        (void)_PyBytes_Resize(&object,
-                              (Py_ssize_t)size); /* on error frees and sets NULL */
+        object = resized_bytes(object, size);
     }
-    else if (PyUnicode_Resize(&object, (Py_ssize_t)size) < 0) {
+    else if (PyUnicode_Resize(&object, (Py_ssize_t)*size) < 0) {
         Py_CLEAR(object);
     }
     return payload_of(kind, object);

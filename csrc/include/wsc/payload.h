@@ -25,9 +25,10 @@ struct wsc_payload_memory {
     void *ctx;
     /* `size` bytes at least; what there is more may be told in *size, to be used. */
     uint8_t *(*alloc)(void *ctx, enum wsc_payload_kind kind, size_t *size);
-    /* Grow or shrink, moving if need be. Unlike realloc, on NULL `payload` is freed. */
+    /* Grow, as above, or shrink to just *size, moving if need be. Unlike realloc, on
+     * NULL `payload` is freed. */
     uint8_t *(*resize)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload,
-                       size_t size);
+                       size_t *size);
     void (*free)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload);
 };
 

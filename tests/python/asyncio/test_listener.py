@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import frame
 
 import pywscore
 from pywscore import ConcurrencyError, ConnectionClosedError, State
@@ -408,6 +409,25 @@ async def test_random_splits(serve: Any, raw_client: Any) -> None:
             peer.send_close()
             assert await peer.close_code() == 1000
     assert [call[1] for call in calls if call[0] == "message"] == messages
+
+
+async def test_large_messages_in_memory_that_was_used_before(
+    serve: Any, raw_client: Any
+) -> None:
+    """They begin small, as TCP brings them."""
+    generator = random.Random(1)
+    async with (
+        serve(None, "127.0.0.1", 0, listener=Echo, compression=None) as server,
+        raw_client(server) as peer,
+    ):
+        for size in [1_000_000, 100_000, 300_000, 70_000, 1_000_000, 999_999] * 2:
+            message = generator.randbytes(size)
+            sent = frame(2, message, mask=True)
+            first = generator.randrange(20, 60_000)
+            peer.writer.write(sent[:first])
+            await asyncio.sleep(0.01)
+            peer.writer.write(sent[first:])
+            assert await peer.receive() == (2, message)
 
 
 async def test_a_lost_connection_is_1006(serve: Any, raw_client: Any) -> None:
