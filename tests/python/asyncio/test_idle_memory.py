@@ -23,6 +23,8 @@ REQUEST = (
     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+# From 3.13 on instances hold room for more attributes than ours have.
+BOUND = 2048 if sys.version_info < (3, 13) else 2304
 FRAME = bytes.fromhex("818537fa213d7f9f4d5158")  # "Hello"
 
 SERVER = """
@@ -87,4 +89,4 @@ def test_listener(loop: str) -> None:
         before = resident(pid)
         for _ in range(1000):
             stack.enter_context(echoed(port))
-        assert (resident(pid) - before) / 1000 <= 2048
+        assert (resident(pid) - before) / 1000 <= BOUND
