@@ -33,12 +33,7 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
     PyObject *raised = pywsc_take_raised();
     self->batch--;
     int flushed = pywsc_connection_flush(self);
-    if (raised != NULL) {
-        if (flushed < 0) {
-            PyErr_WriteUnraisable((PyObject *)self);
-        }
-        pywsc_raise_again(raised);
-    }
+    pywsc_raise_again_after(raised, flushed, (PyObject *)self);
     Py_DECREF((PyObject *)self);
     if (result < 0 || flushed < 0) {
         return NULL;

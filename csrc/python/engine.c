@@ -177,12 +177,7 @@ static int come_back(struct pywsc_engine *self, int result)
     PyObject *raised = pywsc_take_raised();
     int called = pywsc_call_method_soon(pywsc_type_state(Py_TYPE((PyObject *)self)),
                                         self->loop, (PyObject *)self, PYWSC_NAME_READY);
-    if (raised != NULL) {
-        if (called < 0) {
-            PyErr_WriteUnraisable((PyObject *)self);
-        }
-        pywsc_raise_again(raised);
-    }
+    pywsc_raise_again_after(raised, called, (PyObject *)self);
     return called < 0 ? -1 : result;
 }
 

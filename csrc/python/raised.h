@@ -42,4 +42,18 @@ static inline void pywsc_raise_again(PyObject *exception)
 #endif
 }
 
+/* The same after something that had to be done all the same. If that failed (`status` <
+ * 0) its exception is reported, as one of `where`; with `exception` NULL it stays. */
+static inline void
+pywsc_raise_again_after(PyObject *exception, int status, PyObject *where)
+{
+    if (exception == NULL) {
+        return;
+    }
+    if (status < 0) {
+        PyErr_WriteUnraisable(where);
+    }
+    pywsc_raise_again(exception);
+}
+
 #endif

@@ -215,12 +215,7 @@ static PyObject *timers_fired(PyObject *op, PyObject *unused)
     self->running = false;
     PyObject *raised = pywsc_take_raised();
     int armed = arm(self);
-    if (raised != NULL) {
-        if (armed < 0) {
-            PyErr_WriteUnraisable(op);
-        }
-        pywsc_raise_again(raised);
-    }
+    pywsc_raise_again_after(raised, armed, op);
     if (result < 0 || armed < 0) {
         return NULL;
     }
