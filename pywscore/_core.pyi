@@ -290,6 +290,10 @@ class Connection:
         """From now on, recv() raises ConnectionClosed where it would wait, also the one
         that is waiting: for carriers' interfaces that report a closing connection
         before TCP is gone."""
+    def _close_exception(self) -> ConnectionClosed:
+        """What recv() and send() raise once the connection is closed:
+        protocol.close_exception with the attribute _cause as its __cause__, unless a
+        rule that was broken is the cause."""
     # sending
     def send(
         self, message: Any, text: bool | None = None, compress: bool | None = None
@@ -378,8 +382,6 @@ class Connection:
         """Closing, or what waits to be sent, took too long."""
     async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
         """recv(decode=True) got a binary message that isn't UTF-8."""
-    # What recv() and send() raise has the attribute _cause as its __cause__, unless a
-    # rule that was broken is the cause.
     async def _send_slow(
         self, message: Any, text: bool | None, compress: bool | None
     ) -> None: ...

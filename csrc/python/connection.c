@@ -134,6 +134,15 @@ static PyObject *no_hook(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
+static PyObject *close_exception(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    return pywsc_connection_check_thread(self) < 0
+               ? NULL
+               : pywsc_connection_close_exception(self);
+}
+
 static PyMethodDef connection_methods[] = {
     {"connection_made", pywsc_connection_made, METH_O, NULL},
     {"get_buffer", pywsc_connection_get_buffer, METH_O, NULL},
@@ -144,6 +153,7 @@ static PyMethodDef connection_methods[] = {
     {"resume_writing", pywsc_connection_resume_writing, METH_NOARGS, NULL},
     {"_wake", pywsc_connection_wake, METH_NOARGS, NULL},
     {"_end_receiving", pywsc_connection_end_receiving, METH_NOARGS, NULL},
+    {"_close_exception", close_exception, METH_NOARGS, NULL},
     {"recv", PYWSC_FUNCTION(recv), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("recv($self, decode=None)\n--\n\n"
                "Receive the next message: str for text, bytes for binary.\n\n"

@@ -102,13 +102,16 @@ static int continue_slowly(struct pywsc_operation *self, enum pywsc_name name)
 
 PyObject *pywsc_connection_close_exception(struct pywsc_connection *self)
 {
-    const struct wsc_conn *conn = &self->protocol->conn;
-    PyObject *exception = pywsc_close_exception(self->state, conn);
-    if (exception == NULL || conn->error != WSC_OK) {
-        return exception; /* that error is the cause */
+    PyObject *exception = pywsc_close_exception(self->state, &self->protocol->conn);
+    if (exception == NULL) {
+        return NULL;
     }
-    PyObject *cause =
-        PyObject_GetAttr((PyObject *)self, self->state->names[PYWSC_NAME_CAUSE]);
+    PyObject *cause = PyException_GetCause(exception);
+    if (cause != NULL) {
+        Py_DECREF(cause); /* an error of the peer's */
+        return exception;
+    }
+    cause = PyObject_GetAttr((PyObject *)self, self->state->names[PYWSC_NAME_CAUSE]);
     if (cause == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
             Py_CLEAR(exception);

@@ -346,12 +346,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
             await self.wait_closed()
             raise self._close_exception()
 
-    def _close_exception(self) -> ConnectionClosed:
-        exc = self.protocol.close_exception
-        if exc.__cause__ is None:
-            exc.__cause__ = self._cause
-        return exc
-
     # What the transport and the core call
 
     def pause_writing(self) -> None:
