@@ -64,6 +64,16 @@ void at_every_index(faulted_session *run, enum io_call call, int error, bool fat
     CHECK(at > 1 && at < INDEX_MAX);
 }
 
+void sends_fail_at_every_index(faulted_session *run)
+{
+    at_every_index(run, IO_SEND, EAGAIN, false);
+    at_every_index(run, IO_SEND, EINTR, false);
+    at_every_index(run, IO_SEND, ENOBUFS, false);
+    at_every_index(run, IO_SEND, IO_ONE_BYTE, false);
+    at_every_index(run, IO_SEND, ECONNRESET, true);
+    at_every_index(run, IO_SEND, EPIPE, true);
+}
+
 void under_constant_faults(faulted_session *run)
 {
     static const struct io_fault faults[] = {

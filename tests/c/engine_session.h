@@ -28,6 +28,8 @@ typedef struct faulted faulted_session(const struct io_fault *fault);
 /* The fault at every index of a session, until one is not reached any more. `fatal`:
  * the session may end early and say so; otherwise all has to be as without it. */
 void at_every_index(faulted_session *run, enum io_call call, int error, bool fatal);
+/* CTL-8: whatever send() may say, at every index. */
+void sends_fail_at_every_index(faulted_session *run);
 /* CTL-8: sessions with nothing but one-byte reads or writes, or every other call void.
  */
 void under_constant_faults(faulted_session *run);

@@ -94,15 +94,22 @@ static size_t first_of_two(struct fixture *f)
     return link_of(f, &io);
 }
 
+/* Both of two links have said something, and the first event was taken: the link whose
+ * event is next. */
+static size_t two_say_one(struct fixture *f)
+{
+    fixture_init(f, 2, false);
+    say(f, 0, "one");
+    say(f, 1, "one");
+    return 1 - first_of_two(f);
+}
+
 /* What is said after the first event comes after what was said before it. */
 static void several_sockets_are_received_in_a_row(void)
 {
     struct fixture f;
     struct wsc_io io;
-    fixture_init(&f, 2, false);
-    say(&f, 0, "one");
-    say(&f, 1, "one");
-    size_t second = 1 - first_of_two(&f);
+    size_t second = two_say_one(&f);
     CHECK(wsc_engine_has_received(f.engine));
     say(&f, second, "two");
     CHECK(wsc_engine_next(f.engine, &io) && link_of(&f, &io) == second);
@@ -120,10 +127,7 @@ static void who_stops_reading_gets_what_was_received(void)
 {
     struct fixture f;
     struct wsc_io io;
-    fixture_init(&f, 2, false);
-    say(&f, 0, "one");
-    say(&f, 1, "one");
-    size_t second = 1 - first_of_two(&f);
+    size_t second = two_say_one(&f);
     CHECK(wsc_link_read(f.link[second], false) == WSC_OK);
     say(&f, second, "two");
     CHECK(wsc_engine_next(f.engine, &io) && is_data(&io, "one"));
@@ -177,10 +181,7 @@ static void what_was_received_ends_with_its_link(void)
 {
     struct fixture f;
     struct wsc_io io;
-    fixture_init(&f, 2, false);
-    say(&f, 0, "one");
-    say(&f, 1, "one");
-    size_t second = 1 - first_of_two(&f);
+    size_t second = two_say_one(&f);
     CHECK(wsc_engine_has_received(f.engine));
     wsc_link_close(f.link[second]);
     CHECK(!wsc_engine_has_received(f.engine));
@@ -193,10 +194,7 @@ static void a_child_forgets_what_was_received(void)
 {
     struct fixture f;
     struct wsc_io io;
-    fixture_init(&f, 2, false);
-    say(&f, 0, "one");
-    say(&f, 1, "one");
-    (void)first_of_two(&f);
+    (void)two_say_one(&f);
     wsc_engine_forget(f.engine);
     CHECK(!wsc_engine_has_received(f.engine));
     CHECK(!wsc_engine_next(f.engine, &io));

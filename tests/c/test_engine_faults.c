@@ -344,12 +344,7 @@ static void reads_fail_at_every_index(void)
 /* CTL-8 */
 static void writes_fail_at_every_index(void)
 {
-    at_every_index(long_session, IO_SEND, EAGAIN, false);
-    at_every_index(long_session, IO_SEND, EINTR, false);
-    at_every_index(long_session, IO_SEND, ENOBUFS, false);
-    at_every_index(long_session, IO_SEND, IO_ONE_BYTE, false);
-    at_every_index(long_session, IO_SEND, ECONNRESET, true);
-    at_every_index(long_session, IO_SEND, EPIPE, true);
+    sends_fail_at_every_index(long_session);
 }
 
 static void waits_fail_at_every_index(void)
