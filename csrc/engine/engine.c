@@ -110,10 +110,11 @@ static void receive_ahead(struct wsc_engine *engine)
     size_t at = engine->ready_next;
     size_t end = engine->ready_count - at < WSC_AHEAD_ENTRIES ? engine->ready_count
                                                               : at + WSC_AHEAD_ENTRIES;
+    bool alone = end - at == 1;
     for (; at < end && WSC_AHEAD_SIZE - used >= WSC_AHEAD_WINDOW; at++) {
         struct wsc_ready *ready = &engine->ready[at];
         struct wsc_source *source = ready->owner;
-        if (!is_spent(ready) && !source->is_listener && end - engine->ready_next > 1) {
+        if (!alone && !is_spent(ready) && !source->is_listener) {
             used += wsc_link_receive_ahead((struct wsc_link *)source, ready,
                                            engine->ahead + used);
         }
