@@ -25,6 +25,7 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
     link->write_waits = false;
     link->end_waits = false;
     link->notifies = false;
+    link->plenty = false;
     link->reading = true;
     if (wsc_source_watch(&link->source, true, false) < 0) {
         wsc_source_free(&link->source);
@@ -207,14 +208,7 @@ enum wsc_status wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgo
 
 /* --- events --- */
 
-/* As recv(), but -errno. */
-static ssize_t receive(const struct wsc_link *link, uint8_t *data, size_t size)
-{
-    ssize_t got = recv(link->source.fd, data, size, 0);
-    return got < 0 ? -errno : got;
-}
-
-/* What receive() gave as an event; false if it is none. */
+/* What wsc_socket_receive gave as an event; false if it is none. */
 static bool
 received(struct wsc_link *link, const uint8_t *data, ssize_t got, struct wsc_io *out)
 {
@@ -245,31 +239,9 @@ bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
         data = engine->buffer;
         size = engine->buffer_size;
     }
-    return received(link, data, receive(link, data, size), out);
-}
-
-size_t
-wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data)
-{
-    if (link->tls != NULL || ready->writable || !link->reading || link->notifies) {
-        return 0;
-    }
-    ready->ahead = data;
-    ready->got = receive(link, data, WSC_AHEAD_WINDOW);
-    return ready->got > 0 ? (size_t)ready->got : 0;
-}
-
-/* Who has stopped reading since then gets it all the same: it can't be put back. */
-static bool
-next_ahead(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
-{
-    const uint8_t *data = ready->ahead;
-    ready->ahead = NULL;
-    ready->readable = false;
-    if (ready->got == 0 && !link->reading) {
-        return false; /* the end is there again when reading goes on */
-    }
-    return received(link, data, ready->got, out);
+    ssize_t got = wsc_socket_receive(link->source.fd, data, size);
+    link->plenty = got >= (ssize_t)WSC_AHEAD_WINDOW;
+    return received(link, data, got, out);
 }
 
 static bool next_received(struct wsc_link *link, struct wsc_io *out)
@@ -301,17 +273,9 @@ static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
     return true;
 }
 
-static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
+/* What came of receiving `len` bytes of plaintext, in the engine's buffer. */
+static bool received_tls(struct wsc_link *link, size_t len, struct wsc_io *out)
 {
-    struct wsc_engine *engine = link->source.engine;
-    if (!link->reading) {
-        return false;
-    }
-    size_t len = 0;
-    if (link->tls->state == WSC_TLS_HANDSHAKE || link->tls->state == WSC_TLS_OPEN) {
-        len = wsc_tls_receive(link->tls, link->source.fd, engine->buffer,
-                              engine->buffer_size);
-    }
     if (link->tls->state == WSC_TLS_FAILED) {
         /* What came in the same read before it is lost with the connection. */
         tls_failed(link, out);
@@ -322,9 +286,24 @@ static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
     }
     (void)watch_tls(link);
     out->type = WSC_IO_DATA;
-    out->data = engine->buffer;
+    out->data = link->source.engine->buffer;
     out->len = len;
     return len > 0;
+}
+
+static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
+{
+    const struct wsc_engine *engine = link->source.engine;
+    if (!link->reading) {
+        return false;
+    }
+    size_t len = 0;
+    if (link->tls->state == WSC_TLS_HANDSHAKE || link->tls->state == WSC_TLS_OPEN) {
+        len = wsc_tls_receive(link->tls, link->source.fd, engine->buffer,
+                              engine->buffer_size);
+        link->plenty = len >= WSC_AHEAD_WINDOW;
+    }
+    return received_tls(link, len, out);
 }
 
 /* The socket takes bytes: first those that are encrypted. */
@@ -352,6 +331,39 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
     }
     (void)watch_tls(link);
     return tls_ended(link, out);
+}
+
+size_t
+wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data)
+{
+    bool by_openssl = link->tls != NULL && link->tls->on_socket;
+    if (by_openssl || ready->writable || !link->source.interest.read ||
+        link->notifies || link->plenty) {
+        return 0;
+    }
+    ready->ahead = data;
+    ready->got = wsc_socket_receive(link->source.fd, data, WSC_AHEAD_WINDOW);
+    link->plenty = ready->got == (ssize_t)WSC_AHEAD_WINDOW;
+    return ready->got > 0 ? (size_t)ready->got : 0;
+}
+
+/* Who has stopped reading since then gets it all the same: it can't be put back. */
+static bool
+next_ahead(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
+{
+    const struct wsc_engine *engine = link->source.engine;
+    const uint8_t *data = ready->ahead;
+    ready->ahead = NULL;
+    ready->readable = false;
+    if (ready->got == 0 && !link->reading) {
+        return false; /* the end is there again when reading goes on */
+    }
+    if (link->tls == NULL) {
+        return received(link, data, ready->got, out);
+    }
+    size_t len = wsc_tls_received(link->tls, link->source.fd, data, ready->got,
+                                  engine->buffer, engine->buffer_size);
+    return received_tls(link, len, out);
 }
 
 bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)

@@ -86,6 +86,12 @@ static ssize_t sent(ssize_t result)
     return result;
 }
 
+ssize_t wsc_socket_receive(int fd, void *data, size_t size)
+{
+    ssize_t got = recv(fd, data, size, 0);
+    return got < 0 ? -errno : got;
+}
+
 ssize_t wsc_socket_send(int fd, const void *data, size_t len)
 {
     return sent(send(fd, data, len, SEND_FLAGS));

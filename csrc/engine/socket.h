@@ -11,8 +11,10 @@
 
 /* A new descriptor; -1 with errno. */
 int wsc_socket_accept(int listener);
-/* Make a connected socket ready for the two below. WSC_ERR_IO with errno. */
+/* Make a connected socket ready for those below. WSC_ERR_IO with errno. */
 WSC_NODISCARD enum wsc_status wsc_socket_prepare(int fd);
+/* As recv() without flags, but -errno. */
+ssize_t wsc_socket_receive(int fd, void *data, size_t size);
 /* As send() without flags. */
 ssize_t wsc_socket_send(int fd, const void *data, size_t len);
 /* One call with what stands first in `outgoing`, which is not consumed; `*out_offered`

@@ -29,6 +29,7 @@ struct wsc_link {
     bool notifies;    /* WSC_IO_READABLE, not WSC_IO_DATA */
     bool write_waits; /* WSC_NEED_SPACE was said, WSC_IO_WRITABLE was not */
     bool end_waits;   /* shut down once what is encrypted has left */
+    bool plenty;      /* the last receiving filled a window: not ahead, then */
 };
 
 /* Received ahead, before the first of them is looked at: the sockets of as many
@@ -73,8 +74,8 @@ bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out);
 /* The next event of a link that is ready: true with *out. Takes from *ready what it has
  * looked at. */
 bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out);
-/* Receive what wsc_link_next will give out, if that is nothing but bytes, into `data`:
- * as many of the `WSC_AHEAD_WINDOW` bytes have been used. */
+/* Receive what wsc_link_next will give out or decrypt, if that is nothing but bytes,
+ * into `data`: as many of the `WSC_AHEAD_WINDOW` bytes have been used. */
 size_t
 wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data);
 

@@ -180,7 +180,7 @@ static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_
         if (result != 1) {
             return;
         }
-    } while (shared->in_start < shared->in_end);
+    } while (shared->in_len > 0);
 }
 
 static void shake_hands(struct wsc_tls *tls)
@@ -206,23 +206,20 @@ void wsc_tls_received_end(struct wsc_tls *tls, int error)
     }
 }
 
-size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
+size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
+                        uint8_t *out, size_t size)
 {
-    if (tls->on_socket) {
-        return wsc_tls_socket_receive(tls, out, size);
-    }
     struct wsc_tls_shared *shared = tls->shared;
     size_t len = 0;
-    ssize_t got = recv(fd, shared->in, WSC_TLS_IN_SIZE, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+    if (got == -EAGAIN || got == -EWOULDBLOCK || got == -EINTR) {
         return 0;
     }
     if (got <= 0) {
-        wsc_tls_received_end(tls, got == 0 ? 0 : errno);
+        wsc_tls_received_end(tls, (int)-got);
         return 0;
     }
-    shared->in_start = 0;
-    shared->in_end = (size_t)got;
+    shared->in = data;
+    shared->in_len = (size_t)got;
     shared->out_len = 0;
     tls->write_needs_read = false;
     if (tls->state == WSC_TLS_HANDSHAKE) {
@@ -231,13 +228,23 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
     if (tls->state == WSC_TLS_OPEN) {
         decrypt(tls, out, size, &len);
     }
-    shared->in_end = shared->in_start = 0;
+    shared->in_len = 0;
     if (shared->out_len > 0 && wsc_tls_send(tls, fd) == WSC_ERR_IO &&
         tls->state != WSC_TLS_FAILED) {
         tls->state = WSC_TLS_FAILED;
         tls->error = errno;
     }
     return len;
+}
+
+size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
+{
+    if (tls->on_socket) {
+        return wsc_tls_socket_receive(tls, out, size);
+    }
+    uint8_t *data = tls->shared->received;
+    ssize_t got = wsc_socket_receive(fd, data, WSC_TLS_IN_SIZE);
+    return wsc_tls_received(tls, fd, data, got, out, size);
 }
 
 /* --- sending --- */

@@ -1,8 +1,8 @@
 /* TLS of one link, apart from its socket.
  *
  * OpenSSL reads from and writes to memory that all links share: what one recv brought
- * is decrypted whole before the next link's turn, and what a write made leaves with one
- * send. Only what the socket did not take is kept with the link.
+ * is decrypted whole in the link's turn, and what a write made leaves with one send.
+ * Only what the socket did not take is kept with the link.
  *
  * With wsc_tls_context_ktls it uses the socket itself: tls_socket.c. */
 #ifndef WSC_ENGINE_TLS_H
@@ -43,9 +43,9 @@ struct wsc_tls_context {
 struct wsc_tls_shared {
     const struct wsc_allocator *allocator;
     BIO_METHOD *method;
-    uint8_t *in; /* what was received and OpenSSL has not read yet */
-    size_t in_start;
-    size_t in_end;
+    uint8_t *received; /* for WSC_TLS_IN_SIZE bytes */
+    const uint8_t *in; /* what was received and OpenSSL has not read yet */
+    size_t in_len;
     /* OpenSSL asked for more than there is: what SSL_ERROR_WANT_READ would say, without
      * SSL_get_error, for which errors that others left in the thread's queue would have
      * to be looked for before each call. */
@@ -105,6 +105,10 @@ void wsc_tls_free(struct wsc_tls *tls);
  * the length. The state says what else there is. */
 #define WSC_TLS_PLAIN_MIN ((size_t)(128 << 10))
 size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size);
+/* The same with what was received before, unless OpenSSL is on the socket: at most
+ * WSC_TLS_IN_SIZE bytes. `got` is as of recv(), or -errno. */
+size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
+                        uint8_t *out, size_t size);
 /* Send what is encrypted: WSC_OK, WSC_NEED_SPACE or WSC_ERR_IO with errno. */
 enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd);
 /* Encrypt and send; the same. */

@@ -12,16 +12,16 @@ static int bio_read(BIO *bio, char *out, size_t size, size_t *out_len)
 {
     const struct wsc_tls *tls = BIO_get_data(bio);
     struct wsc_tls_shared *shared = tls->shared;
-    size_t len = shared->in_end - shared->in_start;
+    size_t len = shared->in_len < size ? shared->in_len : size;
     BIO_clear_retry_flags(bio);
     if (len == 0) {
         shared->in_lacks = true;
         BIO_set_retry_read(bio);
         return 0;
     }
-    len = len < size ? len : size;
-    memcpy(out, shared->in + shared->in_start, len);
-    shared->in_start += len;
+    memcpy(out, shared->in, len);
+    shared->in += len;
+    shared->in_len -= len;
     *out_len = len;
     return 1;
 }
@@ -75,12 +75,12 @@ struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator)
         return NULL;
     }
     shared->allocator = allocator;
-    shared->in = wsc_alloc(allocator, WSC_TLS_IN_SIZE);
+    shared->received = wsc_alloc(allocator, WSC_TLS_IN_SIZE);
     shared->plain = wsc_alloc(allocator, WSC_TLS_RECORD);
     shared->out = wsc_alloc(allocator, OUT_SIZE);
     shared->out_cap = OUT_SIZE;
     shared->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsc");
-    if (shared->in == NULL || shared->plain == NULL || shared->out == NULL ||
+    if (shared->received == NULL || shared->plain == NULL || shared->out == NULL ||
         shared->method == NULL || BIO_meth_set_read_ex(shared->method, bio_read) != 1 ||
         BIO_meth_set_write_ex(shared->method, bio_write) != 1 ||
         BIO_meth_set_ctrl(shared->method, bio_ctrl) != 1) {
@@ -96,7 +96,7 @@ void wsc_tls_shared_free(struct wsc_tls_shared *shared)
         return;
     }
     BIO_meth_free(shared->method);
-    wsc_free(shared->allocator, shared->in);
+    wsc_free(shared->allocator, shared->received);
     wsc_free(shared->allocator, shared->out);
     wsc_free(shared->allocator, shared->plain);
     wsc_free(shared->allocator, shared);

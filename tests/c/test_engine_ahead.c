@@ -248,6 +248,33 @@ static void one_socket_has_the_whole_buffer(void)
     fixture_fini(&f);
 }
 
+/* Whoever fills a window has the whole buffer then, as long as that brings as much. */
+static void plenty_comes_by_few_calls(void)
+{
+    static const uint8_t data[50000];
+    static const size_t lens[] = {16384, 33616, 16384};
+    struct fixture f;
+    struct wsc_io io;
+    fixture_init(&f, 2, false);
+    for (size_t i = 0; i < 3; i++) {
+        if (i != 1) {
+            CHECK(write(f.peer[0], data, sizeof(data)) == sizeof(data));
+        }
+        say(&f, 1, "one");
+        CHECK_INT(wsc_engine_poll(f.engine, 1000), 2);
+        for (int k = 0; k < 2; k++) {
+            CHECK(wsc_engine_next(f.engine, &io));
+            CHECK_INT(io.len, link_of(&f, &io) == 0 ? lens[i] : 3);
+        }
+        if (i == 1) { /* nothing more: the next is ahead again */
+            say(&f, 0, "two");
+            CHECK_INT(wsc_engine_poll(f.engine, 1000), 1);
+            CHECK(wsc_engine_next(f.engine, &io) && is_data(&io, "two"));
+        }
+    }
+    fixture_fini(&f);
+}
+
 static void all_that_is_ready_comes(void)
 {
     receive_all(2, 16383);
@@ -264,7 +291,8 @@ TEST_MAIN(TEST(several_sockets_are_received_in_a_row),
           TEST(an_error_is_reported_to_who_stops_reading),
           TEST(what_was_received_ends_with_its_link),
           TEST(a_child_forgets_what_was_received),
-          TEST(one_socket_has_the_whole_buffer), TEST(all_that_is_ready_comes))
+          TEST(one_socket_has_the_whole_buffer), TEST(plenty_comes_by_few_calls),
+          TEST(all_that_is_ready_comes))
 
 #else
 

@@ -309,41 +309,33 @@ static void closed_at_every_step_of_the_handshake(void)
     }
 }
 
-ON_SOCKET(records_are_cut_at_every_byte)
-ON_SOCKET(records_of_every_size)
-ON_SOCKET(data_with_the_handshake)
-ON_SOCKET(ends_with_and_without_close_notify)
-ON_SOCKET(we_end_with_close_notify)
-ON_SOCKET(ends_in_the_handshake)
-ON_SOCKET(small_pieces_share_a_record)
-ON_SOCKET(records_are_authentic)
-ON_SOCKET(no_renegotiation)
-ON_SOCKET(servers_keep_no_sessions)
-ON_SOCKET(old_versions_are_refused)
-ON_SOCKET(not_tls)
-ON_SOCKET(errors_of_others)
-ON_SOCKET(closed_at_every_step_of_the_handshake)
+IN_EVERY_WAY(records_are_cut_at_every_byte)
+IN_EVERY_WAY(records_of_every_size)
+IN_EVERY_WAY(data_with_the_handshake)
+IN_EVERY_WAY(ends_with_and_without_close_notify)
+IN_EVERY_WAY(we_end_with_close_notify)
+IN_EVERY_WAY(ends_in_the_handshake)
+IN_EVERY_WAY(small_pieces_share_a_record)
+IN_EVERY_WAY(records_are_authentic)
+IN_EVERY_WAY(no_renegotiation)
+IN_EVERY_WAY(servers_keep_no_sessions)
+IN_EVERY_WAY(old_versions_are_refused)
+IN_EVERY_WAY(not_tls)
+IN_EVERY_WAY(errors_of_others)
+IN_EVERY_WAY(closed_at_every_step_of_the_handshake)
 
-TEST_MAIN(TEST(records_are_cut_at_every_byte), TEST(records_of_every_size),
-          TEST(data_with_the_handshake), TEST(ends_with_and_without_close_notify),
-          TEST(we_end_with_close_notify), TEST(ends_in_the_handshake),
-          TEST(small_pieces_share_a_record), TEST(records_are_authentic),
-          TEST(no_renegotiation),
-
-          TEST(servers_keep_no_sessions), TEST(old_versions_are_refused), TEST(not_tls),
-          TEST(errors_of_others), TEST(closed_at_every_step_of_the_handshake),
-          TEST(records_are_cut_at_every_byte_on_socket),
-          TEST(records_of_every_size_on_socket),
-          TEST(data_with_the_handshake_on_socket),
-          TEST(ends_with_and_without_close_notify_on_socket),
-          TEST(we_end_with_close_notify_on_socket),
-          TEST(ends_in_the_handshake_on_socket),
-          TEST(small_pieces_share_a_record_on_socket),
-          TEST(records_are_authentic_on_socket), TEST(no_renegotiation_on_socket),
-          TEST(servers_keep_no_sessions_on_socket),
-          TEST(old_versions_are_refused_on_socket), TEST(not_tls_on_socket),
-          TEST(errors_of_others_on_socket),
-          TEST(closed_at_every_step_of_the_handshake_on_socket))
+TEST_MAIN(TEST_EVERY_WAY(records_are_cut_at_every_byte),
+          TEST_EVERY_WAY(records_of_every_size),
+          TEST_EVERY_WAY(data_with_the_handshake),
+          TEST_EVERY_WAY(ends_with_and_without_close_notify),
+          TEST_EVERY_WAY(we_end_with_close_notify),
+          TEST_EVERY_WAY(ends_in_the_handshake),
+          TEST_EVERY_WAY(small_pieces_share_a_record),
+          TEST_EVERY_WAY(records_are_authentic), TEST_EVERY_WAY(no_renegotiation),
+          TEST_EVERY_WAY(servers_keep_no_sessions),
+          TEST_EVERY_WAY(old_versions_are_refused), TEST_EVERY_WAY(not_tls),
+          TEST_EVERY_WAY(errors_of_others),
+          TEST_EVERY_WAY(closed_at_every_step_of_the_handshake))
 
 #else
 

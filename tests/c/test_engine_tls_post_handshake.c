@@ -242,18 +242,16 @@ static void ends_within_a_ticket(void)
     }
 }
 
-ON_SOCKET(a_flood_of_key_updates_is_bounded)
-ON_SOCKET(new_keys_while_a_write_waits)
-ON_SOCKET(no_early_data)
-ON_SOCKET(writes_wait_for_half_a_ticket)
-ON_SOCKET(ends_within_a_ticket)
+IN_EVERY_WAY(a_flood_of_key_updates_is_bounded)
+IN_EVERY_WAY(new_keys_while_a_write_waits)
+IN_EVERY_WAY(no_early_data)
+IN_EVERY_WAY(writes_wait_for_half_a_ticket)
+IN_EVERY_WAY(ends_within_a_ticket)
 
-TEST_MAIN(TEST(a_flood_of_key_updates_is_bounded), TEST(new_keys_while_a_write_waits),
-          TEST(no_early_data), TEST(writes_wait_for_half_a_ticket),
-          TEST(ends_within_a_ticket), TEST(a_flood_of_key_updates_is_bounded_on_socket),
-          TEST(new_keys_while_a_write_waits_on_socket), TEST(no_early_data_on_socket),
-          TEST(writes_wait_for_half_a_ticket_on_socket),
-          TEST(ends_within_a_ticket_on_socket))
+TEST_MAIN(TEST_EVERY_WAY(a_flood_of_key_updates_is_bounded),
+          TEST_EVERY_WAY(new_keys_while_a_write_waits), TEST_EVERY_WAY(no_early_data),
+          TEST_EVERY_WAY(writes_wait_for_half_a_ticket),
+          TEST_EVERY_WAY(ends_within_a_ticket))
 
 #else
 

@@ -10,6 +10,8 @@
 
 #define RECEIVE_SIZE ((size_t)128 << 10)
 
+bool peer_received_ahead;
+
 void peer_init_as(struct peer *peer, bool server, int version)
 {
     const char *file = tls_certificate();
@@ -25,6 +27,9 @@ void peer_init_as(struct peer *peer, bool server, int version)
                              server ? "localhost" : NULL) == WSC_OK);
     peer->fd = fds[1];
     CHECK(fcntl(peer->fd, F_SETFL, O_NONBLOCK) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    CHECK(wsc_link_new(peer->engine, fds[0], NULL, &peer->other) == WSC_OK);
+    peer->others_fd = fds[1];
     peer->ssl_ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
     (void)SSL_CTX_set_max_proto_version(peer->ssl_ctx, version);
     peer->ssl = SSL_new(peer->ssl_ctx);
@@ -53,37 +58,49 @@ void peer_fini(struct peer *peer)
     SSL_free(peer->ssl);
     SSL_CTX_free(peer->ssl_ctx);
     (void)close(peer->fd);
+    (void)close(peer->others_fd);
     wsc_engine_free(peer->engine);
     tls_contexts_fini(&peer->contexts);
     CHECK_INT(peer->allocator.live_blocks, 0);
     ERR_clear_error();
 }
 
+static void take(struct peer *peer, const struct wsc_io *io)
+{
+    if (io->owner == NULL) {
+        return;
+    }
+    if (io->type == WSC_IO_DATA) {
+        if (CHECK(peer->got_len + io->len <= sizeof(peer->got))) {
+            memcpy(peer->got + peer->got_len, io->data, io->len);
+            peer->got_len += io->len;
+        }
+    }
+    else if (io->type == WSC_IO_WRITABLE) {
+        peer->writable = true;
+    }
+    else if (io->type == WSC_IO_EOF) {
+        peer->ended = true;
+    }
+    else if (io->type == WSC_IO_ERROR) {
+        peer->error = true;
+        peer->has_message = io->message != NULL;
+        wsc_link_close(peer->link);
+        peer->link = NULL;
+    }
+}
+
 void peer_poll(struct peer *peer)
 {
     struct wsc_io io;
+    if (peer_received_ahead) {
+        CHECK_INT(syscall(SYS_write, peer->others_fd, "x", 1), 1);
+    }
     while (peer->link != NULL && wsc_engine_poll(peer->engine, 0) > 0) {
         bool any = false;
         while (peer->link != NULL && wsc_engine_next(peer->engine, &io)) {
             any = true;
-            if (io.type == WSC_IO_DATA) {
-                if (CHECK(peer->got_len + io.len <= sizeof(peer->got))) {
-                    memcpy(peer->got + peer->got_len, io.data, io.len);
-                    peer->got_len += io.len;
-                }
-            }
-            else if (io.type == WSC_IO_WRITABLE) {
-                peer->writable = true;
-            }
-            else if (io.type == WSC_IO_EOF) {
-                peer->ended = true;
-            }
-            else if (io.type == WSC_IO_ERROR) {
-                peer->error = true;
-                peer->has_message = io.message != NULL;
-                wsc_link_close(peer->link);
-                peer->link = NULL;
-            }
+            take(peer, &io);
         }
         if (!any) {
             break;

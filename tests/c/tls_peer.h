@@ -19,6 +19,8 @@ struct peer {
     BIO *in; /* what the engine sent */
     BIO *out;
     int fd;
+    struct wsc_link *other; /* without TLS; its owner is NULL */
+    int others_fd;
     uint8_t got[1 << 16]; /* what the engine gave */
     size_t got_len;
     bool writable; /* since that was set to false */
@@ -26,6 +28,22 @@ struct peer {
     bool error;
     bool has_message;
 };
+
+/* The other link has something to say before each poll, so that what the peer sends is
+ * received ahead (csrc/engine/source.h). */
+extern bool peer_received_ahead;
+/* Variants of a case, which takes no argument, and the three as entries of TEST_MAIN.
+ */
+#define IN_EVERY_WAY(name)                                                             \
+    ON_SOCKET(name)                                                                    \
+    static void name##_received_ahead(void)                                            \
+    {                                                                                  \
+        peer_received_ahead = true;                                                    \
+        name();                                                                        \
+        peer_received_ahead = false;                                                   \
+    }
+#define TEST_EVERY_WAY(name)                                                           \
+    TEST(name), TEST(name##_on_socket), TEST(name##_received_ahead)
 
 /* A client of at most `version`, to a server of the engine. */
 void peer_init(struct peer *peer, int version);
