@@ -40,6 +40,7 @@ from .options import (
     message_limit,
     water_marks,
 )
+from .places import Places, check_limit, network_of
 from .server_connection import ServerConnection
 from .stats import ServerStats, Totals
 
@@ -62,7 +63,7 @@ class Server:
         listener: makes what gets the messages of one connection.
         handshake: how to answer requests.
         log: where to log.
-        max_connections: limit of connections, half-open ones included; None for none.
+        places: how many connections it takes, half-open ones included.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Server:
         listener: ListenerFactory | None = None,
         handshake: Handshake,
         log: LimitedLogger,
-        max_connections: int | None = None,
+        places: Places,
     ) -> None:
         self.handler = handler
         self.logger = log.logger
@@ -81,9 +82,8 @@ class Server:
         self._listener = listener
         self._handshake = handshake
         self._log = log
-        self._max_connections = max_connections
+        self._places = places
         self._all: set[ServerConnection] = set()
-        self._refused = 0  # of them, by max_connections
         self._totals = Totals()
         self._tasks: dict[asyncio.Task[Any], ServerConnection] = {}
         self._closing = False
@@ -178,23 +178,25 @@ class Server:
     # Connections
 
     def _arrived(self, ws: ServerConnection) -> None:
-        limit = self._max_connections
-        # Those that were refused are gone soon, and hold no place meanwhile.
-        full = limit is not None and len(self._all) - self._refused >= limit
         self._all.add(ws)
         self._totals.arrived()
+        if self._places.counts_addresses:
+            ws._network = network_of(ws.remote_address)
+        # Those that are refused are gone soon, and hold no place meanwhile.
+        full = not self._places.take(ws._network)
+        if full:
+            ws._has_place = False
         if self._closing:
             ws._refuse_unasked(shutting_down())
         elif full:
-            self._refused += 1
-            ws._refused = True
             self._log.log(logging.INFO, "connection refused: too many connections")
             ws._refuse_unasked(too_many())
 
     def _left(self, ws: ServerConnection) -> None:
         if ws in self._all:
             self._all.discard(ws)
-            self._refused -= ws._refused
+            if ws._has_place:
+                self._places.give_back(ws._network)
             self._totals.left(ws)
         self._changed.set()
 
@@ -311,6 +313,7 @@ def serve(
     max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
     write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
     max_connections: int | None = None,
+    max_connections_per_address: int | None = None,
     logger: LoggerLike | None = None,
     carrier: Literal["auto", "engine", "transport"] = "auto",
     create_connection: Callable[..., ServerConnection] | None = None,
@@ -361,6 +364,8 @@ def serve(
             low)`` water marks.
         max_connections: connections at the same time, half-open ones included; beyond,
             503.
+        max_connections_per_address: of these, from one IPv4 address or IPv6 network of
+            64 bits; None also behind a reverse proxy, whose address all have.
         logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
         carrier: who does the I/O: ``"transport"`` is asyncio's transports;
             ``"engine"`` is sockets in C, on Linux and macOS, TLS by TLSContext;
@@ -380,8 +385,8 @@ def serve(
     limit = message_limit(max_size)
     marks = water_marks("write_limit", write_limit)
     assert marks is not None
-    if max_connections is not None and max_connections < 1:
-        raise ValueError("max_connections must be positive")
+    check_limit("max_connections", max_connections)
+    check_limit("max_connections_per_address", max_connections_per_address)
     tls = kwargs.get("ssl")
     if isinstance(tls, TLSContext):
         if not tls.is_server:
@@ -443,7 +448,7 @@ def serve(
         listener=listener,
         handshake=handshake,
         log=log,
-        max_connections=max_connections,
+        places=Places(max_connections, max_connections_per_address),
     )
     return server
 

@@ -44,7 +44,8 @@ class ServerConnection(Connection):
 
     _opening: asyncio.Task[None] | None = None
     _opened: bool = False
-    _refused: bool = False
+    _has_place: bool = True
+    _network: str = ""  # that the place is counted for
 
     def __init__(
         self, protocol: _core.ServerProtocol, server: Server, *, options: Options

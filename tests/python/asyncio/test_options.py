@@ -87,6 +87,7 @@ def test_wrong_arguments_of_both(
         ({"origins": re.compile("a")}, TypeError),
         ({"origins": [b"http://a"]}, TypeError),
         ({"max_connections": 0}, ValueError),
+        ({"max_connections_per_address": 0}, ValueError),
     ],
 )
 def test_wrong_arguments_of_serve(

@@ -185,6 +185,13 @@ def server_cpu(server: Server) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+def is_refused(server: Server, source: str = "127.0.0.1") -> bool:
+    """Whether a new connection is, which is then gone."""
+    with server.connect(source) as sock:
+        sock.sendall(REQUEST)
+        return sock.makefile("rb").readline().startswith(b"HTTP/1.1 503 ")
+
+
 @pytest.mark.threat("OVL-2")
 def test_max_connections(start: Any) -> None:
     """Exactly so many, those without a request included; the place comes back."""
@@ -193,13 +200,7 @@ def test_max_connections(start: Any) -> None:
     for sock in held[:10]:
         open_websocket(sock)
     for _ in range(100):
-        with server.connect() as refused:
-            refused.sendall(REQUEST)
-            answer = b""
-            with contextlib.suppress(ConnectionResetError):
-                while piece := refused.recv(4096):
-                    answer += piece
-            assert answer.startswith(b"HTTP/1.1 503 ")
+        assert is_refused(server)
     for sock in held:
         open_websocket(sock) if sock in held[10:] else None
         echo(sock)
@@ -232,6 +233,32 @@ def test_max_connections(start: Any) -> None:
         open_websocket(held[-1])
     for sock in held:
         sock.close()
+    assert server.figures_without_connections()["connections"] == 0
+
+
+@pytest.mark.threat("OVL-2")
+def test_max_connections_per_address(start: Any) -> None:
+    """Each address has its own; a refused connection takes nobody's place."""
+    server = start(max_connections=9, max_connections_per_address=3, open_timeout=60)
+    sources = [f"127.0.0.{number}" for number in (1, 2, 3)]
+    held = {source: [server.connect(source) for _ in range(3)] for source in sources}
+    for socks in held.values():
+        open_websocket(socks[0])
+    for source in sources * 5:
+        assert is_refused(server, source)
+    for cycle in range(60):
+        source = sources[cycle % 3]
+        reset(held[source].pop(0))
+        end = time.monotonic() + TIMEOUT
+        while server.figures()["connections"] > 8:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        assert is_refused(server, sources[(cycle + 1) % 3])
+        held[source].append(server.connect(source))
+        open_websocket(held[source][-1])
+    for socks in held.values():
+        for sock in socks:
+            sock.close()
     assert server.figures_without_connections()["connections"] == 0
 
 
