@@ -1,5 +1,6 @@
 /* What the parts of the connection share: conn.c (receiving, closing), conn_open.c (the
- * opening handshake), conn_send.c (sending). */
+ * opening handshake, with conn_open_server.c and conn_open_client.c), conn_send.c
+ * (sending). */
 #ifndef WSC_CONN_PRIVATE_H
 #define WSC_CONN_PRIVATE_H
 
@@ -46,6 +47,25 @@ void wsc_conn_opening_free(struct wsc_conn *conn);
 enum wsc_status wsc_conn_open_next(struct wsc_conn *conn, struct wsc_event *out_event);
 /* The peer ended TCP while CONNECTING. */
 void wsc_conn_open_eof(struct wsc_conn *conn);
+
+/* The request's head, or the answer's, is complete: next_event. */
+enum wsc_status
+wsc_conn_open_server(struct wsc_conn *conn, struct wsc_event *out_event);
+enum wsc_status
+wsc_conn_open_client(struct wsc_conn *conn, struct wsc_event *out_event);
+/* Answer a request that cannot become a WebSocket connection: a status, why, and the
+ * end. What follows in the input is neither parsed nor answered. */
+enum wsc_status wsc_conn_send_refusal(struct wsc_conn *conn);
+/* The body of a refusal, as far as a client keeps it; and where TCP ends. */
+enum wsc_status wsc_conn_read_refusal(struct wsc_conn *conn);
+void wsc_conn_end_refusal(struct wsc_conn *conn);
+
+static inline struct wsc_http_header
+wsc_conn_header(const char *name, struct wsc_str value)
+{
+    struct wsc_http_header result = {wsc_str_of(name), value};
+    return result;
+}
 
 /* Stop reading for good: forget the input and what only receiving needs. */
 void wsc_conn_stop_reading(struct wsc_conn *conn);

@@ -91,11 +91,6 @@ static bool headers_are_writable(const struct wsc_http_header *headers, size_t c
     return true;
 }
 
-static struct wsc_str str(const char *text)
-{
-    return (struct wsc_str){.data = text, .len = strlen(text)};
-}
-
 enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t status,
                                              struct wsc_str reason,
                                              const struct wsc_http_header *headers,
@@ -103,7 +98,7 @@ enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t st
                                              size_t body_len)
 {
     if (reason.data == NULL) {
-        reason = str(wsc_handshake_status_phrase(status));
+        reason = wsc_str_of(wsc_handshake_status_phrase(status));
     }
     if (status < STATUS_MIN || status > STATUS_MAX ||
         !wsc_http_is_field_value(reason) || !headers_are_writable(headers, count)) {
@@ -115,7 +110,7 @@ enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t st
         (char)('0' + status % 10),
     };
     const struct message message = {
-        .parts = {str(HTTP_VERSION), {digits, sizeof(digits)}, reason},
+        .parts = {wsc_str_of(HTTP_VERSION), {digits, sizeof(digits)}, reason},
         .headers = headers,
         .count = count,
         .body = body,
@@ -132,7 +127,7 @@ wsc_handshake_write_request(struct wsc_buffer *out, struct wsc_str target,
         return WSC_ERR_INVALID_ARGUMENT;
     }
     const struct message message = {
-        .parts = {str("GET"), target, str(HTTP_VERSION)},
+        .parts = {wsc_str_of("GET"), target, wsc_str_of(HTTP_VERSION)},
         .headers = headers,
         .count = count,
     };

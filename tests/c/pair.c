@@ -177,12 +177,6 @@ void log_frames(struct blob *log, enum wsc_role from, const uint8_t *data, size_
 
 /* --- one end --- */
 
-struct wsc_str str(const char *text)
-{
-    struct wsc_str result = {text, text != NULL ? strlen(text) : 0};
-    return result;
-}
-
 enum wsc_status end_init(struct end *end, enum wsc_role role, size_t max_size,
                          const struct wsc_deflate_settings *deflate,
                          const struct wsc_allocator *allocator)
@@ -247,7 +241,7 @@ enum wsc_status end_accept(struct end *end, const char *protocol)
     size_t count = 0;
     struct wsc_str none = {NULL, 0};
     enum wsc_status status =
-        wsc_conn_accept_headers(&end->conn, str(protocol), headers, &count);
+        wsc_conn_accept_headers(&end->conn, wsc_str_of(protocol), headers, &count);
     return status == WSC_OK
                ? wsc_conn_respond(&end->conn, 101, none, headers, count, NULL, 0)
                : status;
@@ -256,8 +250,9 @@ enum wsc_status end_accept(struct end *end, const char *protocol)
 enum wsc_status
 end_request(struct end *end, const struct wsc_str *protocols, size_t count)
 {
-    struct wsc_http_header host = {str("Host"), str("h")};
-    return wsc_conn_send_request(&end->conn, str("/"), &host, 1, protocols, count);
+    struct wsc_http_header host = {wsc_str_of("Host"), wsc_str_of("h")};
+    return wsc_conn_send_request(&end->conn, wsc_str_of("/"), &host, 1, protocols,
+                                 count);
 }
 
 enum wsc_status end_open(struct end *end, enum wsc_role role, size_t max_size,

@@ -69,7 +69,6 @@ enum wsc_status end_accept(struct end *end, const char *protocol);
 /* Client: a request for / to host "h". */
 enum wsc_status
 end_request(struct end *end, const struct wsc_str *protocols, size_t count);
-struct wsc_str str(const char *text);
 
 /* Take all waiting output. */
 void end_take(struct end *end, struct blob *out);

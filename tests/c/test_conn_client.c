@@ -21,29 +21,32 @@ static void the_request(void)
     struct wsc_deflate_settings deflate;
     struct end end;
     struct blob out = {0};
-    struct wsc_str protocols[2] = {str("chat"), str("super.chat")};
-    struct wsc_http_header headers[2] = {{str("Host"), str("example.com:8080")},
-                                         {str("Origin"), str("http://a.example")}};
+    struct wsc_str protocols[2] = {wsc_str_of("chat"), wsc_str_of("super.chat")};
+    struct wsc_http_header headers[2] = {
+        {wsc_str_of("Host"), wsc_str_of("example.com:8080")},
+        {wsc_str_of("Origin"), wsc_str_of("http://a.example")}};
     wsc_deflate_settings_init(&deflate);
     CHECK_INT(end_init(&end, WSC_ROLE_CLIENT, LIMIT, &deflate, wsc_allocator_default()),
               WSC_OK);
     /* INJ-1: nothing is queued when anything cannot be written. */
-    struct wsc_http_header bad[2] = {{str("Host"), str("h\r\nX: y")},
-                                     {str("Ho st"), str("h")}};
-    struct wsc_str bad_protocol = str("a b");
+    struct wsc_http_header bad[2] = {{wsc_str_of("Host"), wsc_str_of("h\r\nX: y")},
+                                     {wsc_str_of("Ho st"), wsc_str_of("h")}};
+    struct wsc_str bad_protocol = wsc_str_of("a b");
     for (size_t i = 0; i < 2; i++) {
-        CHECK_INT(wsc_conn_send_request(&end.conn, str("/"), &bad[i], 1, NULL, 0),
-                  WSC_ERR_INVALID_ARGUMENT);
+        CHECK_INT(
+            wsc_conn_send_request(&end.conn, wsc_str_of("/"), &bad[i], 1, NULL, 0),
+            WSC_ERR_INVALID_ARGUMENT);
     }
-    CHECK_INT(wsc_conn_send_request(&end.conn, str("/a b"), headers, 2, NULL, 0),
+    CHECK_INT(wsc_conn_send_request(&end.conn, wsc_str_of("/a b"), headers, 2, NULL, 0),
               WSC_ERR_INVALID_ARGUMENT);
-    CHECK_INT(wsc_conn_send_request(&end.conn, str("/"), headers, 2, &bad_protocol, 1),
-              WSC_ERR_INVALID_ARGUMENT);
-    CHECK(!wsc_conn_wants_send(&end.conn));
     CHECK_INT(
-        wsc_conn_send_request(&end.conn, str("/chat?a=b"), headers, 2, protocols, 2),
-        WSC_OK);
-    CHECK_INT(wsc_conn_send_request(&end.conn, str("/"), headers, 2, NULL, 0),
+        wsc_conn_send_request(&end.conn, wsc_str_of("/"), headers, 2, &bad_protocol, 1),
+        WSC_ERR_INVALID_ARGUMENT);
+    CHECK(!wsc_conn_wants_send(&end.conn));
+    CHECK_INT(wsc_conn_send_request(&end.conn, wsc_str_of("/chat?a=b"), headers, 2,
+                                    protocols, 2),
+              WSC_OK);
+    CHECK_INT(wsc_conn_send_request(&end.conn, wsc_str_of("/"), headers, 2, NULL, 0),
               WSC_ERR_INVALID_STATE);
     end_take(&end, &out);
     blob_add(&out, "", 1);

@@ -139,7 +139,7 @@ static bool refusals(const struct wsc_allocator *allocator)
     }
     end_fini(&end);
 
-    struct wsc_str protocols[2] = {str("one"), str("two")};
+    struct wsc_str protocols[2] = {wsc_str_of("one"), wsc_str_of("two")};
     static const char response[] = "HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nlater";
     status = end_init(&end, WSC_ROLE_CLIENT, 100, NULL, allocator);
     if (status == WSC_OK) {

@@ -92,7 +92,7 @@ static void nothing_before_the_answer(void)
     CHECK_INT(wsc_conn_send(&end.conn, WSC_OPCODE_TEXT, NULL, 0, true,
                             WSC_COMPRESS_AUTO, NULL, NULL),
               WSC_ERR_INVALID_STATE);
-    CHECK_INT(wsc_conn_send_request(&end.conn, str("/"), NULL, 0, NULL, 0),
+    CHECK_INT(wsc_conn_send_request(&end.conn, wsc_str_of("/"), NULL, 0, NULL, 0),
               WSC_ERR_INVALID_STATE);
     write_request_head(&head, NULL);
     size_t head_len = head.len;
@@ -105,7 +105,7 @@ static void nothing_before_the_answer(void)
     }
     CHECK(!wsc_conn_wants_send(&end.conn));
     /* What cannot be written leaves the request waiting. */
-    struct wsc_http_header bad = {str("X"), str("a\r\nb: c")};
+    struct wsc_http_header bad = {wsc_str_of("X"), wsc_str_of("a\r\nb: c")};
     CHECK_INT(wsc_conn_respond(&end.conn, 403, none, &bad, 1, NULL, 0),
               WSC_ERR_INVALID_ARGUMENT);
     CHECK(!wsc_conn_wants_send(&end.conn));
@@ -129,8 +129,9 @@ static void server_responds_with_another_status(void)
     wire_frames(&head, WSC_ROLE_CLIENT, "ping x|text y");
     CHECK_INT(wsc_conn_feed(&end.conn, head.data, head.len), WSC_OK);
     CHECK_INT(end_events(&end, &log), WSC_NEED_DATA);
-    struct wsc_http_header headers[2] = {{str("Content-Length"), str("3")},
-                                         {str("X-Why"), str("because")}};
+    struct wsc_http_header headers[2] = {
+        {wsc_str_of("Content-Length"), wsc_str_of("3")},
+        {wsc_str_of("X-Why"), wsc_str_of("because")}};
     struct wsc_str none = {NULL, 0};
     CHECK_INT(
         wsc_conn_respond(&end.conn, 403, none, headers, 2, (const uint8_t *)"no\n", 3),
@@ -258,7 +259,7 @@ static void subprotocols(void)
     struct blob wire = {0};
     struct wsc_event event;
     struct blob log = {0};
-    struct wsc_str offered[2] = {str("chat.v2"), str("chat.v1")};
+    struct wsc_str offered[2] = {wsc_str_of("chat.v2"), wsc_str_of("chat.v1")};
     CHECK_INT(end_init(&end, WSC_ROLE_SERVER, LIMIT, NULL, plain()), WSC_OK);
     write_request_head(&wire, NULL);
     wire.len -= 2;

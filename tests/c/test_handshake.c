@@ -8,11 +8,6 @@
 
 #define RFC_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 
-static struct wsc_str str(const char *text)
-{
-    return (struct wsc_str){.data = text, .len = strlen(text)};
-}
-
 static const char *const head_errors[] = {
     [WSC_HTTP_OK] = "OK",
     [WSC_HTTP_START_LINE_TOO_LONG] = "START_LINE_TOO_LONG",
@@ -108,13 +103,13 @@ static void check_failure(const struct vector_case *c, const char *what,
                           const struct wsc_handshake_failure *failure, bool check_value)
 {
     struct wsc_str no = {NULL, 0};
-    check_text(c, what, "error", 0, str(handshake_errors[failure->error]));
+    check_text(c, what, "error", 0, wsc_str_of(handshake_errors[failure->error]));
     check_text(c, what, "header", 0,
-               failure->header == NULL ? no : str(failure->header));
+               failure->header == NULL ? no : wsc_str_of(failure->header));
     if (check_value) {
         check_text(c, what, "value", 0, failure->value);
     }
-    check_text(c, what, "duplicate", 0, failure->duplicate ? str("yes") : no);
+    check_text(c, what, "duplicate", 0, failure->duplicate ? wsc_str_of("yes") : no);
     CHECK(failure->reason != NULL && strlen(failure->reason) > 5);
 }
 
@@ -122,8 +117,8 @@ static void check_unreadable(const struct vector_case *c, const char *what,
                              const struct wsc_http_head *head)
 {
     struct wsc_handshake_failure failure;
-    check_text(c, what, "result", 0, str("unreadable"));
-    check_text(c, what, "error", 0, str(head_errors[head->error]));
+    check_text(c, what, "result", 0, wsc_str_of("unreadable"));
+    check_text(c, what, "error", 0, wsc_str_of(head_errors[head->error]));
     check_number(c, what, "at", head->error_position);
     wsc_handshake_head_failure(head, &failure);
     CHECK_INT(failure.error, WSC_HANDSHAKE_HEAD);
@@ -142,7 +137,7 @@ static bool read_head(const struct vector_case *c, const char *what,
     struct fed fed = feed(head, bytes.data, bytes.len, split, cut);
     size_t used;
     if (fed.status == WSC_NEED_DATA) {
-        check_text(c, what, "result", 0, str("incomplete"));
+        check_text(c, what, "result", 0, wsc_str_of("incomplete"));
         return false;
     }
     if (fed.status != WSC_OK) {
@@ -177,7 +172,7 @@ static void check_request(const struct vector_case *c, const char *what,
         struct wsc_str protocol = {NULL, 0};
         size_t position = 0;
         size_t count = 0;
-        check_text(c, what, "result", 0, str("accepted"));
+        check_text(c, what, "result", 0, wsc_str_of("accepted"));
         check_text(c, what, "target", 0, request.target);
         check_text(c, what, "host", 0, request.host);
         check_text(c, what, "key", 0, request.key);
@@ -190,7 +185,7 @@ static void check_request(const struct vector_case *c, const char *what,
         CHECK_INT(failure.error, WSC_HANDSHAKE_OK);
     }
     else {
-        check_text(c, what, "result", 0, str("refused"));
+        check_text(c, what, "result", 0, wsc_str_of("refused"));
         check_failure(c, what, &failure, true);
         check_number(c, what, "status", failure.status);
     }
@@ -232,16 +227,16 @@ static void check_response(const struct vector_case *c, const char *what,
         enum wsc_status status =
             wsc_handshake_check_response(&head, &offer, &scratch, &answer, &failure);
         if (status == WSC_OK) {
-            check_text(c, what, "result", 0, str("accepted"));
+            check_text(c, what, "result", 0, wsc_str_of("accepted"));
             check_text(c, what, "subprotocol", 0, answer.protocol);
             check_text(c, what, "extension", 0,
-                       answer.deflate ? str("permessage-deflate") : no);
+                       answer.deflate ? wsc_str_of("permessage-deflate") : no);
             CHECK_INT(failure.error, WSC_HANDSHAKE_OK);
         }
         else {
             bool extensions = failure.error == WSC_HANDSHAKE_EXTENSIONS;
             CHECK_INT(status, WSC_ERR_HANDSHAKE);
-            check_text(c, what, "result", 0, str("refused"));
+            check_text(c, what, "result", 0, wsc_str_of("refused"));
             check_failure(c, what, &failure, !extensions);
             CHECK_INT(failure.status, 0);
             CHECK_INT(answer.extension_error != WSC_EXTENSION_OK, extensions);
@@ -309,7 +304,7 @@ static size_t mutate(const struct vector_case *c, enum wsc_http_kind kind,
     struct vector_bytes bytes = vector_block(c);
     struct wsc_deflate_settings settings;
     wsc_deflate_settings_init(&settings);
-    const struct wsc_str offered[] = {str("chat"), str("superchat")};
+    const struct wsc_str offered[] = {wsc_str_of("chat"), wsc_str_of("superchat")};
     const struct wsc_handshake_offer offer = {.key = RFC_KEY,
                                               .protocols = offered,
                                               .protocol_count = 2,
@@ -408,10 +403,11 @@ static void many_subprotocols_are_refused(void)
 /* ORI-1: exact match, and absence only where it is listed. */
 static void origins_are_matched_exactly(void)
 {
-    const struct wsc_str list[] = {str("https://good.example"),
-                                   str("http://b.example:1")};
-    const struct wsc_str with_none[] = {str("https://good.example"), {NULL, 0}};
-    struct wsc_handshake_request request = {.origin = str("https://good.example")};
+    const struct wsc_str list[] = {wsc_str_of("https://good.example"),
+                                   wsc_str_of("http://b.example:1")};
+    const struct wsc_str with_none[] = {wsc_str_of("https://good.example"), {NULL, 0}};
+    struct wsc_handshake_request request = {.origin =
+                                                wsc_str_of("https://good.example")};
     CHECK(wsc_handshake_origin_is_allowed(&request, list, 2));
     CHECK(wsc_handshake_origin_is_allowed(&request, with_none, 2));
     CHECK(!wsc_handshake_origin_is_allowed(&request, list, 0));
@@ -428,7 +424,7 @@ static void origins_are_matched_exactly(void)
         "http://b.example",
     };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        request.origin = str(others[i]);
+        request.origin = wsc_str_of(others[i]);
         CHECK(!wsc_handshake_origin_is_allowed(&request, list, 2));
         CHECK(!wsc_handshake_origin_is_allowed(&request, with_none, 2));
     }
@@ -510,11 +506,11 @@ static bool whole_handshake(const struct wsc_allocator *allocator)
     struct wsc_buffer scratch;
     size_t used;
     const struct wsc_http_header headers[] = {
-        {str("Host"), str("a")},
-        {str("Upgrade"), str("websocket")},
-        {str("Connection"), str("Upgrade")},
-        {str("Sec-WebSocket-Key"), str(RFC_KEY)},
-        {str("Sec-WebSocket-Version"), str("13")},
+        {wsc_str_of("Host"), wsc_str_of("a")},
+        {wsc_str_of("Upgrade"), wsc_str_of("websocket")},
+        {wsc_str_of("Connection"), wsc_str_of("Upgrade")},
+        {wsc_str_of("Sec-WebSocket-Key"), wsc_str_of(RFC_KEY)},
+        {wsc_str_of("Sec-WebSocket-Version"), wsc_str_of("13")},
     };
     const struct wsc_handshake_offer offer = {.key = RFC_KEY, .deflate = &settings};
     wsc_deflate_settings_init(&settings);
@@ -523,7 +519,8 @@ static bool whole_handshake(const struct wsc_allocator *allocator)
     wsc_buffer_init(&scratch, allocator, 10000);
     wsc_http_head_init(&head, WSC_HTTP_REQUEST, &limits, allocator);
 
-    enum wsc_status status = wsc_handshake_write_request(&out, str("/"), headers, 5);
+    enum wsc_status status =
+        wsc_handshake_write_request(&out, wsc_str_of("/"), headers, 5);
     CHECK(status == WSC_OK || out.len == 0);
     if (status == WSC_OK) { /* what was in it before must not matter */
         status = wsc_buffer_append_str(&scratch, "old; things");

@@ -3,20 +3,16 @@
 
 #include "wsc/handshake.h"
 
-static struct wsc_str str(const char *text)
-{
-    return (struct wsc_str){.data = text, .len = strlen(text)};
-}
-
 static void writes_what_the_rfc_shows(void)
 {
     struct wsc_buffer out;
     wsc_buffer_init(&out, wsc_allocator_default(), 1000);
     const struct wsc_http_header answer[] = {
-        {str("Upgrade"), str("websocket")},
-        {str("Connection"), str("Upgrade")},
-        {str("Sec-WebSocket-Accept"), str("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")},
-        {str("Sec-WebSocket-Protocol"), str("chat")},
+        {wsc_str_of("Upgrade"), wsc_str_of("websocket")},
+        {wsc_str_of("Connection"), wsc_str_of("Upgrade")},
+        {wsc_str_of("Sec-WebSocket-Accept"),
+         wsc_str_of("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")},
+        {wsc_str_of("Sec-WebSocket-Protocol"), wsc_str_of("chat")},
     };
     static const char response[] =
         "HTTP/1.1 101 Switching Protocols\r\n"
@@ -30,18 +26,19 @@ static void writes_what_the_rfc_shows(void)
 
     out.len = 0;
     const struct wsc_http_header ask[] = {
-        {str("Host"), str("a")},
-        {str("Empty"), str("")},
+        {wsc_str_of("Host"), wsc_str_of("a")},
+        {wsc_str_of("Empty"), wsc_str_of("")},
     };
     static const char request[] =
         "GET /chat?x=1 HTTP/1.1\r\nHost: a\r\nEmpty: \r\n\r\n";
-    CHECK_INT(wsc_handshake_write_request(&out, str("/chat?x=1"), ask, 2), WSC_OK);
+    CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of("/chat?x=1"), ask, 2),
+              WSC_OK);
     CHECK_BYTES(out.data, out.len, request, sizeof(request) - 1);
 
     out.len = 0;
     static const char refusal[] = "HTTP/1.1 418 I'm\ta teapot\r\n\r\n\0body";
-    CHECK_INT(wsc_handshake_write_response(&out, 418, str("I'm\ta teapot"), NULL, 0,
-                                           (const uint8_t *)"\0body", 5),
+    CHECK_INT(wsc_handshake_write_response(&out, 418, wsc_str_of("I'm\ta teapot"), NULL,
+                                           0, (const uint8_t *)"\0body", 5),
               WSC_OK);
     CHECK_BYTES(out.data, out.len, refusal, sizeof(refusal) - 1);
 
@@ -57,11 +54,12 @@ static void writes_all_or_nothing_at_the_maximum(void)
     for (size_t max = 0; max < 40; max++) {
         struct wsc_buffer out;
         wsc_buffer_init(&out, wsc_allocator_default(), max);
-        enum wsc_status status = wsc_handshake_write_request(&out, str("/"), NULL, 0);
+        enum wsc_status status =
+            wsc_handshake_write_request(&out, wsc_str_of("/"), NULL, 0);
         CHECK_INT(status, max < 18 ? WSC_ERR_TOO_BIG : WSC_OK);
         CHECK_INT(out.len, max < 18 ? 0 : 18);
         out.len = 0;
-        status = wsc_handshake_write_response(&out, 200, str("OK"), NULL, 0,
+        status = wsc_handshake_write_response(&out, 200, wsc_str_of("OK"), NULL, 0,
                                               (const uint8_t *)"", SIZE_MAX);
         CHECK_INT(status, WSC_ERR_TOO_BIG);
         CHECK_INT(out.len, 0);
@@ -109,11 +107,11 @@ static void nothing_is_written_that_could_inject(void)
             struct wsc_str changed = {.data = (const char *)test_guarded(text, 3),
                                       .len = 3};
             struct wsc_http_header headers[] = {
-                {str("First"), str("fine")},
-                {str("Name"), str("value")},
+                {wsc_str_of("First"), wsc_str_of("fine")},
+                {wsc_str_of("Name"), wsc_str_of("value")},
             };
-            struct wsc_str reason = str("Fine");
-            struct wsc_str target = str("/");
+            struct wsc_str reason = wsc_str_of("Fine");
+            struct wsc_str target = wsc_str_of("/");
             headers[1].name = field == FIELD_NAME ? changed : headers[1].name;
             headers[1].value = field == FIELD_VALUE ? changed : headers[1].value;
             reason = field == FIELD_REASON ? changed : reason;
@@ -143,8 +141,8 @@ static void nor_a_status_or_an_empty_field(void)
 {
     struct wsc_buffer out;
     struct wsc_str none = {NULL, 0};
-    const struct wsc_http_header no_name[] = {{str(""), str("x")}};
-    const struct wsc_http_header null_name[] = {{{NULL, 0}, str("x")}};
+    const struct wsc_http_header no_name[] = {{wsc_str_of(""), wsc_str_of("x")}};
+    const struct wsc_http_header null_name[] = {{{NULL, 0}, wsc_str_of("x")}};
     wsc_buffer_init(&out, wsc_allocator_default(), 1000);
     for (unsigned status = 0; status <= 65535; status++) {
         enum wsc_status want =
@@ -156,13 +154,13 @@ static void nor_a_status_or_an_empty_field(void)
         CHECK((out.len > 0) == (want == WSC_OK));
     }
     out.len = 0;
-    CHECK_INT(wsc_handshake_write_request(&out, str(""), NULL, 0),
+    CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of(""), NULL, 0),
               WSC_ERR_INVALID_ARGUMENT);
     CHECK_INT(wsc_handshake_write_request(&out, none, NULL, 0),
               WSC_ERR_INVALID_ARGUMENT);
-    CHECK_INT(wsc_handshake_write_request(&out, str("/"), no_name, 1),
+    CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of("/"), no_name, 1),
               WSC_ERR_INVALID_ARGUMENT);
-    CHECK_INT(wsc_handshake_write_request(&out, str("/"), null_name, 1),
+    CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of("/"), null_name, 1),
               WSC_ERR_INVALID_ARGUMENT);
     CHECK_INT(out.len, 0);
     wsc_buffer_fini(&out);

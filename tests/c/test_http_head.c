@@ -8,11 +8,6 @@
 
 #include "wsc/http_head.h"
 
-static struct wsc_str str(const char *text)
-{
-    return (struct wsc_str){.data = text, .len = strlen(text)};
-}
-
 #define CHECK_STR(got, want) CHECK_BYTES((got).data, (got).len, want, strlen(want))
 
 static enum wsc_status feed_text(struct wsc_http_head *head, const char *text)
@@ -430,12 +425,13 @@ static void tokens_of_a_list(void)
     CHECK_INT(wsc_http_token_next(list, &position, &token), WSC_NEED_DATA);
 
     position = 0;
-    CHECK_INT(wsc_http_token_next(str("a b, c"), &position, &token), WSC_ERR_HANDSHAKE);
+    CHECK_INT(wsc_http_token_next(wsc_str_of("a b, c"), &position, &token),
+              WSC_ERR_HANDSHAKE);
     CHECK_STR(token, "a b");
-    CHECK_INT(wsc_http_token_next(str("a b, c"), &position, &token), WSC_OK);
+    CHECK_INT(wsc_http_token_next(wsc_str_of("a b, c"), &position, &token), WSC_OK);
     CHECK_STR(token, "c");
     position = 0;
-    CHECK_INT(wsc_http_token_next(str(""), &position, &token), WSC_NEED_DATA);
+    CHECK_INT(wsc_http_token_next(wsc_str_of(""), &position, &token), WSC_NEED_DATA);
     struct wsc_str none = {NULL, 0};
     CHECK_INT(wsc_http_token_next(none, &position, &token), WSC_NEED_DATA);
 }
@@ -456,19 +452,20 @@ static void character_classes(void)
         CHECK_INT(wsc_http_is_target(alone), visible && c != '#');
         CHECK_INT(wsc_http_is_target(inside), visible && c != '#');
     }
-    CHECK(!wsc_http_is_token(str("")));
-    CHECK(!wsc_http_is_target(str("")));
-    CHECK(wsc_http_is_field_value(str("")));
+    CHECK(!wsc_http_is_token(wsc_str_of("")));
+    CHECK(!wsc_http_is_target(wsc_str_of("")));
+    CHECK(wsc_http_is_field_value(wsc_str_of("")));
 }
 
 static void comparing_without_case(void)
 {
-    CHECK(wsc_str_equal_nocase(str("Upgrade"), "uPGRADE"));
-    CHECK(wsc_str_equal_nocase(str(""), ""));
-    CHECK(!wsc_str_equal_nocase(str("Upgrade"), "Upgrad"));
-    CHECK(!wsc_str_equal_nocase(str("Upgrad"), "Upgrade"));
-    CHECK(!wsc_str_equal_nocase(str("a@"), "a`")); /* differ in the case bit only */
-    CHECK(!wsc_str_equal_nocase(str("["), "{"));
+    CHECK(wsc_str_equal_nocase(wsc_str_of("Upgrade"), "uPGRADE"));
+    CHECK(wsc_str_equal_nocase(wsc_str_of(""), ""));
+    CHECK(!wsc_str_equal_nocase(wsc_str_of("Upgrade"), "Upgrad"));
+    CHECK(!wsc_str_equal_nocase(wsc_str_of("Upgrad"), "Upgrade"));
+    CHECK(!wsc_str_equal_nocase(wsc_str_of("a@"),
+                                "a`")); /* differ in the case bit only */
+    CHECK(!wsc_str_equal_nocase(wsc_str_of("["), "{"));
     struct wsc_str with_nul = {.data = "a\0b", .len = 3};
     CHECK(!wsc_str_equal_nocase(with_nul, (const char *)test_guarded("a", 2)));
 }
