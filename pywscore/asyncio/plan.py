@@ -1,0 +1,144 @@
+"""What a process of ``run()`` does: serve until it is to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection as pipes
+from typing import Any
+
+from ..typing import LoggerLike
+from .server import Server, serve
+from .server_connection import ServerConnection
+
+__all__ = ["STOP_SIGNALS", "Address", "Handler", "LoopFactory", "Plan"]
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+Handler = Callable[[ServerConnection], Awaitable[Any]] | None
+Address = tuple[Any, ...]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# Connections are cut at close_timeout; then their handlers get a moment to notice.
+NOTICE = 0.25
+
+
+@dataclass
+class Plan:
+    """What a worker does; it travels to where that runs."""
+
+    handler: Handler
+    host: str | Sequence[str] | None
+    port: int | None
+    loop: str | LoopFactory
+    arguments: dict[str, Any]
+
+    def factory(self) -> LoopFactory:
+        """The function that makes the event loop."""
+        if callable(self.loop):
+            return self.loop
+        if self.loop == "asyncio":
+            return asyncio.new_event_loop
+        if self.loop != "uvloop":
+            raise ValueError(f"loop must be asyncio or uvloop, not {self.loop!r}")
+        try:
+            uvloop = importlib.import_module("uvloop")
+        except ImportError:
+            raise ImportError("loop='uvloop' needs: pip install uvloop") from None
+        made: LoopFactory = uvloop.new_event_loop
+        return made
+
+    @property
+    def close_timeout(self) -> float | None:
+        timeout: float | None = self.arguments.get("close_timeout", 10)
+        return timeout
+
+    @property
+    def logger(self) -> LoggerLike:
+        logger: LoggerLike | None = self.arguments.get("logger")
+        return logger or logging.getLogger("pywscore.server")
+
+    def run(
+        self,
+        on_ready: Callable[[list[Address]], object],
+        lifeline: pipes.Connection | None = None,
+    ) -> int:
+        """Serve until a signal, or until the other end of ``lifeline`` is gone."""
+        try:
+            with asyncio.Runner(loop_factory=self.factory()) as runner:
+                return runner.run(self._serve(on_ready, lifeline))
+        except KeyboardInterrupt:  # no signal handlers on this system or thread
+            return 0
+
+    async def _serve(
+        self,
+        on_ready: Callable[[list[Address]], object],
+        lifeline: pipes.Connection | None,
+    ) -> int:
+        stop, hurry = asyncio.Event(), asyncio.Event()
+
+        def ask() -> None:
+            (hurry if stop.is_set() else stop).set()
+
+        with _signal_handlers(ask, () if lifeline is None else (signal.SIGINT,)):
+            server = await serve(self.handler, self.host, self.port, **self.arguments)
+            try:
+                if lifeline is not None:
+                    asyncio.get_running_loop().add_reader(lifeline.fileno(), stop.set)
+                on_ready([sock.getsockname() for sock in server.sockets])
+                await stop.wait()
+            finally:
+                if lifeline is not None:
+                    asyncio.get_running_loop().remove_reader(lifeline.fileno())
+                clean = await _drain(server, self.close_timeout, hurry)
+        return 0 if clean else 1
+
+
+@contextlib.contextmanager
+def _signal_handlers(
+    callback: Callable[[], None], ignored: Sequence[signal.Signals]
+) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    handled = []
+    try:
+        for number in STOP_SIGNALS:
+            if number not in ignored:
+                loop.add_signal_handler(number, callback)
+                handled.append(number)
+    except (NotImplementedError, RuntimeError, ValueError):
+        pass  # Windows; not the main thread
+    if hasattr(signal, "pthread_sigmask") and handled:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
+
+
+async def _drain(server: Server, timeout: float | None, hurry: asyncio.Event) -> bool:
+    """Close the server; whether all came to its end by itself."""
+    server.close()
+    closed = asyncio.ensure_future(server.wait_closed())
+    hurried = asyncio.ensure_future(hurry.wait())
+    try:
+        limit = None if timeout is None else timeout + NOTICE
+        await asyncio.wait(
+            {closed, hurried}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
+        )
+        if closed.done():
+            return True
+        for ws in list(server._all):
+            ws._cut("the server is stopping")
+        for task in list(server._tasks):
+            task.cancel()
+        await asyncio.wait({closed}, timeout=NOTICE)
+        return False
+    finally:
+        closed.cancel()
+        hurried.cancel()
