@@ -21,7 +21,7 @@ from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .engine import Handover, adopt, uses_engine
 from .handshake import check_subprotocols
-from .listener import ListenerFactory, start_listening
+from .listener import ListenerFactory
 from .log import LimitedLogger, printable
 from .options import (
     MAX_QUEUE,
@@ -137,7 +137,6 @@ class connect:
     ) -> None:
         check_carrier(carrier)
         self._carrier = carrier
-        self._listener = listener
         self.uri = uri
         self.process_exception = process_exception
         self.open_timeout = open_timeout
@@ -187,7 +186,9 @@ class connect:
                 compression=deflate,
                 max_size=limit,
             )
-            return factory(protocol, options=options)
+            connection = factory(protocol, options=options)
+            connection._listener_factory = listener
+            return connection
 
         self._new_connection = new_connection
 
@@ -201,8 +202,6 @@ class connect:
                     connection = await self._open_tcp(uri, headers)
                     try:
                         await connection._handshake()
-                        if self._listener is not None:
-                            start_listening(connection, self._listener)
                         return connection
                     except InvalidStatus as exc:
                         connection.transport.abort()

@@ -9,6 +9,7 @@ from .. import _core
 from ..exceptions import InvalidMessage
 from ..http import Response
 from .connection import Connection
+from .listener import ListenerFactory, start_listening
 from .options import Options
 
 __all__ = ["ClientConnection"]
@@ -24,6 +25,7 @@ class ClientConnection(Connection):
 
     protocol: _core.ClientProtocol
     _at_end: bool = False
+    _listener_factory: ListenerFactory | None = None
 
     def __init__(self, protocol: _core.ClientProtocol, *, options: Options) -> None:
         super().__init__(protocol, options=options)
@@ -36,12 +38,15 @@ class ClientConnection(Connection):
 
     async def _handshake(self) -> None:
         await self._answered
-        self._has_opened()
 
     def _on_response(self, response: Response) -> None:
         self.response = response
         if not self._answered.done():
             self._answered.set_result(None)
+            self._has_opened()
+            if self._listener_factory is not None:
+                # Now, for what came with the response.
+                start_listening(self, self._listener_factory)
 
     def _on_handshake_failed(self, exc: Exception) -> None:
         self._fail_handshake(exc)

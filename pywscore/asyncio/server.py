@@ -13,7 +13,7 @@ from .. import _core
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
-from ..http import SERVER, Request
+from ..http import SERVER, Request, Response
 from ..tls import TLSContext
 from ..typing import LoggerLike, PathLike
 from .auth import basic_auth
@@ -205,12 +205,17 @@ class Server:
             ws._opening = ws.loop.create_task(self._answer_later(ws, request))
             self._tasks[ws._opening] = ws
             ws._opening.add_done_callback(self._opening_done)
-        elif ws._respond(self._handshake.answer_at_once(ws, request)):
-            self._start_handler(ws)
+        else:
+            self._answer_with(ws, self._handshake.answer_at_once(ws, request))
 
     async def _answer_later(self, ws: ServerConnection, request: Request) -> None:
-        if ws._respond(await self._handshake.answer(ws, request)):
+        self._answer_with(ws, await self._handshake.answer(ws, request))
+
+    def _answer_with(self, ws: ServerConnection, response: Response) -> None:
+        if ws._respond(response):
             self._start_handler(ws)
+        # Not before: it goes on to what came with the request, pings for instance.
+        ws.flush()
 
     def _opening_done(self, task: asyncio.Task[None]) -> None:
         ws = self._tasks.pop(task)

@@ -92,7 +92,7 @@ class ServerConnection(Connection):
         self.server._left(self)
 
     def _respond(self, response: Response) -> bool:
-        """Send it; whether the connection is open then."""
+        """Queue it; whether the connection is open then."""
         self._opening = None
         self.response = response
         if self.state is not State.CONNECTING or self._ended:
@@ -103,7 +103,6 @@ class ServerConnection(Connection):
             self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
             self.response = plain_response(500, "")
             self.protocol.respond(self.response)
-        self.flush()
         self.response.headers._pack()
         if self.response.status_code != 101:
             return False

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import frame
+from conftest import REQUEST, frame
 
 import pywscore
 from pywscore import ConcurrencyError, ConnectionClosedError, State
@@ -102,6 +102,68 @@ async def test_messages_of_the_requests_packet(serve: Any, raw_client: Any) -> N
             peer.send_close()
             assert await peer.close_code() == 1000
     assert ("message", "ab") in calls
+
+
+FIRST = b"".join(
+    (
+        frame(9, b"early", mask=True),
+        frame(10, b"unasked", mask=True),
+        frame(1, b"bird", mask=True),
+        frame(8, (3001).to_bytes(2), mask=True),
+    )
+)
+
+
+async def sometime(ws: Any, request: Any) -> None:
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.threat("HSK-7")
+@pytest.mark.parametrize(
+    "hook", [None, lambda ws, request: None, sometime], ids=["none", "plain", "async"]
+)
+async def test_all_that_comes_with_the_request(
+    serve: Any, raw_client: Any, hook: Any
+) -> None:
+    calls: list[Any] = []
+    async with serve(
+        None, "127.0.0.1", 0, listener=lambda: Recorder(calls), process_request=hook
+    ) as server:
+        async with raw_client(server, path=None) as peer:
+            peer.writer.write(REQUEST.format(path="/", extra="").encode() + FIRST)
+            assert (await peer.head()).startswith("HTTP/1.1 101 ")
+            assert await peer.receive() == (10, b"early")
+            assert await peer.close_code() == 3001
+    assert calls == [
+        ("open", State.OPEN),
+        ("ping", b"early"),
+        ("pong", b"unasked"),
+        ("message", "bird"),
+        ("close", 3001, ""),
+    ]
+
+
+@pytest.mark.threat("HSK-7")
+async def test_all_that_comes_with_the_response(
+    connect: Any, raw_server: Any, accept_response: Any
+) -> None:
+    calls: list[Any] = []
+
+    async def script(peer: Any, head: str) -> None:
+        frames = frame(9, b"early", mask=False) + frame(1, b"bird", mask=False)
+        peer.writer.write(accept_response(head) + frames)
+        assert await peer.receive() == (10, b"early")
+        peer.send_close()
+
+    async with raw_server(script) as uri:
+        ws = await connect(uri, listener=lambda: Recorder(calls))
+        await ws.wait_closed()
+    assert calls == [
+        ("open", State.OPEN),
+        ("ping", b"early"),
+        ("message", "bird"),
+        ("close", 1000, ""),
+    ]
 
 
 async def test_a_clients_listener(serve: Any, connect: Any, uri_of: Any) -> None:
