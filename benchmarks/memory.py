@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import common, report
+from . import common, deflate, report
 from .certificates import certificate
 from .common import Running
 from .peers import Peer, command, installed, leave_out
@@ -24,6 +24,8 @@ REQUEST = (
 OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 # "Hello", masked: every connection echoes one message before it is idle.
 FRAME = bytes.fromhex("818537fa213d7f9f4d5158")
+# With permessage-deflate in use: as many messages of 1 KiB each way.
+COMPRESSED_MESSAGES = 4
 # The first connections also load what a server loads once.
 FIRST = 50
 
@@ -43,19 +45,23 @@ class Kind:
     compression: bool = False
     tls: bool = False
     silent: bool = False  # not a message, not even one
+    used: bool = False  # compressed messages both ways
 
 
 PLAIN = Kind(title="plain")
 DEFLATE = Kind(title="permessage-deflate", compression=True)
 TLS = Kind(title="TLS", tls=True)
+USED = Kind(title="permessage-deflate, used", compression=True, used=True)
 SILENT = Kind(title="plain, silent", silent=True)
 SILENT_DEFLATE = Kind(title="permessage-deflate, silent", compression=True, silent=True)
-KINDS = [PLAIN, TLS, DEFLATE, SILENT, SILENT_DEFLATE]
+KINDS = [PLAIN, TLS, DEFLATE, USED, SILENT, SILENT_DEFLATE]
 PEERS = (
     *("pywscore", "pywscore_listener", "pywscore_transport", "uws_echo"),
-    *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
+    *("picows_callback", "picows_async", "node_ws", "websockets"),
+    *("aiohttp", "pywscore_aiohttp", "uvicorn", "pywscore_uvicorn"),
 )
 NO_COMPRESSION = ("uws_echo", "picows_callback", "node_ws")
+NO_TLS = ("pywscore_aiohttp", "uvicorn", "pywscore_uvicorn")
 KIB = 1024
 
 
@@ -64,6 +70,26 @@ def client_tls() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def echo(connection: socket.socket, frame: bytes) -> None:
+    """Send a frame, and receive one (RFC 6455 §5.2)."""
+    connection.sendall(frame)
+    with connection.makefile("rb") as answer:
+        length = answer.read(2)[1]
+        if length == 126:
+            length = int.from_bytes(answer.read(2))
+        answer.read(length)
+
+
+def frames(kind: Kind) -> list[bytes]:
+    """What a connection sends before it is idle."""
+    if kind.silent:
+        return []
+    if not kind.used:
+        return [FRAME]
+    texts = deflate.messages()[:COMPRESSED_MESSAGES]
+    return [deflate.frame(wire) for wire in deflate.compressed(texts)]
 
 
 def connect(port: int, kind: Kind) -> socket.socket:
@@ -81,9 +107,8 @@ def connect(port: int, kind: Kind) -> socket.socket:
         raise SystemExit("the server refused a connection")
     if (b"permessage-deflate" in head) != kind.compression:
         raise SystemExit("the server did not do as it was asked about compression")
-    if not kind.silent:
-        connection.sendall(FRAME)
-        connection.recv(64)
+    for frame in frames(kind):
+        echo(connection, frame)
     return connection
 
 
@@ -104,6 +129,8 @@ def measure(peer: Peer, count: int, kind: Kind) -> float | None:
     """In a new process; None where the peer can't."""
     if kind.compression and peer.module in NO_COMPRESSION:
         return None
+    if kind.tls and peer.module in NO_TLS:
+        return None
     [loop] = peer.loops(["asyncio"])
     with contextlib.ExitStack() as stack:
         tls = stack.enter_context(certificate()) if kind.tls else None
@@ -117,26 +144,30 @@ def measure(peer: Peer, count: int, kind: Kind) -> float | None:
 
 
 def verdicts(figures: dict[tuple[str, Kind], float | None]) -> list[Verdict]:
-    """In KiB."""
-
     def of(module: str, kind: Kind, less: Kind | None = None) -> float | None:
+        """In KiB."""
         value = figures.get((module, kind))
         minus = figures.get((module, less)) if less is not None else 0.0
         return None if value is None or minus is None else (value - minus) / KIB
 
     wanted = [
-        ("pywscore, plain", of("pywscore", PLAIN), 8.0),
-        ("listener, plain", of("pywscore_listener", PLAIN), 2.0),
-        ("pywscore, TLS", of("pywscore", TLS), 40.0),
+        ("pywscore, plain, KiB", of("pywscore", PLAIN), 8.0),
+        ("listener, plain, KiB", of("pywscore_listener", PLAIN), 2.0),
+        ("pywscore, TLS, KiB", of("pywscore", TLS), 40.0),
         (
-            "pywscore, what permessage-deflate adds to a silent connection",
+            "pywscore, what permessage-deflate adds to a silent connection, KiB",
             of("pywscore", SILENT_DEFLATE, SILENT),
             0.5,
         ),
     ]
+    for peer in ("aiohttp", "uvicorn"):
+        for kind, most in ((PLAIN, 1.0), (USED, 0.5)):
+            ours, theirs = of(f"pywscore_{peer}", kind), of(peer, kind)
+            ratio = None if ours is None or theirs is None else ours / theirs
+            wanted.append((f"pywscore in {peer} / {peer}, {kind.title}", ratio, most))
     return [
         Verdict(
-            what=f"Memory of an idle connection, KiB: {what}",
+            what=f"Memory of an idle connection: {what}",
             value=value,
             limit=f"≤ {most:g}",
             reached=None if value is None else value <= most,
@@ -165,8 +196,9 @@ def run(*, quick: bool = False, count: int | None = None) -> None:
     text = (
         f"KiB by which a server's resident memory grows for each of {count:,} "
         "connections that are idle: silent ones from the beginning, others after an "
-        "echo of 5 bytes, on asyncio's loop. A new process for each figure; what the "
-        "kernel needs is not counted.\n\n"
+        "echo of 5 bytes, or where permessage-deflate is used, of "
+        f"{COMPRESSED_MESSAGES} compressed messages of 1 KiB; on asyncio's loop. A new "
+        "process for each figure; what the kernel needs is not counted.\n\n"
         + report.table(["server", *(kind.title for kind in KINDS)], rows)
     )
     report.report(

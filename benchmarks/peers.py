@@ -61,6 +61,9 @@ PEERS = {
         _python("aiohttp", "aiohttp", "aiohttp"),
         _python("pywscore_aiohttp", "pywscore", "pywscore in aiohttp"),
         _python("uvicorn", "uvicorn", "uvicorn"),
+        _python("pywscore_uvicorn", "pywscore", "pywscore in uvicorn"),
+        _python("fastapi_sansio", "fastapi", "FastAPI in uvicorn"),
+        _python("pywscore_fastapi", "pywscore", "FastAPI, pywscore in uvicorn"),
         _python("websockets", "websockets", "websockets"),
         _python("websockets_broadcast", "websockets", "websockets broadcast()"),
     ]

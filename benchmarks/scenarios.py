@@ -137,6 +137,19 @@ SCENARIOS = [
         ),
     ),
     Scenario(
+        name="echo-asgi",
+        title="Echo of ASGI applications",
+        what="64 connections, 256 bytes, ping-pong; uvicorn with httptools, its class "
+        "websockets-sansio or ours, a bare application or a FastAPI endpoint",
+        peers=(*("pywscore_uvicorn", "uvicorn", "pywscore_fastapi", "fastapi_sansio"),),
+        loops=("asyncio", "uvloop"),
+        ours="pywscore_uvicorn",
+        goals=(
+            Goal(ours="pywscore_uvicorn", peer="uvicorn", most=0.45),
+            Goal(ours="pywscore_fastapi", peer="fastapi_sansio", most=0.6),
+        ),
+    ),
+    Scenario(
         name="echo-deflate",
         title="Echo with permessage-deflate",
         what="64 connections, 1 KiB of JSON as text, permessage-deflate both ways with "
