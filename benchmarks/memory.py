@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import socket
 import ssl
 import time
@@ -82,6 +83,7 @@ def echo(connection: socket.socket, frame: bytes) -> None:
         answer.read(length)
 
 
+@functools.cache
 def frames(kind: Kind) -> list[bytes]:
     """What a connection sends before it is idle."""
     if kind.silent:
