@@ -1,4 +1,4 @@
-"""TLSContext with ktls=True where the kernel does its part; `./dev ktls` boots one."""
+"""TLSContext with ktls=True where the kernel does its part; `./dev vm` boots one."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
 #!/bin/sh
-# The tests of kTLS under a kernel that has it: tests/vm/ktls.sh FOLDER PYTHON [pytest args]
+# Tests under a kernel that has what they need, kTLS or netem:
+# tests/vm/run.sh FOLDER PYTHON [pytest args]
 #
 # Debian's kernel boots in qemu, with this machine's files (read-only) as its own: the same
-# python, extension and OpenSSL run there. FOLDER keeps the kernel. ./dev ktls calls this.
+# python, extension and OpenSSL run there. FOLDER keeps the kernel. ./dev vm calls this.
 set -eu
 cd "$(dirname "$0")/../.."
 repo=$PWD
 folder=$1 python=$2
 shift 2
-[ $# -gt 0 ] || set -- tests/python/asyncio/test_engine_ktls.py -k asyncio-auto
-die() { echo "ktls: $*" >&2; exit 1; }
+[ $# -gt 0 ] || set -- tests/python/asyncio/test_engine_ktls.py \
+    tests/python/asyncio/test_network_faults.py -k asyncio-auto
+die() { echo "vm: $*" >&2; exit 1; }
 
 case $(uname -m) in
     x86_64) flavour=amd64 qemu=qemu-system-x86_64 console=ttyS0 machine=pc ;;
@@ -27,7 +29,7 @@ if [ ! -e "$folder/kernel/.complete" ]; then
     package=$(apt-cache depends "linux-image-$flavour" |
         sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
     [ -n "$package" ] || die "apt has no linux-image-$flavour; try apt-get update"
-    echo "ktls: downloading $package"
+    echo "vm: downloading $package"
     (cd "$folder/kernel" && apt-get -qq download "$package" 2>/dev/null)
     dpkg-deb -x "$folder"/kernel/*.deb "$folder/kernel"
     rm "$folder"/kernel/*.deb
@@ -51,7 +53,7 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 # The kernel asks for the modules of ciphers itself.
 ln -s /bin/busybox "$root/sbin/modprobe"
 for part in arch/x86/crypto arch/arm64/crypto crypto lib/crypto drivers/virtio \
-    fs/9p fs/fscache fs/netfs net/9p net/tls; do
+    fs/9p fs/fscache fs/netfs net/9p net/sched net/tls; do
     from=$folder/kernel/lib/modules/$version/kernel/$part
     to=$root/lib/modules/$version/kernel/$part
     [ ! -d "$from" ] || { mkdir -p "${to%/*}" && cp -r "$from" "$to"; }
@@ -70,7 +72,7 @@ cat >"$root/init" <<'INIT'
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s /bin
-for module in virtio_pci virtio_mmio 9pnet_virtio 9p tls; do
+for module in virtio_pci virtio_mmio 9pnet_virtio 9p sch_netem tls; do
     modprobe $module 2>/dev/null
 done
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=524288,cache=loose host /host
@@ -86,7 +88,7 @@ uname -srv
 chroot /host /bin/sh /tmp/run
 status=$?
 cat /proc/net/tls_stat
-echo "ktls: exit status $status"
+echo "vm: exit status $status"
 poweroff -f
 INIT
 chmod +x "$root/init"
@@ -96,10 +98,10 @@ chmod +x "$root/init"
 
 # An emulated processor takes some 20 times as long, but works everywhere: inside of other
 # virtual machines /dev/kvm may be there and hang.
-accelerator=${KTLS_ACCEL:-tcg}
+accelerator=${VM_ACCEL:-tcg}
 [ "$accelerator" = kvm ] && processor=host || processor=max
-echo "ktls: Linux $version on $qemu ($accelerator)"
-timeout "${KTLS_TIMEOUT:-900}" "$qemu" -M "$machine" -accel "$accelerator" \
+echo "vm: Linux $version on $qemu ($accelerator)"
+timeout "${VM_TIMEOUT:-900}" "$qemu" -M "$machine" -accel "$accelerator" \
     -cpu "$processor" -m 2048 -smp 2 -nodefaults -no-reboot -display none \
     -serial stdio -nic none \
     -kernel "$folder/kernel/boot/vmlinuz-$version" -initrd "$folder/initrd" \
@@ -107,4 +109,4 @@ timeout "${KTLS_TIMEOUT:-900}" "$qemu" -M "$machine" -accel "$accelerator" \
     -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
     </dev/null >"$folder/log" 2>&1 || true
 tr -d '\r' <"$folder/log" | sed -n '/^Linux /,$p'
-grep -a -q '^ktls: exit status 0' "$folder/log" || die "failed; all it said: $folder/log"
+grep -a -q '^vm: exit status 0' "$folder/log" || die "failed; all it said: $folder/log"
