@@ -261,24 +261,13 @@ int pywsc_connection_drain(struct pywsc_connection *self)
 
 bool pywsc_connection_may_resume(struct pywsc_connection *self)
 {
-    PyObject *current = self->state->objects[PYWSC_CURRENT_TASK];
-#if PY_VERSION_HEX < 0x030C0000
-    /* current_task() is written in Python there: look where it looks. */
-    PyObject *task = PyDict_GetItemWithError(current, self->loop);
-    if (task == NULL && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    return task == NULL;
-#else
-    PyObject *task = PyObject_CallOneArg(current, self->loop);
+    PyObject *task = pywsc_current_task(self->state, self->loop);
     if (task == NULL) {
         PyErr_Clear();
         return false;
     }
     Py_DECREF(task);
     return task == Py_None;
-#endif
 }
 
 int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)

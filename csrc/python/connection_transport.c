@@ -101,8 +101,13 @@ PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
     }
     pywsc_connection_batch_begin(self);
     const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
-    return pywsc_connection_batch_end(
-        self, self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len));
+    int result = self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len);
+    if (result < 0) {
+        /* What a handler raised to leave the loop. A transport could take it for an
+         * error of its own, as uvloop's do. */
+        result = pywsc_raise_soon(self->state, self->loop);
+    }
+    return pywsc_connection_batch_end(self, result);
 }
 
 PyObject *pywsc_connection_eof_received(PyObject *op, PyObject *unused)

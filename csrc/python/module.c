@@ -38,6 +38,8 @@ static const struct {
     [PYWSC_CURRENT_TASK] = {"asyncio.tasks", "_current_tasks"},
 #else
     [PYWSC_CURRENT_TASK] = {"asyncio", "current_task"},
+    [PYWSC_ENTER_TASK] = {"asyncio.tasks", "_enter_task"},
+    [PYWSC_LEAVE_TASK] = {"asyncio.tasks", "_leave_task"},
 #endif
     [PYWSC_CANCELLED_ERROR] = {"asyncio", "CancelledError"},
     [PYWSC_INVALID_STATE_ERROR] = {"asyncio", "InvalidStateError"},
@@ -174,7 +176,8 @@ static int module_exec(PyObject *module)
         pywsc_functions_init(module, state) < 0 ||
         pywsc_events_init(module, state) < 0 ||
         pywsc_protocol_init(module, state) < 0 ||
-        pywsc_waiter_init(module, state) < 0 || pywsc_timers_init(module, state) < 0 ||
+        pywsc_waiter_init(module, state) < 0 || pywsc_stepper_init(module, state) < 0 ||
+        pywsc_timers_init(module, state) < 0 ||
         pywsc_connection_init(module, state) < 0 ||
         pywsc_broadcast_init(module, state) < 0 ||
         pywsc_message_stream_init(module, state) < 0 ||
@@ -192,7 +195,7 @@ static int module_exec(PyObject *module)
             apply(receive_buffer) apply(timers) apply(waiter) apply(connection)        \
                 apply(operation) apply(engine) apply(engine_transport)                 \
                     apply(engine_listener) apply(tls_context) apply(deflater)          \
-                        apply(inflater) apply(message_stream)
+                        apply(inflater) apply(message_stream) apply(stepper)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {

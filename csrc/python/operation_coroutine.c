@@ -1,3 +1,4 @@
+#include "coroutine.h"
 #include "operation_parts.h"
 #include "raised.h"
 
@@ -11,52 +12,18 @@ static const char *const names[] = {
     [PYWSC_DRAIN] = "drain",
 };
 
-/* As a generator does it: the value of a return is in StopIteration. */
-static PyObject *to_iterator_result(PySendResult outcome, PyObject *result)
-{
-    if (outcome != PYGEN_RETURN) {
-        return result;
-    }
-    if (result == Py_None) {
-        PyErr_SetNone(PyExc_StopIteration);
-    }
-    else {
-        /* Not PyErr_SetObject: it would take a tuple or exception for arguments. */
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-        if (stop != NULL) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
-        }
-    }
-    Py_DECREF(result);
-    return NULL;
-}
-
 static PyObject *operation_iternext(PyObject *op)
 {
     PyObject *result;
     PySendResult outcome = pywsc_operation_am_send(op, Py_None, &result);
-    return to_iterator_result(outcome, result);
+    return pywsc_iterator_result(outcome, result);
 }
 
 static PyObject *operation_send(PyObject *op, PyObject *arg)
 {
     PyObject *result;
     PySendResult outcome = pywsc_operation_am_send(op, arg, &result);
-    return to_iterator_result(outcome, result);
-}
-
-static PyObject *
-throw_into_inner(struct pywsc_operation *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    PyObject *throw = PyObject_GetAttrString(self->inner, "throw");
-    PyObject *result =
-        throw == NULL ? NULL : PyObject_Vectorcall(throw, args, (size_t)nargs, NULL);
-    Py_XDECREF(throw);
-    if (result == NULL) {
-        pywsc_operation_finish(self);
-    }
-    return result;
+    return pywsc_iterator_result(outcome, result);
 }
 
 static PyObject *operation_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
@@ -67,7 +34,11 @@ static PyObject *operation_throw(PyObject *op, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     if (self->inner != NULL && self->progress == PYWSC_RUNNING) {
-        return throw_into_inner(self, args, nargs);
+        PyObject *result = pywsc_coroutine_throw(self->inner, args, nargs);
+        if (result == NULL) {
+            pywsc_operation_finish(self);
+        }
+        return result;
     }
     pywsc_operation_finish(self);
     PyObject *type = args[0];
@@ -87,12 +58,9 @@ static PyObject *operation_close(PyObject *op, PyObject *unused)
 {
     struct pywsc_operation *self = (struct pywsc_operation *)op;
     (void)unused;
-    if (self->inner != NULL && self->progress == PYWSC_RUNNING) {
-        PyObject *result = PyObject_CallMethod(self->inner, "close", NULL);
-        if (result == NULL) {
-            return NULL;
-        }
-        Py_DECREF(result);
+    if (self->inner != NULL && self->progress == PYWSC_RUNNING &&
+        pywsc_coroutine_close(self->inner) < 0) {
+        return NULL;
     }
     pywsc_operation_finish(self);
     Py_RETURN_NONE;

@@ -46,7 +46,13 @@ enum pywsc_object {
     PYWSC_REQUEST,
     PYWSC_RESPONSE,
     PYWSC_PER_MESSAGE_DEFLATE,
-    PYWSC_CURRENT_TASK, /* function of the loop; before Python 3.12 a dict by loop */
+#if PY_VERSION_HEX < 0x030C0000
+    PYWSC_CURRENT_TASK, /* a dict by loop */
+#else
+    PYWSC_CURRENT_TASK, /* functions */
+    PYWSC_ENTER_TASK,
+    PYWSC_LEAVE_TASK,
+#endif
     PYWSC_CANCELLED_ERROR,
     PYWSC_INVALID_STATE_ERROR,
     PYWSC_OBJECTS,
@@ -144,6 +150,7 @@ struct pywsc_state {
     PyTypeObject *receive_buffer;
     PyTypeObject *timers;
     PyTypeObject *waiter;
+    PyTypeObject *stepper;
     PyTypeObject *connection;
     PyTypeObject *operation;
     PyTypeObject *message_stream;
@@ -178,6 +185,7 @@ int pywsc_functions_init(PyObject *module, struct pywsc_state *state);
 int pywsc_events_init(PyObject *module, struct pywsc_state *state);
 int pywsc_protocol_init(PyObject *module, struct pywsc_state *state);
 int pywsc_waiter_init(PyObject *module, struct pywsc_state *state);
+int pywsc_stepper_init(PyObject *module, struct pywsc_state *state);
 int pywsc_timers_init(PyObject *module, struct pywsc_state *state);
 int pywsc_connection_init(PyObject *module, struct pywsc_state *state);
 int pywsc_broadcast_init(PyObject *module, struct pywsc_state *state);

@@ -1,10 +1,12 @@
-#include "waiter.h"
 #include "raised.h"
+#include "stepper.h"
 
 #include <string.h>
 
 enum {
     PENDING,
+    STEPPED,   /* PENDING for its task, which runs nevertheless; see stepper.h */
+    REQUESTED, /* STEPPED, and the task has been cancelled since */
     DONE,
     CANCELLED,
 };
@@ -27,18 +29,91 @@ static int call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callba
     return handle == NULL ? -1 : 0;
 }
 
-int pywsc_call_method_soon(struct pywsc_state *state, PyObject *loop, PyObject *object,
-                           enum pywsc_name name)
+#if PY_VERSION_HEX < 0x030C0000
+
+/* current_task() is written in Python there: look where it looks. */
+PyObject *pywsc_current_task(struct pywsc_state *state, PyObject *loop)
 {
-    PyObject *method = PyObject_GetAttr(object, state->names[name]);
-    if (method == NULL) {
+    PyObject *task = PyDict_GetItemWithError(state->objects[PYWSC_CURRENT_TASK], loop);
+    if (task == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    return Py_NewRef(task);
+}
+
+int pywsc_enter_task(struct pywsc_state *state, PyObject *loop, PyObject *task)
+{
+    return PyDict_SetItem(state->objects[PYWSC_CURRENT_TASK], loop, task);
+}
+
+int pywsc_leave_task(struct pywsc_state *state, PyObject *loop, PyObject *task)
+{
+    (void)task;
+    return PyDict_DelItem(state->objects[PYWSC_CURRENT_TASK], loop);
+}
+
+#else
+
+PyObject *pywsc_current_task(struct pywsc_state *state, PyObject *loop)
+{
+    return PyObject_CallOneArg(state->objects[PYWSC_CURRENT_TASK], loop);
+}
+
+static int call_with_task(PyObject *function, PyObject *loop, PyObject *task)
+{
+    PyObject *args[] = {loop, task};
+    PyObject *result = PyObject_Vectorcall(function, args, 2, NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int pywsc_enter_task(struct pywsc_state *state, PyObject *loop, PyObject *task)
+{
+    return call_with_task(state->objects[PYWSC_ENTER_TASK], loop, task);
+}
+
+int pywsc_leave_task(struct pywsc_state *state, PyObject *loop, PyObject *task)
+{
+    return call_with_task(state->objects[PYWSC_LEAVE_TASK], loop, task);
+}
+
+#endif
+
+/* loop.call_soon(callback); takes `callback`, which may be NULL with an exception. */
+static int
+call_function_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback)
+{
+    if (callback == NULL) {
         return -1;
     }
     PyObject *handle =
-        PyObject_CallMethodOneArg(loop, state->names[PYWSC_NAME_CALL_SOON], method);
-    Py_DECREF(method);
+        PyObject_CallMethodOneArg(loop, state->names[PYWSC_NAME_CALL_SOON], callback);
+    Py_DECREF(callback);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;
+}
+
+int pywsc_call_method_soon(struct pywsc_state *state, PyObject *loop, PyObject *object,
+                           enum pywsc_name name)
+{
+    return call_function_soon(state, loop,
+                              PyObject_GetAttr(object, state->names[name]));
+}
+
+static PyObject *raise_exception(PyObject *exception, PyObject *unused)
+{
+    (void)unused;
+    pywsc_raise_again(Py_NewRef(exception));
+    return NULL;
+}
+
+int pywsc_raise_soon(struct pywsc_state *state, PyObject *loop)
+{
+    static PyMethodDef method = {"raise_exception", raise_exception, METH_NOARGS, NULL};
+    PyObject *exception = pywsc_take_raised();
+    PyObject *callback = PyCFunction_New(&method, exception);
+    Py_DECREF(exception);
+    return call_function_soon(state, loop, callback);
 }
 
 int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
@@ -79,6 +154,7 @@ struct pywsc_waiter *pywsc_waiter_new(struct pywsc_state *state, PyObject *loop)
     self->context = NULL;
     self->more = NULL;
     self->cancel_message = NULL;
+    self->stepper = NULL;
     self->blocking = 1;
     self->state = PENDING;
     PyObject_GC_Track(self);
@@ -152,13 +228,40 @@ int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,
     PyObject *loop = Py_NewRef(self->loop);
     Py_INCREF(self);
     self->state = DONE;
-    int result = run_callbacks(state, self, in_place);
+    int result = self->stepper == NULL ? run_callbacks(state, self, in_place)
+                                       : pywsc_stepper_go_on(self, in_place);
     if (result < 0) {
         result = pywsc_report_exception(state, loop, "exception while resuming a task");
     }
     Py_DECREF(self);
     Py_DECREF(loop);
     return result;
+}
+
+void pywsc_waiter_begin_step(struct pywsc_waiter *self)
+{
+    self->state = STEPPED;
+}
+
+bool pywsc_waiter_end_step(struct pywsc_waiter *self)
+{
+    bool requested = self->state == REQUESTED;
+    self->state = PENDING;
+    return requested;
+}
+
+int pywsc_waiter_wake_here(struct pywsc_state *state, struct pywsc_waiter *self)
+{
+    if (self->callback == NULL || self->more != NULL) {
+        return pywsc_waiter_wake(state, self, false);
+    }
+    PyObject *callback = self->callback;
+    self->callback = NULL;
+    self->state = DONE;
+    PyObject *result = PyObject_CallOneArg(callback, (PyObject *)self);
+    Py_DECREF(callback);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
 }
 
 /* --- asyncio's future protocol --- */
@@ -183,7 +286,7 @@ static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
         return NULL;
     }
     int result = 0;
-    if (self->state != PENDING) {
+    if (self->state >= DONE) {
         result = call_soon(self->module, self->loop, args[0], op, context);
     }
     else if (self->callback == NULL) {
@@ -249,6 +352,9 @@ static PyObject *waiter_cancel(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O", keywords, &message)) {
         return NULL;
     }
+    if (self->state == STEPPED) {
+        self->state = REQUESTED; /* the task notes it: it runs */
+    }
     if (self->state != PENDING) {
         Py_RETURN_FALSE;
     }
@@ -268,7 +374,7 @@ static PyObject *waiter_result(PyObject *op, PyObject *unused)
         Py_RETURN_NONE;
     }
     struct pywsc_state *state = self->module;
-    if (self->state == PENDING) {
+    if (self->state < DONE) {
         PyErr_SetString(state->objects[PYWSC_INVALID_STATE_ERROR],
                         "Result is not set.");
     }
@@ -284,7 +390,7 @@ static PyObject *waiter_result(PyObject *op, PyObject *unused)
 static PyObject *waiter_done(PyObject *op, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(((struct pywsc_waiter *)op)->state != PENDING);
+    return PyBool_FromLong(((struct pywsc_waiter *)op)->state >= DONE);
 }
 
 static PyObject *waiter_cancelled(PyObject *op, PyObject *unused)
@@ -319,6 +425,7 @@ static int waiter_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->context);
     Py_VISIT(self->more);
     Py_VISIT(self->cancel_message);
+    Py_VISIT((PyObject *)self->stepper);
     return 0;
 }
 
@@ -329,6 +436,7 @@ static int waiter_clear(PyObject *op)
     Py_CLEAR(self->context);
     Py_CLEAR(self->more);
     Py_CLEAR(self->cancel_message);
+    Py_CLEAR(self->stepper);
     return 0;
 }
 

@@ -18,7 +18,8 @@ struct pywsc_waiter {
     PyObject *context;  /* it is called in */
     PyObject *more;     /* list of (callback, context), or NULL */
     PyObject *cancel_message;
-    char blocking; /* _asyncio_future_blocking */
+    struct pywsc_stepper *stepper; /* whose coroutine waits, or NULL; see stepper.h */
+    char blocking;                 /* _asyncio_future_blocking */
     char state;
 };
 
@@ -31,9 +32,26 @@ bool pywsc_waiter_is_pending(const struct pywsc_waiter *self);
 int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,
                       bool in_place);
 
+/* It is pending, and its task makes a step all the same: cancel() is refused until the
+ * end of it, so that the task takes note, as any task that runs. Whether it came to
+ * that. */
+void pywsc_waiter_begin_step(struct pywsc_waiter *self);
+bool pywsc_waiter_end_step(struct pywsc_waiter *self);
+/* Like pywsc_waiter_wake, of one that is pending, in the context of its callback. -1
+ * with an exception of the callback's. */
+int pywsc_waiter_wake_here(struct pywsc_state *state, struct pywsc_waiter *self);
+
+/* New reference: the task that runs in this loop, or None. */
+PyObject *pywsc_current_task(struct pywsc_state *state, PyObject *loop);
+/* Make this task that one, while none is; and none again. -1 with an exception. */
+int pywsc_enter_task(struct pywsc_state *state, PyObject *loop, PyObject *task);
+int pywsc_leave_task(struct pywsc_state *state, PyObject *loop, PyObject *task);
 /* loop.call_soon(object.name). */
 int pywsc_call_method_soon(struct pywsc_state *state, PyObject *loop, PyObject *object,
                            enum pywsc_name name);
+/* Let the loop raise the current exception, which is none any more then. -1 with
+ * another. */
+int pywsc_raise_soon(struct pywsc_state *state, PyObject *loop);
 /* Give the current exception to the loop's exception handler, unless it has to leave
  * the loop's callback: then -1 with it still set. */
 int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,

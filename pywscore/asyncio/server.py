@@ -234,11 +234,12 @@ class Server:
             assert self._listener is not None
             start_listening(ws, self._listener)
             return
-        # The handler's coroutine is the task's own: nothing between them.
         try:
             running = self.handler(ws)
-            task = ws.loop.create_task(
-                running if asyncio.iscoroutine(running) else _wait_for(running)
+            task: asyncio.Task[Any] = ws.loop.create_task(
+                _core.Stepper(
+                    running if asyncio.iscoroutine(running) else _wait_for(running)
+                )
             )
         except Exception as exc:
             self._handler_failed(ws, exc)

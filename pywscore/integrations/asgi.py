@@ -88,7 +88,9 @@ class ASGIConnection(Connection):
             self._refuse(self.protocol.handshake_exception)
             return
         self.scope = self._make_scope(request)
-        task = self.loop.create_task(self._run_asgi())
+        task: asyncio.Task[None] = self.loop.create_task(
+            _core.Stepper(self._run_asgi())
+        )
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
