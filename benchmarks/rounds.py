@@ -24,7 +24,7 @@ from .common import Running
 from .peers import NO_LOOP, PEERS, Peer, command, installed, leave_out
 from .scenarios import SCENARIOS, Goal, Scenario
 
-WARMUP = 0.1
+WARMUP = 0.05
 OFFER = "permessage-deflate; server_max_window_bits=12; client_max_window_bits"
 
 Key = tuple[str, str]  # module and loop

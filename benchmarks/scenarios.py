@@ -45,8 +45,8 @@ class Scenario:
     tls: bool = False
     compressed: bool = False
     unit: str = "message"
-    rounds: int = 11
-    seconds: float = 0.3
+    rounds: int = 31
+    seconds: float = 0.12
     # The figures of the table's peers are ratios of this server's.
     ours: str = "pywscore"
     figure: Figure = "cpu_us"
