@@ -12,7 +12,6 @@ import contextvars
 import gc
 import inspect
 import random
-import sys
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -411,7 +410,8 @@ def test_exits_leave_the_loop(
 
 
 async def test_tasks_of_factories(serve: Any, connect: Any, uri_of: Any) -> None:
-    """Written in Python, eager ones, and such as current_task() doesn't know."""
+    """Written in Python, and such as current_task() doesn't know. (Eager ones are in
+    test_tasks.py.)"""
 
     async def handler(ws: Any) -> None:
         async for message in ws:
@@ -440,6 +440,9 @@ async def test_tasks_of_factories(serve: Any, connect: Any, uri_of: Any) -> None
                 awaited._asyncio_future_blocking = False
                 awaited.add_done_callback(self.step, context=contextvars.copy_context())
 
+        def set_name(self, name: Any) -> None:
+            pass
+
         def add_done_callback(self, callback: Any) -> None:
             self.done_callbacks.append(callback)
 
@@ -454,8 +457,6 @@ async def test_tasks_of_factories(serve: Any, connect: Any, uri_of: Any) -> None
         lambda loop, coroutine, **kwargs: python_task(coroutine, loop=loop, **kwargs),
         lambda loop, coroutine, **kwargs: Unknown(coroutine, loop),  # type: ignore[list-item, return-value]
     ]
-    if sys.version_info >= (3, 12):
-        factories.append(asyncio.eager_task_factory)
     loop = asyncio.get_running_loop()
     for factory in factories:
         async with serve(handler, "127.0.0.1", 0) as server:
