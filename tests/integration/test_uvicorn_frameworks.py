@@ -18,6 +18,7 @@ import pytest
 import websockets
 
 pytest.importorskip("fastapi")
+import anyio
 import fastapi
 from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
@@ -172,8 +173,36 @@ async def iterate(websocket: WebSocket) -> None:
     log.append("iterated")
 
 
+async def scopes(websocket: WebSocket) -> None:
+    """Cancelled by anyio's scopes, from outside and by itself, while it receives."""
+    await websocket.accept()
+    with anyio.move_on_after(0.02):
+        await websocket.receive_text()
+        await websocket.receive_text()
+    await websocket.send_text("in time")
+    async with anyio.create_task_group() as group:
+
+        async def receive() -> None:
+            await websocket.send_text(await websocket.receive_text())
+            group.cancel_scope.cancel()
+
+        group.start_soon(receive)
+        await anyio.sleep_forever()
+    with anyio.CancelScope() as scope:
+        await websocket.receive_text()
+        scope.cancel()
+        await websocket.send_text("before the next wait")
+        await websocket.receive_text()
+        await websocket.send_text("never")
+    await websocket.send_text(await websocket.receive_text())
+
+
 starlette_app = Starlette(
-    routes=[WebSocketRoute("/echo", Echo), WebSocketRoute("/iterate", iterate)]
+    routes=[
+        WebSocketRoute("/echo", Echo),
+        WebSocketRoute("/iterate", iterate),
+        WebSocketRoute("/scopes", scopes),
+    ]
 )
 
 
@@ -198,6 +227,15 @@ def test_starlette(environment: Environment) -> None:
             while "iterated" not in log:
                 await asyncio.sleep(0.01)
             assert log == [1000, 1011, "iterated"]
+            async with websockets.connect(served.uri + "/scopes") as client:
+                await client.send("the first of two")
+                assert await client.recv() == "in time"
+                await client.send("for the group")
+                assert await client.recv() == "for the group"
+                await client.send("before the scope is cancelled")
+                assert await client.recv() == "before the next wait"
+                await client.send("after it")
+                assert await client.recv() == "after it"
 
     environment.run(main)
 
