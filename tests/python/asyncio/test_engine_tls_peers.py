@@ -573,4 +573,6 @@ async def test_idle_connections_are_small(environment: Any, files: Files) -> Non
     for process in (clients, server):
         process.stdin.close()
         await process.wait()
-    assert 4 << 10 < each <= 40 << 10, f"{each / 1024:.1f} KiB a connection"
+    # OpenSSL 3.5 and later keep 14 KB more for themselves (docs/tls.md).
+    most = 40 << 10 if ssl.OPENSSL_VERSION_INFO < (3, 5) else 56 << 10
+    assert 4 << 10 < each <= most, f"{each / 1024:.1f} KiB a connection"
