@@ -102,7 +102,7 @@ PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
     pywsc_connection_batch_begin(self);
     const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
     int result = self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len);
-    if (result < 0) {
+    if (result < 0 && !PyErr_ExceptionMatches(PyExc_Exception)) {
         /* What a handler raised to leave the loop. A transport could take it for an
          * error of its own, as uvloop's do. */
         result = pywsc_raise_soon(self->state, self->loop);

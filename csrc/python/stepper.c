@@ -14,7 +14,7 @@ enum given {
 struct pywsc_stepper {
     PyObject_HEAD struct pywsc_state *module; /* which the type keeps alive */
     PyObject *coroutine;
-    PyObject *task;                    /* that runs this one, once it has been parked */
+    PyObject *task;                    /* from when it is parked to the end */
     struct pywsc_waiter *parked;       /* what the task waits on meanwhile */
     const struct pywsc_waiter *waiter; /* what the coroutine waits on: not owned */
     PyObject *given;
@@ -25,19 +25,31 @@ struct pywsc_stepper {
 
 /* --- steps of the coroutine --- */
 
-/* Whether the coroutine waits on one of ours, which nobody else does. It is told. */
-static bool adopt(struct pywsc_stepper *self, PyObject *yielded)
+static PySendResult step(struct pywsc_stepper *self, PyObject *arg, PyObject **result)
+{
+    self->running = true;
+    PySendResult outcome = PyIter_Send(self->coroutine, arg, result);
+    self->running = false;
+    return outcome;
+}
+
+/* Whether the coroutine waits on one of ours, which nobody else does. */
+static bool is_adoptable(struct pywsc_stepper *self, PyObject *yielded)
+{
+    const struct pywsc_waiter *waiter = (const struct pywsc_waiter *)yielded;
+    return Py_TYPE(yielded) == self->module->waiter && waiter->blocking &&
+           pywsc_waiter_is_pending(waiter) && waiter->callback == NULL &&
+           waiter->stepper == NULL;
+}
+
+/* It steps this one when it is done; takes `yielded`. */
+static void adopt(struct pywsc_stepper *self, PyObject *yielded)
 {
     struct pywsc_waiter *waiter = (struct pywsc_waiter *)yielded;
-    if (Py_TYPE(yielded) != self->module->waiter || !waiter->blocking ||
-        !pywsc_waiter_is_pending(waiter) || waiter->callback != NULL ||
-        waiter->stepper != NULL) {
-        return false;
-    }
     waiter->blocking = 0;
     waiter->stepper = (struct pywsc_stepper *)Py_NewRef((PyObject *)self);
     self->waiter = waiter;
-    return true;
+    Py_DECREF(yielded);
 }
 
 static void give(struct pywsc_stepper *self, enum given kind, PyObject *object)
@@ -50,11 +62,9 @@ static void give(struct pywsc_stepper *self, enum given kind, PyObject *object)
 static bool step_parked(struct pywsc_stepper *self)
 {
     PyObject *result;
-    self->running = true;
-    PySendResult outcome = PyIter_Send(self->coroutine, Py_None, &result);
-    self->running = false;
-    if (outcome == PYGEN_NEXT && adopt(self, result)) {
-        Py_DECREF(result);
+    PySendResult outcome = step(self, Py_None, &result);
+    if (outcome == PYGEN_NEXT && is_adoptable(self, result)) {
+        adopt(self, result);
         return true;
     }
     switch (outcome) {
@@ -101,9 +111,7 @@ static int go_on(struct pywsc_stepper *self, struct pywsc_waiter *parked)
     }
     Py_INCREF(context);
     int result = step_as_task(self, parked);
-    PyObject *raised = pywsc_take_raised();
-    (void)PyContext_Exit(context);
-    pywsc_raise_again(raised);
+    pywsc_exit_context(context);
     Py_DECREF(context);
     return result;
 }
@@ -149,10 +157,11 @@ static bool knows_task(struct pywsc_stepper *self, PyObject *loop)
 /* What the task is to wait on when the coroutine yields this; takes `yielded`. */
 static PyObject *park(struct pywsc_stepper *self, PyObject *yielded)
 {
-    PyObject *loop = Py_TYPE(yielded) == self->module->waiter
-                         ? ((struct pywsc_waiter *)yielded)->loop
-                         : NULL;
-    if (loop == NULL || !knows_task(self, loop)) {
+    if (!is_adoptable(self, yielded)) {
+        return yielded;
+    }
+    PyObject *loop = ((struct pywsc_waiter *)yielded)->loop;
+    if (!knows_task(self, loop)) {
         return yielded;
     }
     struct pywsc_waiter *parked = pywsc_waiter_new(self->module, loop);
@@ -160,11 +169,7 @@ static PyObject *park(struct pywsc_stepper *self, PyObject *yielded)
         PyErr_Clear();
         return yielded;
     }
-    if (!adopt(self, yielded)) {
-        Py_DECREF(parked);
-        return yielded;
-    }
-    Py_DECREF(yielded);
+    adopt(self, yielded);
     self->parked = (struct pywsc_waiter *)Py_NewRef((PyObject *)parked);
     return (PyObject *)parked;
 }
@@ -173,12 +178,6 @@ static void unpark(struct pywsc_stepper *self)
 {
     self->waiter = NULL;
     Py_CLEAR(self->parked);
-}
-
-static PySendResult end(struct pywsc_stepper *self, PySendResult outcome)
-{
-    Py_CLEAR(self->task);
-    return outcome;
 }
 
 static PySendResult take_given(struct pywsc_stepper *self, PyObject **result)
@@ -191,12 +190,13 @@ static PySendResult take_given(struct pywsc_stepper *self, PyObject **result)
     if (kind == YIELDED) {
         return PYGEN_NEXT;
     }
+    Py_CLEAR(self->task);
     if (kind == RETURNED) {
-        return end(self, PYGEN_RETURN);
+        return PYGEN_RETURN;
     }
     *result = NULL;
     pywsc_raise_again(given);
-    return end(self, PYGEN_ERROR);
+    return PYGEN_ERROR;
 }
 
 static bool is_running(struct pywsc_stepper *self)
@@ -214,7 +214,7 @@ throw_now(struct pywsc_stepper *self, PyObject *const *args, Py_ssize_t nargs)
     PyObject *yielded = pywsc_coroutine_throw(self->coroutine, args, nargs);
     self->running = false;
     if (yielded == NULL) {
-        (void)end(self, PYGEN_ERROR);
+        Py_CLEAR(self->task);
         return NULL;
     }
     return park(self, yielded);
@@ -238,14 +238,14 @@ static PySendResult stepper_am_send(PyObject *op, PyObject *arg, PyObject **resu
         Py_DECREF(cancellation);
         return pywsc_send_result(yielded, result);
     }
-    self->running = true;
-    PySendResult outcome = PyIter_Send(self->coroutine, arg, result);
-    self->running = false;
-    if (outcome != PYGEN_NEXT) {
-        return end(self, outcome);
+    PySendResult outcome = step(self, arg, result);
+    if (outcome == PYGEN_NEXT) {
+        *result = park(self, *result);
     }
-    *result = park(self, *result);
-    return PYGEN_NEXT;
+    else {
+        Py_CLEAR(self->task);
+    }
+    return outcome;
 }
 
 /* future.cancel(msg=exception's): whether it is going to be. -1. */
@@ -336,7 +336,7 @@ static PyObject *stepper_close(PyObject *op, PyObject *unused)
     unpark(self);
     give(self, NOTHING, NULL);
     int status = pywsc_coroutine_close(self->coroutine);
-    (void)end(self, PYGEN_RETURN);
+    Py_CLEAR(self->task);
     if (status < 0) {
         return NULL;
     }

@@ -13,6 +13,13 @@ enum {
 
 /* --- the loop --- */
 
+void pywsc_exit_context(PyObject *context)
+{
+    PyObject *raised = pywsc_take_raised();
+    (void)PyContext_Exit(context);
+    pywsc_raise_again(raised);
+}
+
 /* loop.call_soon(callback, arg, context=context) */
 static int call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
                      PyObject *arg, PyObject *context)
@@ -176,9 +183,7 @@ static int call_in_context(PyObject *callback, PyObject *context, PyObject *arg)
     }
     PyObject *result = PyObject_CallOneArg(callback, arg);
     Py_XDECREF(result);
-    PyObject *raised = pywsc_take_raised();
-    (void)PyContext_Exit(context);
-    pywsc_raise_again(raised);
+    pywsc_exit_context(context);
     return result == NULL ? -1 : 0;
 }
 

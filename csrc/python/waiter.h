@@ -41,6 +41,8 @@ bool pywsc_waiter_end_step(struct pywsc_waiter *self);
  * with an exception of the callback's. */
 int pywsc_waiter_wake_here(struct pywsc_state *state, struct pywsc_waiter *self);
 
+/* Leave a context; an exception that is set stays set. */
+void pywsc_exit_context(PyObject *context);
 /* New reference: the task that runs in this loop, or None. */
 PyObject *pywsc_current_task(struct pywsc_state *state, PyObject *loop);
 /* Make this task that one, while none is; and none again. -1 with an exception. */

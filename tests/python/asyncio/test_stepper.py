@@ -383,20 +383,28 @@ async def test_never_awaited() -> None:
         gc.collect()
 
 
+@pytest.mark.threat("LIF-1")
+@pytest.mark.parametrize("cause", ["message", "room", "end"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_exits_leave_the_loop(
-    serve: Any, connect: Any, uri_of: Any, loop_factory: Any, error: Any
+    serve: Any, connect: Any, uri_of: Any, loop_factory: Any, error: Any, cause: str
 ) -> None:
-    """From a step that a message caused."""
+    """From a step that a message, room for more output, or the end of TCP caused."""
 
     async def handler(ws: Any) -> None:
         async for _ in ws:
-            raise error
+            if cause == "room":
+                await ws.send(bytes(20_000_000))
+            if cause != "end":
+                raise error
+        raise error
 
     async def main() -> None:
         async with serve(handler, "127.0.0.1", 0) as server:
-            async with connect(uri_of(server)) as ws:
+            async with connect(uri_of(server), max_size=None) as ws:
                 await ws.send("")
+                if cause == "end":
+                    await ws.close()
                 await asyncio.sleep(5)
 
     loop = loop_factory()
