@@ -297,9 +297,9 @@ class Connection:
     def _listen(self, listener: Any) -> None:
         """Give messages to `listener` from now on; see pywscore.Listener. Exceptions
         that its methods raise go to ``_on_listener_failed(exc)``, and the connection is
-        closed with 1011.
+        closed with 1011; KeyboardInterrupt and SystemExit leave.
 
-        RuntimeError if somebody receives already.
+        RuntimeError if somebody receives already, or could have.
         """
     def _end_receiving(self) -> None:
         """From now on, recv() raises ConnectionClosed where it would wait, also the one
@@ -383,7 +383,7 @@ class Connection:
         """The state left OPEN: a close frame was sent or received, or we failed. Called
         once more when protocol.close_expected turns true later than that. Output is
         flushed by then."""
-    def _on_listener_failed(self, exc: Exception) -> None: ...
+    def _on_listener_failed(self, exc: BaseException) -> None: ...
     def _on_lost(self, exc: Exception | None) -> None:
         """TCP is gone; waiting recv() and send() have been woken with
         protocol.close_exception."""
@@ -496,7 +496,6 @@ class Engine:
     ) -> EngineListener:
         """Accept from a listening socket, which stays the caller's: accepted(fd, 0), or
         accepted(-1, errno) when there are no resources."""
-    def close(self) -> None: ...
     def forget(self) -> None:
         """In a child after fork(): what is shared with the parent isn't touched."""
 

@@ -83,6 +83,43 @@ int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwna
     return 0;
 }
 
+int pywsc_parameters(const char *function, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames, const char *const *names, size_t count,
+                     PyObject **out)
+{
+    if ((size_t)nargs > count) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zu argument%s (%zd given)",
+                     function, count, count == 1 ? "" : "s", nargs);
+        return -1;
+    }
+    if (pywsc_keywords(function, args + nargs, kwnames, names, count, out) < 0) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        if (out[i] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for '%s'", function,
+                         names[i]);
+            return -1;
+        }
+        out[i] = args[i];
+    }
+    return 0;
+}
+
+int pywsc_truth_argument(PyObject **object)
+{
+    if (*object == NULL || *object == Py_None) {
+        *object = NULL;
+        return 0;
+    }
+    int truth = PyObject_IsTrue(*object);
+    if (truth < 0) {
+        return -1;
+    }
+    *object = truth ? Py_True : Py_False;
+    return 0;
+}
+
 int pywsc_compress_argument(PyObject *object, enum wsc_compress *out)
 {
     *out = WSC_COMPRESS_AUTO;

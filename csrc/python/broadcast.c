@@ -120,7 +120,7 @@ static int add_problem(struct broadcast *self, struct pywsc_connection *connecti
 /* Keep the exception that is set; -1 if it has to leave. */
 static int keep_exception(struct broadcast *self, struct pywsc_connection *connection)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (pywsc_raised_leaves()) {
         return -1;
     }
     PyObject *value = pywsc_take_raised();

@@ -48,15 +48,11 @@ recv(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"decode"};
     PyObject *decode;
-    if (nargs > 1) {
-        return PyErr_Format(PyExc_TypeError,
-                            "recv() takes at most 1 argument (%zd given)", nargs);
-    }
-    if (pywsc_keywords("recv", args + nargs, kwnames, names, 1, &decode) < 0) {
+    if (pywsc_parameters("recv", args, nargs, kwnames, names, 1, &decode) < 0) {
         return NULL;
     }
-    return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_RECV,
-                               nargs == 1 ? args[0] : decode, NULL, NULL);
+    return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_RECV, decode, NULL,
+                               NULL);
 }
 
 static PyObject *anext(PyObject *op)
@@ -77,19 +73,8 @@ send(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     static const char *const names[] = {"message", "text", "compress"};
     PyObject *values[3];
-    if (nargs > 3) {
-        return PyErr_Format(PyExc_TypeError,
-                            "send() takes at most 3 arguments (%zd given)", nargs);
-    }
-    if (pywsc_keywords("send", args + nargs, kwnames, names, 3, values) < 0) {
+    if (pywsc_parameters("send", args, nargs, kwnames, names, 3, values) < 0) {
         return NULL;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        if (values[i] != NULL) {
-            return PyErr_Format(PyExc_TypeError, "send() got multiple values for '%s'",
-                                names[i]);
-        }
-        values[i] = args[i];
     }
     if (values[0] == NULL) {
         PyErr_SetString(PyExc_TypeError, "send() needs a message");
@@ -331,6 +316,10 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "the protocol is not initialized");
         return -1;
     }
+    if (((struct pywsc_protocol *)protocol)->thread != 0) {
+        PyErr_SetString(PyExc_ValueError, "the protocol has a connection already");
+        return -1;
+    }
     if (get_marks(max_queue, "max_queue", &self->queue_high, &self->queue_low) < 0 ||
         get_marks(write_limit, "write_limit", &self->write_high, &self->write_low) <
             0 ||
@@ -351,6 +340,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->transport = Py_NewRef(Py_None);
     self->fragmented_send = Py_NewRef(Py_None);
     self->protocol = (struct pywsc_protocol *)Py_NewRef(protocol);
+    self->protocol->thread = self->thread;
     return 0;
 }
 

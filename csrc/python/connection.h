@@ -91,23 +91,23 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result);
 
 /* --- connection_receive.c --- */
 
-/* Turn input into queued messages and hooks, until the queue is full. */
+/* Turn input into queued messages and hooks, until the queue is full. This and the next
+ * three: 0, or -1 with an exception that has to leave the loop. */
 int pywsc_connection_pump(struct pywsc_connection *self);
 /* The request has been answered, or the connection is closing: read on, although the
  * queue may be full in that case. */
 int pywsc_connection_read_on(struct pywsc_connection *self);
-/* Bytes have come into the receive buffer. */
+/* Bytes have come into memory that is lent: nothing refers to it afterwards. */
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
                              size_t len);
-/* TCP is gone: what is left of the input becomes messages, then the state is CLOSED. */
+/* TCP is gone: what is left of the input becomes messages, then the state is CLOSED,
+ * whatever is raised. */
 int pywsc_connection_drain(struct pywsc_connection *self);
 /* Wake the one who waits for a message, if there is one. */
 int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place);
 
 /* --- connection_queue.c --- */
 
-/* Give the listener, which is new, what is in the queue and in the input. */
-int pywsc_connection_deliver_queued(struct pywsc_connection *self);
 /* The next message for recv(): 1 with *out, 0 if there is none yet, -1. */
 int pywsc_connection_take(struct pywsc_connection *self, PyObject **out);
 /* The next fragment, as an event. The same returns. */
@@ -116,7 +116,8 @@ void pywsc_connection_clear_queue(struct pywsc_connection *self);
 
 /* --- connection_send.c --- */
 
-/* Queue a message. 0; 1: it needs the slow way; -1. */
+/* Queue a message; `text` and `compress` are True, False or NULL. 0; 1: it needs the
+ * slow way; -1. */
 int pywsc_connection_send(struct pywsc_connection *self, PyObject *message,
                           PyObject *text, PyObject *compress);
 /* Hand queued output to the transport, unless in a batch, and report a closing state.

@@ -1,5 +1,4 @@
 #include "connection_queue.h"
-#include "listener.h"
 
 #define QUEUE_FIRST_CAP 4
 /* What an empty item counts in queue_bytes. */
@@ -101,12 +100,8 @@ static bool is_low(const struct pywsc_connection *self)
             self->queue_bytes <= self->queue_bytes_high / 2);
 }
 
-/* The queue has room again: fill it from input at hand, then read on. */
-static int refill(struct pywsc_connection *self)
+static int read_more(struct pywsc_connection *self)
 {
-    if (!is_low(self)) {
-        return 0;
-    }
     if (wsc_conn_input_left(&self->protocol->conn) > 0 ||
         self->protocol->input != NULL) {
         if (pywsc_connection_pump(self) < 0 || pywsc_connection_flush(self) < 0) {
@@ -119,31 +114,29 @@ static int refill(struct pywsc_connection *self)
     return 0;
 }
 
-int pywsc_connection_deliver_queued(struct pywsc_connection *self)
+/* The queue may have room again: fill it from input at hand, then read on. What goes
+ * wrong with that is no matter of the message that is being taken. */
+static void refill(struct pywsc_connection *self)
 {
-    while (self->queue_count > 0) {
-        if (pywsc_listener_message(self, pop(self).data) < 0) {
-            return -1;
-        }
+    if (is_low(self) && read_more(self) < 0) {
+        pywsc_settle_exception(self->state, self->loop, "exception while receiving");
     }
-    return pywsc_connection_read_on(self);
 }
 
-/* 1 with *out, whose data is the caller's; 0 when the queue is empty. */
-static int next_item(struct pywsc_connection *self, struct pywsc_item *out)
+/* True with *out, whose data is the caller's; false when the queue is empty. */
+static bool next_item(struct pywsc_connection *self, struct pywsc_item *out)
 {
-    if (self->queue_count == 0 && refill(self) < 0) {
-        return -1;
+    if (self->queue_count == 0) {
+        refill(self);
     }
     if (self->queue_count == 0) {
-        return 0;
+        return false;
     }
     *out = pop(self);
-    if ((self->read_paused || self->protocol->input != NULL) && refill(self) < 0) {
-        Py_DECREF(out->data);
-        return -1;
+    if (self->read_paused || self->protocol->input != NULL) {
+        refill(self);
     }
-    return 1;
+    return true;
 }
 
 static PyObject *join(PyObject *fragments)
@@ -161,7 +154,8 @@ static PyObject *join(PyObject *fragments)
     return result;
 }
 
-/* A fragment that recv() met: put it to the others. */
+/* A fragment that recv() met: put it to the others. Without memory for it the message
+ * has a gap: the connection has failed. */
 static int add_fragment(struct pywsc_connection *self, PyObject *data)
 {
     if (self->joining == NULL) {
@@ -169,6 +163,9 @@ static int add_fragment(struct pywsc_connection *self, PyObject *data)
     }
     int result = self->joining == NULL ? -1 : PyList_Append(self->joining, data);
     Py_DECREF(data);
+    if (result < 0) {
+        pywsc_connection_fail(self);
+    }
     return result;
 }
 
@@ -176,9 +173,8 @@ int pywsc_connection_take(struct pywsc_connection *self, PyObject **out)
 {
     for (;;) {
         struct pywsc_item item;
-        int got = next_item(self, &item);
-        if (got <= 0) {
-            return got;
+        if (!next_item(self, &item)) {
+            return 0;
         }
         if (self->in_fragments) {
             /* The rest of a message whose beginning recv_streaming() gave out. */
@@ -204,11 +200,7 @@ int pywsc_connection_take(struct pywsc_connection *self, PyObject **out)
 int pywsc_connection_take_fragment(struct pywsc_connection *self, PyObject **out)
 {
     struct pywsc_item item;
-    int got = next_item(self, &item);
-    if (got < 0) {
-        return got;
-    }
-    if (got == 0) {
+    if (!next_item(self, &item)) {
         wsc_conn_set_streaming(&self->protocol->conn, true);
         return 0;
     }

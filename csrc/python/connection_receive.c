@@ -1,16 +1,58 @@
 #include "connection_queue.h"
 #include "listener.h"
 #include "protocol_methods.h"
+#include "raised.h"
+
+#include <assert.h>
 
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
 
 /* --- events --- */
 
-static int to_listener(struct pywsc_connection *self, struct wsc_message *message)
+static int take_message(struct pywsc_connection *self, struct wsc_message *message)
 {
+    if (self->dropping) {
+        pywsc_message_discard(message);
+        return 0;
+    }
+    if (self->listener == NULL) {
+        return pywsc_connection_push(self, message);
+    }
     self->messages_received++;
     return pywsc_listener_message(self, pywsc_message_take(message));
+}
+
+static int take_control(struct pywsc_connection *self, const struct wsc_event *event)
+{
+    bool is_ping = event->type == WSC_EVENT_PING;
+    if (self->control_items) {
+        return pywsc_connection_push_item(
+            self,
+            is_ping ? pywsc_ping_event(self->state, event->data, event->len)
+                    : pywsc_pong_event(self->state, event->data, event->len),
+            true, false);
+    }
+    bool has_hook = !is_ping || self->has_on_ping;
+    if (!has_hook && !pywsc_listener_hears(self, is_ping)) {
+        return 0;
+    }
+    /* Our own, for the event's is borrowed and the hook may do anything. */
+    PyObject *data =
+        PyBytes_FromStringAndSize((const char *)event->data, (Py_ssize_t)event->len);
+    if (data == NULL) {
+        return -1;
+    }
+    int result = 0;
+    if (has_hook) {
+        result = pywsc_connection_hook(
+            self, is_ping ? PYWSC_NAME_ON_PING : PYWSC_NAME_ON_PONG, Py_NewRef(data));
+    }
+    if (result == 0) {
+        result = pywsc_listener_control(self, is_ping, data);
+    }
+    Py_DECREF(data);
+    return result;
 }
 
 static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
@@ -18,32 +60,10 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
     struct pywsc_state *state = self->state;
     switch (event->type) {
     case WSC_EVENT_MESSAGE:
-        return self->listener == NULL ? pywsc_connection_push(self, &event->message)
-                                      : to_listener(self, &event->message);
+        return take_message(self, &event->message);
     case WSC_EVENT_PING:
-        if (self->control_items) {
-            return pywsc_connection_push_item(
-                self, pywsc_ping_event(state, event->data, event->len), true, false);
-        }
-        if (!self->has_on_ping) {
-            return pywsc_listener_control(self, true, event);
-        }
-        return pywsc_connection_hook(
-            self, PYWSC_NAME_ON_PING,
-            PyBytes_FromStringAndSize((const char *)event->data,
-                                      (Py_ssize_t)event->len));
     case WSC_EVENT_PONG:
-        if (self->control_items) {
-            return pywsc_connection_push_item(
-                self, pywsc_pong_event(state, event->data, event->len), true, false);
-        }
-        if (pywsc_connection_hook(self, PYWSC_NAME_ON_PONG,
-                                  PyBytes_FromStringAndSize((const char *)event->data,
-                                                            (Py_ssize_t)event->len)) <
-            0) {
-            return -1;
-        }
-        return pywsc_listener_control(self, false, event);
+        return take_control(self, event);
     case WSC_EVENT_REQUEST:
     case WSC_EVENT_RESPONSE:
         break;
@@ -163,15 +183,30 @@ static int take_events(struct pywsc_connection *self)
             }
             return report_failure(self);
         }
-        if (event.type == WSC_EVENT_MESSAGE && (self->dropping || !has_room(self))) {
+        if (event.type == WSC_EVENT_MESSAGE && !has_room(self)) {
             self->dropping = true; /* for good: no gap between messages */
-            pywsc_message_discard(&event.message);
         }
-        else if (dispatch(self, &event) < 0) {
+        if (dispatch(self, &event) < 0) {
             return -1;
         }
     }
     return want_turn(self) < 0 ? -1 : pause_reading(self);
+}
+
+/* An event could not be given out, which is no fault of the peer's: the connection has
+ * failed. What was raised to leave the loop is none of its business: then -1, and it
+ * goes on with what is left when it has its turn. */
+static int events_failed(struct pywsc_connection *self)
+{
+    static const char message[] = "exception while receiving";
+    if (!pywsc_raised_leaves()) {
+        pywsc_connection_fail(self);
+        return pywsc_report_exception(self->state, self->loop, message);
+    }
+    PyObject *raised = pywsc_take_raised();
+    int called = self->lost ? 0 : call_in_turn(self);
+    pywsc_raise_again_after(raised, called, (PyObject *)self);
+    return -1;
 }
 
 int pywsc_connection_pump(struct pywsc_connection *self)
@@ -182,20 +217,52 @@ int pywsc_connection_pump(struct pywsc_connection *self)
     self->pumping = true;
     int result = take_events(self);
     self->pumping = false;
-    return result;
+    return result < 0 ? events_failed(self) : 0;
 }
 
-static int pump_and_wake(struct pywsc_connection *self)
+/* --- the scope of lent input ---
+ *
+ * What comes lies in memory that the next connection's bytes will lie in. A connection
+ * reads from there between begin_reading() and end_reading() only, and every way out
+ * of that passes the latter. */
+
+static int begin_reading(struct pywsc_connection *self, const uint8_t *data, size_t len)
 {
-    if (pywsc_connection_pump(self) < 0) {
-        return -1;
+    struct wsc_conn *conn = &self->protocol->conn;
+    if (wsc_conn_input_left(conn) == 0 && self->protocol->input == NULL) {
+        enum wsc_status fed = wsc_conn_feed(conn, data, len);
+        assert(fed == WSC_OK); /* there is no other input */
+        (void)fed;
+        return 0;
     }
-    /* The buffer belongs to the next connection as soon as we return, or wake a task.
-     */
+    if (conn->end_expected) {
+        return 0;
+    }
+    /* Reading was to be paused, but some transports had this on its way already; or a
+     * loop inside of a callback has it. */
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len);
+    int result = bytes == NULL ? -1 : pywsc_protocol_feed(self->protocol, bytes);
+    Py_XDECREF(bytes);
+    return result < 0 ? events_failed(self) : 0;
+}
+
+/* The rest is our own then, or the connection has failed. `result` is that of what was
+ * done in the scope; an exception stays set. */
+static int end_reading(struct pywsc_connection *self, int result)
+{
+    PyObject *first = NULL;
+    pywsc_keep_first(&first, result, (PyObject *)self);
     if (pywsc_protocol_keep_input(self->protocol) < 0) {
-        return -1;
+        pywsc_keep_first(&first, events_failed(self), (PyObject *)self);
     }
-    return has_news(self) ? pywsc_connection_wake_receiver(self, true) : 0;
+    assert(!pywsc_protocol_borrows(self->protocol));
+    return pywsc_raise_first(first);
+}
+
+static int read_lent(struct pywsc_connection *self, const uint8_t *data, size_t len)
+{
+    int result = begin_reading(self, data, len);
+    return end_reading(self, result < 0 ? -1 : pywsc_connection_pump(self));
 }
 
 /* Who waits for messages has been able to answer those which came before an error. Who
@@ -217,44 +284,33 @@ static int end_hold(struct pywsc_connection *self, int result)
 int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
                              size_t len)
 {
-    struct wsc_conn *conn = &self->protocol->conn;
-    if (wsc_conn_input_left(conn) == 0 && self->protocol->input == NULL) {
-        if (wsc_conn_feed(conn, data, len) != WSC_OK) {
-            PyErr_SetString(PyExc_RuntimeError, "the receive buffer is in use");
-            return -1;
-        }
-    }
-    else if (!conn->end_expected) {
-        /* Reading was to be paused, but some transports had this on its way already. */
-        PyObject *bytes =
-            PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len);
-        int result = bytes == NULL ? -1 : pywsc_protocol_feed(self->protocol, bytes);
-        Py_XDECREF(bytes);
-        if (result < 0) {
-            return -1;
-        }
-    }
     self->budget = PYWSC_BUDGET;
     self->sends = 0;
-    wsc_conn_hold_failure(conn, true);
-    return end_hold(self, pump_and_wake(self));
+    wsc_conn_hold_failure(&self->protocol->conn, true);
+    int result = read_lent(self, data, len);
+    if (result == 0 && has_news(self)) {
+        result = pywsc_connection_wake_receiver(self, true);
+    }
+    return end_hold(self, result);
 }
 
 int pywsc_connection_drain(struct pywsc_connection *self)
 {
     struct wsc_event event;
+    PyObject *first = NULL;
     size_t size = 0;
     wsc_conn_hold_failure(&self->protocol->conn, false);
     while (size < DRAIN_MAX && pywsc_protocol_next(self->protocol, &event) == WSC_OK) {
         size += event.type == WSC_EVENT_MESSAGE ? event.message.len : 0;
         if (dispatch(self, &event) < 0) {
-            return -1;
+            pywsc_keep_first(&first, events_failed(self), (PyObject *)self);
         }
     }
     Py_CLEAR(self->protocol->input);
     Py_CLEAR(self->protocol->more_input);
     wsc_conn_feed_eof(&self->protocol->conn);
-    return report_failure(self);
+    pywsc_keep_first(&first, report_failure(self), (PyObject *)self);
+    return pywsc_raise_first(first);
 }
 
 /* --- the one who receives --- */

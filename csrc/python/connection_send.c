@@ -1,5 +1,6 @@
 #include "connection.h"
 #include "engine.h"
+#include "raised.h"
 
 #include <string.h>
 
@@ -62,6 +63,21 @@ static int write_output(struct pywsc_connection *self)
     return 0;
 }
 
+/* _on_closing(), which ends TCP when it is time: when it can't, TCP ends right here. */
+static int call_on_closing(struct pywsc_connection *self)
+{
+    PyObject *const *names = self->state->names;
+    PyObject *result =
+        PyObject_CallMethodNoArgs((PyObject *)self, names[PYWSC_NAME_ON_CLOSING]);
+    if (result == NULL) {
+        PyObject *raised = pywsc_take_raised();
+        PyObject *aborted = PyObject_CallMethod(self->transport, "abort", NULL);
+        pywsc_raise_again_after(raised, aborted == NULL ? -1 : 0, (PyObject *)self);
+        Py_XDECREF(aborted);
+    }
+    return pywsc_connection_hook_done(self, result);
+}
+
 /* Tell the subclass that the connection is closing, and once more that TCP is to end.
  */
 static int report_closing(struct pywsc_connection *self)
@@ -74,7 +90,7 @@ static int report_closing(struct pywsc_connection *self)
     }
     self->closing_reported = true;
     self->end_reported = conn->end_expected;
-    if (pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSING, NULL) < 0) {
+    if (call_on_closing(self) < 0) {
         return -1;
     }
     if (!self->read_paused || self->lost) {
@@ -120,7 +136,8 @@ static bool is_plain(PyObject *message)
            PyByteArray_Check(message) || PyMemoryView_Check(message);
 }
 
-/* 0, or -1 with ConnectionClosed or another exception set. */
+/* `text` and `compress_object` are True, False or NULL: no code of the user's runs
+ * while the message's bytes are borrowed. 0, or -1 with an exception. */
 static int send_plain(struct pywsc_connection *self, PyObject *message, PyObject *text,
                       PyObject *compress_object)
 {
@@ -130,9 +147,8 @@ static int send_plain(struct pywsc_connection *self, PyObject *message, PyObject
         pywsc_bytes_get(message, true, &bytes) < 0) {
         return -1;
     }
-    int is_text =
-        text == NULL || text == Py_None ? (int)bytes.is_text : PyObject_IsTrue(text);
-    if (is_text < 0 || (is_text && pywsc_protocol_check_text(&bytes) < 0)) {
+    bool is_text = text == NULL ? bytes.is_text : text == Py_True;
+    if (is_text && pywsc_protocol_check_text(&bytes) < 0) {
         pywsc_bytes_release(&bytes);
         return -1;
     }
@@ -170,7 +186,9 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
                             nargs);
     }
     if (pywsc_connection_check_thread(self) < 0 ||
-        pywsc_keywords("send_nowait", args + nargs, kwnames, names, 2, keywords) < 0) {
+        pywsc_keywords("send_nowait", args + nargs, kwnames, names, 2, keywords) < 0 ||
+        pywsc_truth_argument(&keywords[0]) < 0 ||
+        pywsc_truth_argument(&keywords[1]) < 0) {
         return NULL;
     }
     struct pywsc_state *state = self->state;
@@ -197,17 +215,15 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
 int pywsc_connection_wake_senders(struct pywsc_connection *self)
 {
     PyObject *waiters = self->send_waiters;
-    int result = 0;
+    PyObject *first = NULL;
     self->send_waiters = NULL;
     for (Py_ssize_t i = 0; waiters != NULL && i < PyList_GET_SIZE(waiters); i++) {
         struct pywsc_waiter *waiter =
             (struct pywsc_waiter *)PyList_GET_ITEM(waiters, i);
         bool in_place = pywsc_connection_may_resume(self);
-        if (pywsc_waiter_wake(self->state, waiter, in_place) < 0) {
-            result = -1;
-            break;
-        }
+        pywsc_keep_first(&first, pywsc_waiter_wake(self->state, waiter, in_place),
+                         (PyObject *)self);
     }
     Py_XDECREF(waiters);
-    return result;
+    return pywsc_raise_first(first);
 }

@@ -43,6 +43,22 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
 
 /* --- the transport's calls --- */
 
+/* The end of a call that began a batch. What a handler raised to leave the loop is
+ * raised by that: a transport could take it for an error of its own, as uvloop's do. */
+static PyObject *end_call(struct pywsc_connection *self, int result)
+{
+    PyObject *loop = self->loop;
+    struct pywsc_state *state = self->state;
+    Py_INCREF(loop);
+    PyObject *ended = pywsc_connection_batch_end(self, result);
+    if (ended == NULL && pywsc_raised_leaves()) {
+        pywsc_settle_exception(state, loop, "exception in a connection");
+        ended = Py_NewRef(Py_None);
+    }
+    Py_DECREF(loop);
+    return ended;
+}
+
 /* Our water marks are the transport's. */
 static int limit_transport(struct pywsc_connection *self)
 {
@@ -84,7 +100,8 @@ PyObject *pywsc_connection_get_buffer(PyObject *op, PyObject *sizehint)
         PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
         return NULL;
     }
-    return Py_NewRef(((struct pywsc_receive_buffer *)self->receive_buffer)->view);
+    return pywsc_receive_buffer_view(
+        (struct pywsc_receive_buffer *)self->receive_buffer);
 }
 
 PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
@@ -94,20 +111,18 @@ PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
     if ((len == -1 && PyErr_Occurred()) || pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    PyObject *bytes = ((struct pywsc_receive_buffer *)self->receive_buffer)->bytes;
-    if (len < 0 || len > PyByteArray_GET_SIZE(bytes)) {
+    struct pywsc_receive_buffer *buffer =
+        (struct pywsc_receive_buffer *)self->receive_buffer;
+    if (len < 0 || len > PyByteArray_GET_SIZE(buffer->bytes)) {
         PyErr_SetString(PyExc_ValueError, "more bytes than the buffer has");
         return NULL;
     }
     pywsc_connection_batch_begin(self);
+    PyObject *bytes = pywsc_receive_buffer_lend(buffer);
     const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
     int result = self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len);
-    if (result < 0 && !PyErr_ExceptionMatches(PyExc_Exception)) {
-        /* What a handler raised to leave the loop. A transport could take it for an
-         * error of its own, as uvloop's do. */
-        result = pywsc_raise_soon(self->state, self->loop);
-    }
-    return pywsc_connection_batch_end(self, result);
+    pywsc_receive_buffer_return(buffer, bytes);
+    return end_call(self, result);
 }
 
 PyObject *pywsc_connection_eof_received(PyObject *op, PyObject *unused)
@@ -123,28 +138,21 @@ PyObject *pywsc_connection_lost(PyObject *op, PyObject *exc)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
+    if (self->lost) {
+        Py_RETURN_NONE;
+    }
+    /* Whatever is raised, nobody may wait for more, and nothing keep a place. */
+    PyObject *first = NULL;
     pywsc_connection_batch_begin(self);
-    int result = pywsc_connection_drain(self);
-    if (result < 0) {
-        /* No memory for what was left: it is lost, but nobody may wait for more. */
-        result = pywsc_report_exception(self->state, self->loop,
-                                        "exception at the end of a connection");
-    }
+    pywsc_keep_first(&first, pywsc_connection_drain(self), op);
     self->lost = true;
-    result = pywsc_deadlines_lost(self);
-    if (result == 0) {
-        result = pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc));
-    }
-    if (result == 0) {
-        result = pywsc_listener_closed(self);
-    }
-    if (result == 0) {
-        result = pywsc_connection_wake_senders(self);
-    }
-    if (result == 0) {
-        result = pywsc_connection_wake_receiver(self, true);
-    }
-    return pywsc_connection_batch_end(self, result);
+    pywsc_keep_first(&first, pywsc_deadlines_lost(self), op);
+    pywsc_keep_first(
+        &first, pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc)), op);
+    pywsc_keep_first(&first, pywsc_listener_closed(self), op);
+    pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
+    pywsc_keep_first(&first, pywsc_connection_wake_receiver(self, true), op);
+    return end_call(self, pywsc_raise_first(first));
 }
 
 PyObject *pywsc_connection_pause_writing(PyObject *op, PyObject *unused)
@@ -179,12 +187,13 @@ PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused)
     if (pywsc_deadlines_write_resumed(self) < 0) {
         return NULL;
     }
+    PyObject *first = NULL;
     pywsc_connection_batch_begin(self);
-    int result = pywsc_connection_wake_senders(self);
-    if (result == 0 && self->listener != NULL) {
-        result = pywsc_connection_read_on(self);
+    pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
+    if (self->listener != NULL) {
+        pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
     }
-    return pywsc_connection_batch_end(self, result);
+    return end_call(self, pywsc_raise_first(first));
 }
 
 /* The loop's turn is over: the one who receives goes on. */

@@ -1,5 +1,7 @@
 #include "engine_parts.h"
 
+#include <assert.h>
+
 #include "raised.h"
 #include "waiter.h"
 
@@ -66,7 +68,22 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (self->listeners == NULL) {
         return -1;
     }
+    self->thread = PyThread_get_thread_ident();
     self->loop = Py_NewRef(loop);
+    return 0;
+}
+
+int pywsc_engine_check_thread(const struct pywsc_engine *self)
+{
+    if (self->loop == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return -1;
+    }
+    if (self->thread != PyThread_get_thread_ident()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "an engine is used in the thread of its event loop only");
+        return -1;
+    }
     return 0;
 }
 
@@ -114,7 +131,7 @@ static int handle_ready(struct pywsc_engine *self, uint64_t end, size_t *bytes_l
     struct wsc_io io;
     uint64_t send_by = 0;
     int status = 0;
-    while (status == 0 && self->engine != NULL && wsc_engine_next(self->engine, &io)) {
+    while (status == 0 && wsc_engine_next(self->engine, &io)) {
         status = handle(self, &io);
         uint64_t now = wsc_clock_ns();
         if (self->answering_count == 1) {
@@ -147,7 +164,7 @@ static int take_turn(struct pywsc_engine *self)
     uint64_t start = wsc_clock_ns();
     size_t bytes_left = TURN_BYTES;
     size_t handled = 0;
-    while (self->engine != NULL && bytes_left > 0) {
+    while (bytes_left > 0) {
         uint64_t taken = wsc_clock_ns() - start;
         if (taken >= TURN_NS) {
             break;
@@ -171,7 +188,7 @@ static int take_turn(struct pywsc_engine *self)
 /* What has been received and not been looked at shows nowhere: come back for it. */
 static int come_back(struct pywsc_engine *self, int result)
 {
-    if (self->engine == NULL || !wsc_engine_has_received(self->engine)) {
+    if (!wsc_engine_has_received(self->engine)) {
         return result;
     }
     PyObject *raised = pywsc_take_raised();
@@ -181,10 +198,27 @@ static int come_back(struct pywsc_engine *self, int result)
     return called < 0 ? -1 : result;
 }
 
+/* While the loop has control nothing refers to the receive buffer. */
+static void check_borrowed(const struct pywsc_engine *self)
+{
+#ifdef NDEBUG
+    (void)self;
+#else
+    for (struct pywsc_transport *at = self->transports; at != NULL; at = at->next) {
+        const struct pywsc_connection *connection =
+            (const struct pywsc_connection *)at->connection;
+        assert(connection == NULL || !pywsc_protocol_borrows(connection->protocol));
+    }
+#endif
+}
+
 static PyObject *engine_ready(PyObject *op, PyObject *unused)
 {
     struct pywsc_engine *self = (struct pywsc_engine *)op;
     (void)unused;
+    if (pywsc_engine_check_thread(self) < 0) {
+        return NULL;
+    }
     if (self->running) {
         Py_RETURN_NONE; /* a loop inside of a loop: the outer one goes on */
     }
@@ -192,8 +226,7 @@ static PyObject *engine_ready(PyObject *op, PyObject *unused)
     self->running = true;
     int result = come_back(self, take_turn(self));
     self->running = false;
-    wsc_engine_free(self->closed);
-    self->closed = NULL;
+    check_borrowed(self);
     Py_DECREF(op);
     if (result < 0) {
         return NULL;
@@ -206,11 +239,8 @@ static PyObject *engine_listen(PyObject *op, PyObject *args)
     struct pywsc_engine *self = (struct pywsc_engine *)op;
     int fd;
     PyObject *accepted;
-    if (!PyArg_ParseTuple(args, "iO", &fd, &accepted)) {
-        return NULL;
-    }
-    if (self->engine == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the engine is closed");
+    if (pywsc_engine_check_thread(self) < 0 ||
+        !PyArg_ParseTuple(args, "iO", &fd, &accepted)) {
         return NULL;
     }
     return pywsc_engine_listener_new(self, fd, accepted);
@@ -221,21 +251,6 @@ static PyObject *engine_fileno(PyObject *op, PyObject *unused)
     struct pywsc_engine *self = (struct pywsc_engine *)op;
     (void)unused;
     return PyLong_FromLong(self->engine == NULL ? -1 : wsc_engine_fd(self->engine));
-}
-
-static PyObject *engine_close(PyObject *op, PyObject *unused)
-{
-    struct pywsc_engine *self = (struct pywsc_engine *)op;
-    struct wsc_engine *engine = self->engine;
-    (void)unused;
-    self->engine = NULL;
-    if (self->running) {
-        self->closed = engine; /* what is received at the moment is in its memory */
-    }
-    else {
-        wsc_engine_free(engine);
-    }
-    Py_RETURN_NONE;
 }
 
 static PyObject *engine_forget(PyObject *op, PyObject *unused)
@@ -294,7 +309,6 @@ static PyMethodDef engine_methods[] = {
          "listen($self, fd, accepted, /)\n--\n\n"
          "Accept from a listening socket: accepted(fd, 0), or accepted(-1, errno) "
          "when there are no resources.")},
-    {"close", engine_close, METH_NOARGS, PyDoc_STR("Close all sockets that are left.")},
     {"forget", engine_forget, METH_NOARGS, PyDoc_STR("In a child after fork().")},
     {NULL},
 };

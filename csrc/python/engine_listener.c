@@ -26,10 +26,10 @@ static PyObject *listener_accept(PyObject *op, PyObject *on)
 {
     struct pywsc_engine_listener *self = (struct pywsc_engine_listener *)op;
     int truth = PyObject_IsTrue(on);
-    if (truth < 0) {
+    if (truth < 0 || pywsc_engine_check_thread(engine_of(self)) < 0) {
         return NULL;
     }
-    if (self->listener != NULL && engine_of(self)->engine != NULL) {
+    if (self->listener != NULL) {
         wsc_listener_accept(self->listener, truth != 0);
     }
     Py_RETURN_NONE;
@@ -37,16 +37,19 @@ static PyObject *listener_accept(PyObject *op, PyObject *on)
 
 static void close_listener(struct pywsc_engine_listener *self)
 {
-    if (self->listener != NULL && engine_of(self)->engine != NULL) {
+    if (self->listener != NULL) {
         wsc_listener_close(self->listener);
+        self->listener = NULL;
     }
-    self->listener = NULL;
 }
 
 static PyObject *listener_close(PyObject *op, PyObject *unused)
 {
     struct pywsc_engine_listener *self = (struct pywsc_engine_listener *)op;
     (void)unused;
+    if (pywsc_engine_check_thread(engine_of(self)) < 0) {
+        return NULL;
+    }
     close_listener(self);
     if (PySet_Discard(engine_of(self)->listeners, op) < 0) {
         return NULL;

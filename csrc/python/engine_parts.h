@@ -10,21 +10,24 @@
 #define PYWSC_ANSWERS_MAX 32
 
 struct pywsc_engine {
-    PyObject_HEAD struct wsc_engine *engine; /* NULL after close() */
+    PyObject_HEAD struct wsc_engine *engine; /* NULL before __init__() */
     PyObject *loop;
     /* The transports and listeners that are open, with a reference to each: as with
      * asyncio's own, the loop keeps what it watches. */
     struct pywsc_transport *transports;
     PyObject *listeners;
-    struct wsc_engine *closed; /* by close() while ready() was running, or NULL */
     struct wsc_short_poll short_poll;
     /* Connections that had events, in a batch each: their answers leave in a row. */
     struct pywsc_connection *answering[PYWSC_ANSWERS_MAX];
     size_t answering_count;
+    unsigned long thread;
     bool running;   /* inside of ready() */
     bool forgotten; /* in a child: the sockets are the parent's */
     PyObject *weakrefs;
 };
+
+/* RuntimeError and -1 outside of the loop's thread. */
+int pywsc_engine_check_thread(const struct pywsc_engine *self);
 
 /* Raise OSError of errno for WSC_ERR_IO, else as pywsc_raise. */
 PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status);

@@ -57,15 +57,20 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
         return 0;
     }
     /* Python may hold a socket object of the descriptor; it has to let go first. */
+    PyObject *raised = pywsc_take_raised();
     PyObject *result =
         PyObject_CallMethodNoArgs((PyObject *)self, state->names[PYWSC_NAME_DETACH]);
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
     Py_XDECREF(result);
+    pywsc_raise_again(raised);
+    struct wsc_link *link = pywsc_transport_link(self);
+    if (link == NULL) {
+        return 0; /* that was the end already */
+    }
     self->closing = true;
     self->error = error;
-    struct wsc_link *link = self->link;
     keep_local_address(self);
     Py_BEGIN_CRITICAL_SECTION(self);
     self->link = NULL; /* other threads may ask for its names */
@@ -109,10 +114,8 @@ PyObject *pywsc_transport_lost(PyObject *op, PyObject *unused)
         Py_SETREF(exception, pywsc_take_raised());
     }
     else if (self->message != NULL) {
-        Py_SETREF(exception, tls_exception(self->message));
-        if (exception == NULL) {
-            return NULL;
-        }
+        PyObject *made = tls_exception(self->message);
+        Py_SETREF(exception, made == NULL ? pywsc_take_raised() : made);
     }
     self->connection = NULL;
     PyObject *result = PyObject_CallMethodOneArg(

@@ -18,13 +18,12 @@ static inline struct pywsc_state *pywsc_transport_state(struct pywsc_transport *
     return pywsc_type_state(Py_TYPE(self));
 }
 
-/* NULL once the socket, or the whole engine, is closed; in a child after fork() too, so
- * that nothing here can shut down or reset what is the parent's. */
+/* NULL once the socket is closed; in a child after fork() too, so that nothing here can
+ * shut down or reset what is the parent's. */
 static inline struct wsc_link *pywsc_transport_link(struct pywsc_transport *self)
 {
     const struct pywsc_engine *engine = pywsc_transport_engine(self);
-    return engine == NULL || engine->engine == NULL || engine->forgotten ? NULL
-                                                                         : self->link;
+    return engine == NULL || engine->forgotten ? NULL : self->link;
 }
 
 static inline struct pywsc_connection *

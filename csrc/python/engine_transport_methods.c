@@ -144,6 +144,9 @@ transport_set_write_buffer_limits(PyObject *op, PyObject *args, PyObject *kwargs
     PyObject *low_object = Py_None;
     size_t high;
     size_t low;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO", keywords, &high_object,
                                      &low_object) ||
         pywsc_size_argument(high_object, "high", (size_t)64 << 10, &high) < 0 ||
@@ -272,9 +275,11 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     struct pywsc_engine *owner = (struct pywsc_engine *)engine;
-    if (self->engine != NULL || owner->engine == NULL) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the engine is closed, or this was made before");
+    if (self->engine != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
+        return -1;
+    }
+    if (pywsc_engine_check_thread(owner) < 0) {
         return -1;
     }
     enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);

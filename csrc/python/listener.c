@@ -14,13 +14,15 @@ enum {
  * one that has to leave. */
 static int failed(struct pywsc_connection *self)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (pywsc_raised_leaves()) {
         return -1;
     }
     PyObject *value = pywsc_take_raised();
-    /* It looks at the state that the listener met. */
-    int result = pywsc_connection_hook(self, PYWSC_NAME_ON_LISTENER_FAILED, value);
+    /* From now on it hears of the end only. */
     self->dropping = true;
+    self->listens &= ON_CLOSE;
+    /* This looks at the state that the listener met. */
+    int result = pywsc_connection_hook(self, PYWSC_NAME_ON_LISTENER_FAILED, value);
     if (wsc_conn_send_close(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, NULL, 0) !=
         WSC_OK) {
         pywsc_connection_fail(self);
@@ -62,16 +64,20 @@ int pywsc_listener_message(struct pywsc_connection *self, PyObject *message)
     return call_with(self, PYWSC_NAME_ON_MESSAGE, message);
 }
 
-int pywsc_listener_control(struct pywsc_connection *self, bool is_ping,
-                           const struct wsc_event *event)
+bool pywsc_listener_hears(const struct pywsc_connection *self, bool is_ping)
 {
-    if (self->listener == NULL ||
-        (self->listens & (is_ping ? ON_PING : ON_PONG)) == 0) {
+    return self->listener != NULL &&
+           (self->listens & (is_ping ? ON_PING : ON_PONG)) != 0;
+}
+
+int pywsc_listener_control(struct pywsc_connection *self, bool is_ping, PyObject *data)
+{
+    if (!pywsc_listener_hears(self, is_ping)) {
         return 0;
     }
     return call_with(
         self, is_ping ? PYWSC_NAME_LISTENER_ON_PING : PYWSC_NAME_LISTENER_ON_PONG,
-        PyBytes_FromStringAndSize((const char *)event->data, (Py_ssize_t)event->len));
+        Py_NewRef(data));
 }
 
 int pywsc_listener_closed(struct pywsc_connection *self)
@@ -132,18 +138,17 @@ PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    if (self->listener != NULL || self->receiver != NULL) {
+    if (self->listener != NULL || self->receiver != NULL || self->queue_count > 0) {
         PyErr_SetString(PyExc_RuntimeError, "somebody receives already");
         return NULL;
     }
+    PyObject *first = NULL;
     pywsc_connection_batch_begin(self);
     self->budget = PYWSC_BUDGET;
-    int result = attach(self, listener);
-    if (result == 0) {
-        result = pywsc_connection_deliver_queued(self);
+    pywsc_keep_first(&first, attach(self, listener), op);
+    pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
+    if (self->lost) {
+        pywsc_keep_first(&first, pywsc_listener_closed(self), op);
     }
-    if (result == 0 && self->lost) {
-        result = pywsc_listener_closed(self);
-    }
-    return pywsc_connection_batch_end(self, result);
+    return pywsc_connection_batch_end(self, pywsc_raise_first(first));
 }

@@ -6,14 +6,16 @@
 
 #include "connection.h"
 
-/* Connection._listen(listener): on_open(ws), then what is queued already. */
+/* Connection._listen(listener), before the first message: on_open(ws), then what has
+ * come. */
 PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener);
 
 /* on_message(ws, message); takes `message` (NULL: an exception is set). */
 int pywsc_listener_message(struct pywsc_connection *self, PyObject *message);
+/* Has it on_ping, or on_pong? */
+bool pywsc_listener_hears(const struct pywsc_connection *self, bool is_ping);
 /* on_ping(ws, data), on_pong(ws, data), if it has them. */
-int pywsc_listener_control(struct pywsc_connection *self, bool is_ping,
-                           const struct wsc_event *event);
+int pywsc_listener_control(struct pywsc_connection *self, bool is_ping, PyObject *data);
 /* on_close(ws, code, reason), the last one. */
 int pywsc_listener_closed(struct pywsc_connection *self);
 

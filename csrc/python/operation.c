@@ -32,6 +32,7 @@ PyObject *pywsc_operation_new(struct pywsc_connection *connection,
     self->sent = false;
     self->stream = NULL;
     self->holds = false;
+    self->running = false;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -150,19 +151,42 @@ static int raise_closed(struct pywsc_operation *self)
 
 /* --- receiving --- */
 
+/* Has it been closed within this step, by user code? RuntimeError and -1 then. */
+static int check_closed(const struct pywsc_operation *self)
+{
+    if (self->progress == PYWSC_FINISHED) {
+        PyErr_SetString(PyExc_RuntimeError, "the coroutine was closed");
+        return -1;
+    }
+    return 0;
+}
+
+/* The truth of decode=, before anything is taken: user code runs here. */
+static int settle_decode(struct pywsc_operation *self)
+{
+    PyObject *decode = Py_NewRef(self->first);
+    PyObject *truth = decode;
+    int status = pywsc_truth_argument(&truth);
+    if (status == 0) {
+        status = check_closed(self);
+    }
+    if (status == 0) {
+        Py_XSETREF(self->first, Py_XNewRef(truth));
+    }
+    Py_DECREF(decode);
+    return status;
+}
+
 /* recv(decode=): text as bytes or binary as str, if asked for. Takes `data`. */
 static PyObject *decoded(struct pywsc_operation *self, PyObject *data)
 {
     PyObject *decode = self->first;
-    if (decode == NULL || decode == Py_None || self->kind != PYWSC_RECV) {
+    if (decode == NULL || self->kind != PYWSC_RECV) {
         return data;
     }
-    int as_text = PyObject_IsTrue(decode);
+    bool as_text = decode == Py_True;
     PyObject *result = data;
-    if (as_text < 0) {
-        result = NULL;
-    }
-    else if (as_text && PyBytes_CheckExact(data)) {
+    if (as_text && PyBytes_CheckExact(data)) {
         result =
             PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL);
     }
@@ -216,6 +240,9 @@ static int step_receive(struct pywsc_operation *self, PyObject **result)
 {
     struct pywsc_connection *connection = self->connection;
     bool next = self->kind == PYWSC_NEXT;
+    if (self->first != NULL && !PyBool_Check(self->first) && settle_decode(self) < 0) {
+        return -1;
+    }
     if (self->stream != NULL && !self->holds) {
         if (!pywsc_message_stream_hold(self->stream)) {
             return continue_slowly(self, next ? PYWSC_NAME_NEXT_SLOW
@@ -292,18 +319,51 @@ static int wait_for_loop(struct pywsc_operation *self)
                                   PYWSC_NAME_WAKE);
 }
 
-static int start_slow_send(struct pywsc_operation *self)
+static int start_slow_send(struct pywsc_operation *self, PyObject *message,
+                           PyObject *text, PyObject *compress)
 {
     struct pywsc_state *state = state_of(self);
+    if (check_closed(self) < 0) {
+        return -1;
+    }
     PyObject *args[] = {
         (PyObject *)self->connection,
-        self->first,
-        self->text != NULL ? self->text : Py_None,
-        self->compress != NULL ? self->compress : Py_None,
+        message,
+        text != NULL ? text : Py_None,
+        compress != NULL ? compress : Py_None,
     };
     self->inner =
         PyObject_VectorcallMethod(state->names[PYWSC_NAME_SEND_SLOW], args, 4, NULL);
-    return self->inner == NULL ? -1 : 1;
+    return self->inner == NULL ? -1 : 2;
+}
+
+/* Queue the message. 0; 2: go the slow way; -1. */
+static int send_message(struct pywsc_operation *self)
+{
+    /* References of our own: the truth of an argument is user code, which may do
+     * anything to this operation. */
+    PyObject *given[] = {Py_NewRef(self->first), Py_XNewRef(self->text),
+                         Py_XNewRef(self->compress)};
+    PyObject *text = given[1];
+    PyObject *compress = given[2];
+    int status = pywsc_truth_argument(&text);
+    if (status == 0) {
+        status = pywsc_truth_argument(&compress);
+    }
+    if (status == 0) {
+        status = pywsc_connection_send(self->connection, given[0], text, compress);
+    }
+    if (status > 0) {
+        status = start_slow_send(self, given[0], text, compress);
+    }
+    else if (status == 0) {
+        self->sent = true;
+        Py_CLEAR(self->first);
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(given); i++) {
+        Py_XDECREF(given[i]);
+    }
+    return status;
 }
 
 /* 1: done. 0: wait. 2: go the slow way. -1. */
@@ -311,16 +371,13 @@ static int step_send(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     if (self->kind == PYWSC_SEND && !self->sent) {
-        int status =
-            pywsc_connection_send(connection, self->first, self->text, self->compress);
-        if (status > 0) {
-            return start_slow_send(self) < 0 ? -1 : 2;
+        int status = send_message(self);
+        if (status != 0) {
+            return status;
         }
-        if (status < 0) {
-            return -1;
-        }
-        self->sent = true;
-        Py_CLEAR(self->first);
+    }
+    if (self->progress == PYWSC_FINISHED) {
+        return 1; /* closed within the step */
     }
     if (!connection->write_paused) {
         /* A task that only sends must let the loop see the end of the connection. */
@@ -342,7 +399,6 @@ static int step_send(struct pywsc_operation *self)
 static PySendResult step(struct pywsc_operation *self, PyObject **result)
 {
     int status;
-    *result = NULL;
     if (self->progress == PYWSC_FINISHED) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return PYGEN_ERROR;
@@ -371,17 +427,31 @@ static PySendResult step(struct pywsc_operation *self, PyObject **result)
     return status < 0 ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
+bool pywsc_operation_is_running(const struct pywsc_operation *self)
+{
+    if (self->running) {
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    }
+    return self->running;
+}
+
 PySendResult pywsc_operation_am_send(PyObject *op, PyObject *arg, PyObject **result)
 {
     struct pywsc_operation *self = (struct pywsc_operation *)op;
     PySendResult outcome;
+    *result = NULL;
+    if (pywsc_operation_is_running(self)) {
+        return PYGEN_ERROR;
+    }
     Py_INCREF(op);
+    self->running = true;
     if (self->inner != NULL && self->progress == PYWSC_RUNNING) {
         outcome = PyIter_Send(self->inner, arg, result);
     }
     else {
         outcome = step(self, result);
     }
+    self->running = false;
     if (self->inner != NULL && outcome != PYGEN_NEXT &&
         self->progress != PYWSC_FINISHED) {
         pywsc_operation_finish(self);

@@ -33,8 +33,13 @@ static PyObject *operation_throw(PyObject *op, PyObject *const *args, Py_ssize_t
         PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
         return NULL;
     }
+    if (pywsc_operation_is_running(self)) {
+        return NULL;
+    }
     if (self->inner != NULL && self->progress == PYWSC_RUNNING) {
+        self->running = true;
         PyObject *result = pywsc_coroutine_throw(self->inner, args, nargs);
+        self->running = false;
         if (result == NULL) {
             pywsc_operation_finish(self);
         }
@@ -58,9 +63,17 @@ static PyObject *operation_close(PyObject *op, PyObject *unused)
 {
     struct pywsc_operation *self = (struct pywsc_operation *)op;
     (void)unused;
-    if (self->inner != NULL && self->progress == PYWSC_RUNNING &&
-        pywsc_coroutine_close(self->inner) < 0) {
+    /* A step of our own ends by itself, and does not wait any more. */
+    if (self->inner != NULL && pywsc_operation_is_running(self)) {
         return NULL;
+    }
+    if (self->inner != NULL && self->progress == PYWSC_RUNNING) {
+        self->running = true;
+        int status = pywsc_coroutine_close(self->inner);
+        self->running = false;
+        if (status < 0) {
+            return NULL;
+        }
     }
     pywsc_operation_finish(self);
     Py_RETURN_NONE;

@@ -21,10 +21,13 @@ struct pywsc_operation {
     PyObject *inner;                     /* the coroutine of the slow way */
     char kind;
     char progress;
-    bool sent;  /* SEND: queued already, only waiting for room */
-    bool holds; /* of a stream: it is the one that receives */
+    bool sent;    /* SEND: queued already, only waiting for room */
+    bool holds;   /* of a stream: it is the one that receives */
+    bool running; /* in a step */
 };
 
+/* ValueError and true within a step. */
+bool pywsc_operation_is_running(const struct pywsc_operation *self);
 /* Go on: until it waits, or to its end. As am_send of a coroutine. */
 PySendResult pywsc_operation_am_send(PyObject *op, PyObject *arg, PyObject **result);
 /* Whatever happens next, it takes no part in it any more. */

@@ -11,9 +11,10 @@ struct pywsc_protocol {
     struct pywsc_config *config; /* NULL before __init__() */
     bool initialized;
     bool eof_pending;      /* receive_eof() came before all input was read */
+    uint32_t more_used;    /* how many of more_input have been read */
     PyObject *input;       /* bytes object that the core is reading from, or NULL */
     PyObject *more_input;  /* list of bytes objects to read after it, or NULL */
-    Py_ssize_t more_used;  /* how many of them have been read */
+    unsigned long thread;  /* of the loop of its connection, 0 without one */
     PyObject *compression; /* PerMessageDeflate agreed on, or NULL */
     PyObject *subprotocol; /* agreed on, or NULL */
     PyObject *request;     /* client: what was sent, or NULL */
@@ -28,6 +29,8 @@ int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes);
 enum wsc_status pywsc_protocol_next(struct pywsc_protocol *self, struct wsc_event *out);
 /* Keep what is left of borrowed input as an object of our own. */
 int pywsc_protocol_keep_input(struct pywsc_protocol *self);
+/* Is there borrowed input? */
+bool pywsc_protocol_borrows(const struct pywsc_protocol *self);
 void pywsc_protocol_eof(struct pywsc_protocol *self);
 /* Request or Response for the event just got. */
 PyObject *pywsc_protocol_head_event(struct pywsc_state *state,

@@ -4,15 +4,36 @@
 
 #include "protocol.h"
 
-/* RuntimeError and -1 when a subclass forgot __init__. */
-static inline int pywsc_protocol_ready(struct pywsc_protocol *self)
+/* A connection uses its protocol in its loop's thread, without the lock: RuntimeError
+ * and -1 in any other thread. */
+static inline int pywsc_protocol_check_thread(const struct pywsc_protocol *self)
+{
+    if (self->thread == 0 || self->thread == PyThread_get_thread_ident()) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RuntimeError,
+                    "a connection's protocol is used in the thread of its event loop "
+                    "only");
+    return -1;
+}
+
+/* The same, and when a subclass forgot __init__. */
+static inline int pywsc_protocol_ready(const struct pywsc_protocol *self)
 {
     if (!self->initialized) {
         PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
         return -1;
     }
-    return 0;
+    return pywsc_protocol_check_thread(self);
 }
+
+/* Attributes of a connection's: with a GIL they may be read in any thread. */
+#ifdef Py_GIL_DISABLED
+#define PYWSC_PROTOCOL_READABLE(op)                                                    \
+    (pywsc_protocol_check_thread((const struct pywsc_protocol *)(op)) == 0)
+#else
+#define PYWSC_PROTOCOL_READABLE(op) true
+#endif
 
 /* A getter of name_lock_held(op): attributes are those of one moment, whatever other
  * threads do. */
@@ -21,6 +42,9 @@ static inline int pywsc_protocol_ready(struct pywsc_protocol *self)
     {                                                                                  \
         PyObject *value;                                                               \
         (void)closure;                                                                 \
+        if (!PYWSC_PROTOCOL_READABLE(op)) {                                            \
+            return NULL;                                                               \
+        }                                                                              \
         Py_BEGIN_CRITICAL_SECTION(op);                                                 \
         value = name##_lock_held(op);                                                  \
         Py_END_CRITICAL_SECTION();                                                     \

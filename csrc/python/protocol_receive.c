@@ -18,7 +18,7 @@ static void feed_now(struct pywsc_protocol *self, PyObject *bytes)
 static bool input_waits(const struct pywsc_protocol *self)
 {
     return self->more_input != NULL &&
-           self->more_used < PyList_GET_SIZE(self->more_input);
+           (Py_ssize_t)self->more_used < PyList_GET_SIZE(self->more_input);
 }
 
 int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes)
@@ -33,6 +33,10 @@ int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes)
         if (self->more_input == NULL) {
             return -1;
         }
+    }
+    if ((size_t)PyList_GET_SIZE(self->more_input) >= UINT32_MAX) {
+        PyErr_NoMemory();
+        return -1;
     }
     return PyList_Append(self->more_input, bytes);
 }
@@ -57,10 +61,15 @@ static bool feed_next(struct pywsc_protocol *self)
     return false;
 }
 
+bool pywsc_protocol_borrows(const struct pywsc_protocol *self)
+{
+    return self->input == NULL && wsc_conn_input_left(&self->conn) > 0;
+}
+
 int pywsc_protocol_keep_input(struct pywsc_protocol *self)
 {
     size_t left = wsc_conn_input_left(&self->conn);
-    if (left == 0 || self->input != NULL) {
+    if (!pywsc_protocol_borrows(self)) {
         return 0;
     }
     const uint8_t *data = self->conn.input;

@@ -262,6 +262,12 @@ void pywsc_bytes_release(struct pywsc_bytes *bytes);
 /* Accept only the keyword arguments in `names`; values (borrowed or NULL) to `out`. */
 int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwnames,
                    const char *const *names, size_t count, PyObject **out);
+/* The same where all of them may be given by position too. */
+int pywsc_parameters(const char *function, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames, const char *const *names, size_t count,
+                     PyObject **out);
+/* Its truth in the place of an argument: True or False; NULL for None or absent. */
+int pywsc_truth_argument(PyObject **object);
 /* None or absent: AUTO; else by truth. */
 int pywsc_compress_argument(PyObject *object, enum wsc_compress *out);
 /* None or absent: `none`; an int from 0 to SIZE_MAX/4, else ValueError. */

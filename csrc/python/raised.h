@@ -1,8 +1,18 @@
-/* The exception that is set, as one object. */
+/* The exception that is set: as one object, and where it may go. */
 #ifndef PYWSC_RAISED_H
 #define PYWSC_RAISED_H
 
 #include <Python.h>
+#include <stdbool.h>
+
+/* Does the exception that is set leave the loop? As with asyncio's own callbacks, only
+ * what is raised to end the program does; all others, of whatever class, end at the
+ * connection that they are of. */
+static inline bool pywsc_raised_leaves(void)
+{
+    return PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ||
+           PyErr_ExceptionMatches(PyExc_SystemExit);
+}
 
 /* Take it, normalized and with its traceback; NULL when none is set. */
 static inline PyObject *pywsc_take_raised(void)
@@ -54,6 +64,32 @@ pywsc_raise_again_after(PyObject *exception, int status, PyObject *where)
         PyErr_WriteUnraisable(where);
     }
     pywsc_raise_again(exception);
+}
+
+/* After one of several steps that are to be done all of them, with its `status`: its
+ * exception is kept in *first if it is the first one, else reported as one of `where`.
+ */
+static inline void pywsc_keep_first(PyObject **first, int status, PyObject *where)
+{
+    if (status >= 0) {
+        return;
+    }
+    if (*first == NULL) {
+        *first = pywsc_take_raised();
+    }
+    else {
+        PyErr_WriteUnraisable(where);
+    }
+}
+
+/* After the last one of them: 0, or -1 with the exception that was kept. Takes it. */
+static inline int pywsc_raise_first(PyObject *first)
+{
+    if (first == NULL) {
+        return 0;
+    }
+    pywsc_raise_again(first);
+    return -1;
 }
 
 #endif

@@ -1,5 +1,42 @@
 #include "receive_buffer.h"
 
+/* New memory for the next ones; what it was stays with who reads from it. */
+static int make(struct pywsc_receive_buffer *self, Py_ssize_t size)
+{
+    PyObject *bytes = PyByteArray_FromStringAndSize(NULL, size);
+    PyObject *view = bytes == NULL ? NULL : PyMemoryView_FromObject(bytes);
+    if (view == NULL) {
+        Py_XDECREF(bytes);
+        return -1;
+    }
+    Py_XSETREF(self->bytes, bytes);
+    Py_XSETREF(self->view, view);
+    self->lent = false;
+    return 0;
+}
+
+PyObject *pywsc_receive_buffer_view(struct pywsc_receive_buffer *self)
+{
+    if (self->lent && make(self, PyByteArray_GET_SIZE(self->bytes)) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(self->view);
+}
+
+PyObject *pywsc_receive_buffer_lend(struct pywsc_receive_buffer *self)
+{
+    self->lent = true;
+    return Py_NewRef(self->bytes);
+}
+
+void pywsc_receive_buffer_return(struct pywsc_receive_buffer *self, PyObject *bytes)
+{
+    if (self->bytes == bytes) {
+        self->lent = false;
+    }
+    Py_DECREF(bytes);
+}
+
 static PyObject *
 receive_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -17,9 +54,7 @@ receive_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL) {
         return NULL;
     }
-    self->bytes = PyByteArray_FromStringAndSize(NULL, size);
-    self->view = self->bytes == NULL ? NULL : PyMemoryView_FromObject(self->bytes);
-    if (self->view == NULL) {
+    if (make(self, size) < 0) {
         Py_DECREF(self);
         return NULL;
     }

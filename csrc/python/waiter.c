@@ -114,7 +114,7 @@ static PyObject *raise_exception(PyObject *exception, PyObject *unused)
     return NULL;
 }
 
-int pywsc_raise_soon(struct pywsc_state *state, PyObject *loop)
+static int raise_soon(struct pywsc_state *state, PyObject *loop)
 {
     static PyMethodDef method = {"raise_exception", raise_exception, METH_NOARGS, NULL};
     PyObject *exception = pywsc_take_raised();
@@ -126,7 +126,7 @@ int pywsc_raise_soon(struct pywsc_state *state, PyObject *loop)
 int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
                            const char *message)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (pywsc_raised_leaves()) {
         return -1;
     }
     PyObject *value = pywsc_take_raised();
@@ -137,13 +137,27 @@ int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
         result = PyObject_CallMethodOneArg(
             loop, state->names[PYWSC_NAME_CALL_EXCEPTION_HANDLER], context);
     }
-    if (result == NULL) {
-        PyErr_WriteUnraisable(loop);
-    }
-    Py_XDECREF(result);
     Py_XDECREF(context);
     Py_DECREF(value);
+    if (result != NULL) {
+        Py_DECREF(result);
+    }
+    else if (pywsc_raised_leaves()) {
+        return -1; /* of the handler's */
+    }
+    else {
+        PyErr_WriteUnraisable(loop);
+    }
     return 0;
+}
+
+void pywsc_settle_exception(struct pywsc_state *state, PyObject *loop,
+                            const char *message)
+{
+    if (pywsc_report_exception(state, loop, message) < 0 &&
+        raise_soon(state, loop) < 0) {
+        PyErr_WriteUnraisable(loop);
+    }
 }
 
 /* --- callbacks --- */
@@ -205,23 +219,24 @@ run_callbacks(struct pywsc_state *state, struct pywsc_waiter *self, bool in_plac
     PyObject *callback = self->callback;
     PyObject *context = self->context;
     PyObject *more = self->more;
-    int result = 0;
+    PyObject *first = NULL;
     self->callback = NULL;
     self->context = NULL;
     self->more = NULL;
     if (callback != NULL) {
-        result = run_callback(state, self, callback, context, in_place);
+        int result = run_callback(state, self, callback, context, in_place);
+        pywsc_keep_first(&first, result, (PyObject *)self);
         Py_DECREF(callback);
         Py_DECREF(context);
     }
-    for (Py_ssize_t i = 0; result == 0 && more != NULL && i < PyList_GET_SIZE(more);
-         i++) {
+    for (Py_ssize_t i = 0; more != NULL && i < PyList_GET_SIZE(more); i++) {
         PyObject *pair = PyList_GET_ITEM(more, i);
-        result = run_callback(state, self, PyTuple_GET_ITEM(pair, 0),
-                              PyTuple_GET_ITEM(pair, 1), in_place);
+        int result = run_callback(state, self, PyTuple_GET_ITEM(pair, 0),
+                                  PyTuple_GET_ITEM(pair, 1), in_place);
+        pywsc_keep_first(&first, result, (PyObject *)self);
     }
     Py_XDECREF(more);
-    return result;
+    return pywsc_raise_first(first);
 }
 
 int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,

@@ -51,12 +51,12 @@ int pywsc_leave_task(struct pywsc_state *state, PyObject *loop, PyObject *task);
 /* loop.call_soon(object.name). */
 int pywsc_call_method_soon(struct pywsc_state *state, PyObject *loop, PyObject *object,
                            enum pywsc_name name);
-/* Let the loop raise the current exception, which is none any more then. -1 with
- * another. */
-int pywsc_raise_soon(struct pywsc_state *state, PyObject *loop);
 /* Give the current exception to the loop's exception handler, unless it has to leave
- * the loop's callback: then -1 with it still set. */
+ * the loop's callback (pywsc_raised_leaves): then -1 with it still set. */
 int pywsc_report_exception(struct pywsc_state *state, PyObject *loop,
                            const char *message);
+/* The same where nothing may be raised: what has to leave is raised by the loop. */
+void pywsc_settle_exception(struct pywsc_state *state, PyObject *loop,
+                            const char *message);
 
 #endif

@@ -411,7 +411,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
         self._pings.keepalive_sent(payload)
         self.flush()
 
-    def _on_listener_failed(self, exc: Exception) -> None:
+    def _on_listener_failed(self, exc: BaseException) -> None:
         if isinstance(exc, ConnectionClosed) and self.state is not State.OPEN:
             self._log(logging.DEBUG, "listener ended: %s", printable(exc))
         else:

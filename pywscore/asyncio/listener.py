@@ -63,7 +63,9 @@ def start_listening(ws: Connection, factory: ListenerFactory) -> None:
     """Make a listener and give it the messages of ``ws``, which is open."""
     try:
         listener = factory()
-    except Exception as exc:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as exc:
         ws._on_listener_failed(exc)
         ws._start_close(CloseCode.INTERNAL_ERROR)
     else:

@@ -1,0 +1,312 @@
+"""Exceptions of every class, wherever a connection reads (BOR-1)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pywscore import _core
+
+pytestmark = pytest.mark.threat("BOR-1")
+
+
+class Own(BaseException):
+    """Of a class that nobody knows."""
+
+
+LEAVING = [KeyboardInterrupt, SystemExit]
+CLASSES = [
+    *(ValueError, MemoryError, asyncio.CancelledError, GeneratorExit),
+    *(StopIteration, StopAsyncIteration, pytest.fail.Exception, Own, *LEAVING),
+]
+OPCODES = {"on_message": 1, "on_ping": 9, "on_pong": 10}
+
+
+class Raising:
+    """Raises at its place, once; tells what it got."""
+
+    def __init__(self, place: str, exception: type[BaseException], got: list[Any]):
+        self.place = place
+        self.exception = exception
+        self.got = got
+
+    def at(self, place: str, data: object) -> None:
+        self.got.append(data)
+        if place == self.place:
+            self.place = "done"
+            raise self.exception("here")
+
+    def on_open(self, ws: Any) -> None:
+        self.at("on_open", "open")
+
+    def on_message(self, ws: Any, message: Any) -> None:
+        self.at("on_message", message)
+
+    def on_ping(self, ws: Any, data: bytes) -> None:
+        self.at("on_ping", data)
+
+    def on_pong(self, ws: Any, data: bytes) -> None:
+        self.at("on_pong", data)
+
+    def on_close(self, ws: Any, code: int, reason: str) -> None:
+        self.at("on_close", code)
+
+
+def run(loop_factory: Callable[[], Any], main: Any) -> list[BaseException]:
+    """Run it, and go on when something leaves the loop; gives what did."""
+    left: list[BaseException] = []
+    loop = loop_factory()
+    loop.set_exception_handler(lambda _, context: None)
+    task = loop.create_task(main())
+    try:
+        while True:
+            try:
+                loop.run_until_complete(asyncio.wait_for(task, 10))
+                return left
+            except (KeyboardInterrupt, SystemExit) as exc:
+                assert not task.done()
+                left.append(exc)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+
+@pytest.mark.parametrize("exception", CLASSES)
+@pytest.mark.parametrize("place", OPCODES)
+def test_listeners(
+    loop_factory: Any,
+    serve: Any,
+    raw_client: Any,
+    place: str,
+    exception: type[BaseException],
+) -> None:
+    got: dict[str, list[Any]] = {"/a": [], "/b": []}
+
+    def factory() -> Raising:
+        path = "/b" if made else "/a"
+        made.append(path)
+        return Raising(place if path == "/a" else "", exception, got[path])
+
+    async def main() -> None:
+        server = await serve(None, "127.0.0.1", 0, listener=factory, close_timeout=1)
+        async with raw_client(server, "/a") as a, raw_client(server, "/b") as b:
+            a.send(OPCODES[place], b"trigger")
+            a.send(1, b"a" * 60)
+            await wait_until(lambda: len(got["/a"]) > 1)
+            # These lie where the rest of the other's was.
+            b.send(2, b"b" * 90)
+            b.send(9, b"?")
+            assert await b.receive() == (10, b"?")
+            if exception in LEAVING:
+                await wait_until(lambda: len(got["/a"]) > 2)
+                a.send(9, b"?")
+                assert await a.receive() == (
+                    10,
+                    b"?" if place != "on_ping" else b"trigger",
+                )
+            else:
+                assert await a.close_code() == 1011
+        server.close()
+        await server.wait_closed()
+        assert server.connections == set()
+
+    made: list[str] = []
+    left = run(loop_factory, main)
+    trigger = "trigger" if place == "on_message" else b"trigger"
+    after = ["a" * 60] if exception in LEAVING else []
+    assert got["/a"][:2] == ["open", trigger]
+    assert [item for item in got["/a"][2:] if isinstance(item, str)] == after
+    assert got["/b"][:3] == ["open", b"b" * 90, b"?"]
+    assert [type(exc) for exc in left] == ([exception] if after else [])
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("exception", CLASSES)
+@pytest.mark.parametrize("end", ["close", "eof", "reset"])
+@pytest.mark.parametrize("place", ["on_open", "on_message", "on_close"])
+def test_the_end_is_complete(
+    loop_factory: Any,
+    serve: Any,
+    raw_client: Any,
+    place: str,
+    end: str,
+    exception: type[BaseException],
+) -> None:
+    """Whatever is raised on the way: the connection is gone and nobody waits for it."""
+    got: list[Any] = []
+
+    async def main() -> None:
+        server = await serve(
+            None,
+            "127.0.0.1",
+            0,
+            listener=lambda: Raising(place, exception, got),
+            close_timeout=0.5,
+        )
+        async with raw_client(server) as peer:
+            peer.send(1, b"message")
+            if end == "close":
+                peer.send_close()
+            elif end == "eof":
+                peer.writer.write_eof()
+            else:
+                await wait_until(lambda: len(got) > 1)
+                peer.writer.transport.abort()
+            await wait_until(lambda: isinstance(got[-1], int))
+        await wait_until(lambda: not server.connections)
+        server.close()
+        await server.wait_closed()
+
+    left = run(loop_factory, main)
+    assert got[0] == "open"
+    assert [item for item in got if isinstance(item, int)] == got[-1:]
+    assert [type(exc) for exc in left] == ([exception] if exception in LEAVING else [])
+
+
+@pytest.mark.parametrize("exception", CLASSES)
+@pytest.mark.parametrize("hook", ["_on_request", "_on_pong", "_on_closing", "_on_lost"])
+def test_hooks(
+    loop_factory: Any,
+    serve: Any,
+    raw_client: Any,
+    hook: str,
+    exception: type[BaseException],
+) -> None:
+    """The hooks of the C type, which are methods of its subclasses."""
+    from pywscore.asyncio import ServerConnection
+
+    raised: list[bool] = []
+
+    def raise_once(self: Any, *args: Any) -> Any:
+        if raised:
+            return getattr(super(Hooked, self), hook)(*args)
+        raised.append(True)
+        if hook == "_on_lost":
+            getattr(super(Hooked, self), hook)(*args)
+        raise exception("here")
+
+    class Hooked(ServerConnection):
+        pass
+
+    setattr(Hooked, hook, raise_once)
+
+    async def handler(ws: Any) -> None:
+        async for message in ws:
+            received.append(message)
+
+    received: list[Any] = []
+
+    async def main() -> None:
+        server = await serve(
+            handler, "127.0.0.1", 0, create_connection=Hooked, close_timeout=0.5
+        )
+        async with raw_client(server, None) as peer:
+            peer.writer.write(HEAD)
+            peer.send(10, b"pong")
+            peer.send(1, b"message")
+            peer.send_close()
+            await wait_until(lambda: bool(raised))
+            with contextlib.suppress(OSError):
+                await peer.reader.read()
+        await wait_until(lambda: not server.connections)
+        server.close()
+        await server.wait_closed()
+
+    left = run(loop_factory, main)
+    assert set(received) <= {"message"}
+    assert [type(exc) for exc in left] == ([exception] if exception in LEAVING else [])
+
+
+HEAD = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def test_a_loop_inside_of_a_callback() -> None:
+    """Bytes that come while others are looked at lie elsewhere (BOR-2)."""
+    buffer = _core.ReceiveBuffer()
+    first = Fed(buffer)
+    second = Fed(buffer)
+    first.inside = lambda: second.feed(1, b"y" * 40)
+    first.feed_bytes(Fed.frame(1, b"go") + Fed.frame(1, b"x" * 40))
+    assert first.got == ["go", "x" * 40]
+    assert second.got == ["y" * 40]
+
+
+class Fed:
+    """An open connection on a transport that does nothing."""
+
+    @staticmethod
+    def frame(opcode: int, payload: bytes) -> bytes:
+        return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+    def __init__(self, buffer: _core.ReceiveBuffer) -> None:
+        from pywscore import ServerProtocol
+
+        loop = asyncio.new_event_loop()
+        loop.close()
+        self.got: list[Any] = []
+        self.inside: Callable[[], None] | None = None
+        connection = self.connection = _core.Connection(
+            ServerProtocol(),
+            loop=loop,
+            receive_buffer=buffer,
+            timers=_core.Timers(loop),
+            max_queue=(16, 4),
+            write_limit=(1 << 16, 1 << 14),
+            ping_interval=None,
+            ping_timeout=None,
+            idle_timeout=None,
+        )
+        connection.connection_made(Nowhere())
+        self.feed_bytes(HEAD)
+        connection.protocol.next_event()
+        connection.protocol.accept()
+        connection._listen(self)
+
+    def on_message(self, ws: Any, message: Any) -> None:
+        self.got.append(message)
+        inside, self.inside = self.inside, None
+        if inside is not None:
+            inside()
+
+    def feed(self, opcode: int, payload: bytes) -> None:
+        self.feed_bytes(self.frame(opcode, payload))
+
+    def feed_bytes(self, data: bytes) -> None:
+        view = self.connection.get_buffer(-1)
+        view[: len(data)] = data
+        self.connection.buffer_updated(len(data))
+
+
+class Nowhere(asyncio.Transport):
+    def write(self, data: Any) -> None:
+        pass
+
+    def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
