@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import pywscore
 from pywscore import _core
 
 pytestmark = pytest.mark.threat("BOR-1")
@@ -188,8 +189,6 @@ def test_hooks(
     exception: type[BaseException],
 ) -> None:
     """The hooks of the C type, which are methods of its subclasses."""
-    from pywscore.asyncio import ServerConnection
-
     raised: list[bool] = []
 
     def raise_once(self: Any, *args: Any) -> Any:
@@ -200,7 +199,7 @@ def test_hooks(
             getattr(super(Hooked, self), hook)(*args)
         raise exception("here")
 
-    class Hooked(ServerConnection):
+    class Hooked(pywscore.ServerConnection):
         pass
 
     setattr(Hooked, hook, raise_once)
@@ -238,68 +237,155 @@ HEAD = (
 )
 
 
+# ---- without a network: what comes when is up to the test ----------------------------
+
+
+@pytest.mark.threat("BOR-2")
 def test_a_loop_inside_of_a_callback() -> None:
-    """Bytes that come while others are looked at lie elsewhere (BOR-2)."""
-    buffer = _core.ReceiveBuffer()
-    first = Fed(buffer)
-    second = Fed(buffer)
-    first.inside = lambda: second.feed(1, b"y" * 40)
-    first.feed_bytes(Fed.frame(1, b"go") + Fed.frame(1, b"x" * 40))
-    assert first.got == ["go", "x" * 40]
-    assert second.got == ["y" * 40]
+    """Bytes that come while others are looked at lie elsewhere."""
+    with Rig() as rig:
+        first, second = rig.open(), rig.open()
+        first.on("go", lambda: second.feed("y" * 40))
+        first.feed("go", "x" * 40)
+        assert first.got == ["go", "x" * 40]
+        assert second.got == ["y" * 40]
+        second.feed("z")
+        assert second.got == ["y" * 40, "z"]
+
+
+@pytest.mark.parametrize("exception", CLASSES)
+def test_the_next_connection_comes_before_the_loop(
+    exception: type[BaseException],
+) -> None:
+    with Rig() as rig:
+        first, second = rig.open(), rig.open()
+        first.on("go", raiser(exception))
+        first.feed("go", "x" * 40)
+        second.feed("y" * 60)
+        assert rig.turn() == ([exception] if exception in LEAVING else [])
+        assert first.got == ["go", "x" * 40] if exception in LEAVING else ["go"]
+        assert second.got == ["y" * 60]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("exception", CLASSES)
+def test_the_rest_at_the_end(exception: type[BaseException]) -> None:
+    """connection_lost() gives out what is left, and every step of it is done."""
+    with Rig() as rig:
+        connection = rig.open()
+        for message in ("one", "two"):
+            connection.on(message, raiser(exception))
+        connection.on("closed", raiser(exception))
+        connection.feed("one", "two", "three")
+        connection.core.connection_lost(None)
+        left = rig.turn()
+        assert connection.core.protocol.state is pywscore.State.CLOSED
+        assert connection.core.lost_calls == 1
+        if exception in LEAVING:
+            assert connection.got == ["one", "two", "three", "closed"]
+            assert left == [exception, exception]
+        else:
+            assert connection.got == ["one", "closed"]
+            assert left == []
+
+
+def raiser(exception: type[BaseException]) -> Callable[[], None]:
+    def act() -> None:
+        raise exception("here")
+
+    return act
+
+
+class Core(_core.Connection):
+    lost_calls = 0
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        self.lost_calls += 1
 
 
 class Fed:
-    """An open connection on a transport that does nothing."""
+    """An open connection with a listener that acts once at a message."""
 
-    @staticmethod
-    def frame(opcode: int, payload: bytes) -> bytes:
-        return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
-
-    def __init__(self, buffer: _core.ReceiveBuffer) -> None:
-        from pywscore import ServerProtocol
-
-        loop = asyncio.new_event_loop()
-        loop.close()
+    def __init__(self, rig: Rig) -> None:
         self.got: list[Any] = []
-        self.inside: Callable[[], None] | None = None
-        connection = self.connection = _core.Connection(
-            ServerProtocol(),
-            loop=loop,
-            receive_buffer=buffer,
-            timers=_core.Timers(loop),
+        self.acts: dict[str, Callable[[], object]] = {}
+        self.core = Core(
+            pywscore.ServerProtocol(),
+            loop=rig.loop,
+            receive_buffer=rig.buffer,
+            timers=rig.timers,
             max_queue=(16, 4),
             write_limit=(1 << 16, 1 << 14),
             ping_interval=None,
             ping_timeout=None,
             idle_timeout=None,
         )
-        connection.connection_made(Nowhere())
+        self.core.connection_made(Nowhere())
         self.feed_bytes(HEAD)
-        connection.protocol.next_event()
-        connection.protocol.accept()
-        connection._listen(self)
+        self.core.protocol.next_event()
+        self.core.protocol.accept()
+        self.core._listen(self)
 
-    def on_message(self, ws: Any, message: Any) -> None:
+    def on(self, message: str, act: Callable[[], object]) -> None:
+        self.acts[message] = act
+
+    def on_message(self, ws: Any, message: str) -> None:
         self.got.append(message)
-        inside, self.inside = self.inside, None
-        if inside is not None:
-            inside()
+        self.acts.pop(message, lambda: None)()
 
-    def feed(self, opcode: int, payload: bytes) -> None:
-        self.feed_bytes(self.frame(opcode, payload))
+    def on_close(self, ws: Any, code: int, reason: str) -> None:
+        self.on_message(ws, "closed")
+
+    def feed(self, *messages: str) -> None:
+        """All of them in one segment."""
+        self.feed_bytes(
+            b"".join(
+                bytes([0x81, 0x80 | len(message)]) + bytes(4) + message.encode()
+                for message in messages
+            )
+        )
 
     def feed_bytes(self, data: bytes) -> None:
-        view = self.connection.get_buffer(-1)
+        view = self.core.get_buffer(-1)
         view[: len(data)] = data
-        self.connection.buffer_updated(len(data))
+        self.core.buffer_updated(len(data))
+
+
+class Rig:
+    """What the connections of a loop share. The loop runs in turn() only."""
+
+    def __enter__(self) -> Rig:
+        self.loop = asyncio.new_event_loop()
+        self.buffer = _core.ReceiveBuffer()
+        self.timers = _core.Timers(self.loop)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.loop.close()
+
+    def open(self) -> Fed:
+        return Fed(self)
+
+    def turn(self) -> list[type[BaseException]]:
+        """Run what is to be run; gives what left the loop."""
+        left: list[type[BaseException]] = []
+        while True:
+            try:
+                self.loop.run_until_complete(asyncio.sleep(0.001))
+                return left
+            except (KeyboardInterrupt, SystemExit) as exc:
+                left.append(type(exc))
 
 
 class Nowhere(asyncio.Transport):
+    """A transport that does nothing."""
+
     def write(self, data: Any) -> None:
         pass
 
-    def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
+    def set_write_buffer_limits(
+        self, high: int | None = None, low: int | None = None
+    ) -> None:
         pass
 
     def pause_reading(self) -> None:
