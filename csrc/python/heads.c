@@ -11,8 +11,7 @@ PyObject *pywsc_header_text(struct wsc_str text)
 
 /* "name: value\r\n" of all, which is what pywscore.http makes lines of when somebody
  * looks: one object instead of three for each line. */
-PyObject *pywsc_headers_new(struct pywsc_state *state,
-                            const struct wsc_http_header *headers, size_t count)
+static PyObject *pack(const struct wsc_http_header *headers, size_t count)
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++) {
@@ -37,6 +36,12 @@ PyObject *pywsc_headers_new(struct pywsc_state *state,
     }
     PyObject *packed = pywsc_header_text((struct wsc_str){block, size});
     PyMem_Free(block);
+    return packed;
+}
+
+/* Headers; takes `packed`, which may be NULL with an exception. */
+static PyObject *packed_headers(struct pywsc_state *state, PyObject *packed)
+{
     if (packed == NULL) {
         return NULL;
     }
@@ -46,10 +51,10 @@ PyObject *pywsc_headers_new(struct pywsc_state *state,
     return result;
 }
 
-static PyObject *
-head_headers(struct pywsc_state *state, const struct wsc_http_head *head)
+PyObject *pywsc_headers_new(struct pywsc_state *state,
+                            const struct wsc_http_header *headers, size_t count)
 {
-    return pywsc_headers_new(state, head->headers, head->header_count);
+    return packed_headers(state, pack(headers, count));
 }
 
 static PyObject *method_of(struct pywsc_state *state, const struct wsc_http_head *head)
@@ -67,15 +72,19 @@ protocol_of(struct pywsc_state *state, const struct wsc_http_head *head)
                : PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor);
 }
 
+/* Python code may answer the request, or end the connection, which frees the head: all
+ * of it is copied before any runs. */
 PyObject *
 pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
 {
-    PyObject *headers = head_headers(state, head);
-    PyObject *target = headers != NULL ? pywsc_header_text(head->target) : NULL;
+    PyObject *target = pywsc_header_text(head->target);
     PyObject *method = target != NULL ? method_of(state, head) : NULL;
     PyObject *protocol = method != NULL ? protocol_of(state, head) : NULL;
+    PyObject *packed =
+        protocol != NULL ? pack(head->headers, head->header_count) : NULL;
+    PyObject *headers = packed_headers(state, packed);
     PyObject *request = NULL;
-    if (protocol != NULL) {
+    if (headers != NULL) {
         request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], target,
                                                headers, method, protocol, NULL);
     }
@@ -95,16 +104,23 @@ PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *c
 {
     const struct wsc_http_head *head = wsc_conn_head(conn);
     struct wsc_str body = wsc_conn_response_body(conn);
-    PyObject *headers = head_headers(state, head);
-    PyObject *reason = headers != NULL ? pywsc_header_text(head->reason) : NULL;
-    if (reason == NULL) {
-        Py_XDECREF(headers);
-        return NULL;
+    int status = head->status;
+    PyObject *reason = pywsc_header_text(head->reason);
+    PyObject *content = PyBytes_FromStringAndSize(
+        body.data, body.data != NULL && status != 101 ? (Py_ssize_t)body.len : 0);
+    PyObject *packed = reason != NULL && content != NULL
+                           ? pack(head->headers, head->header_count)
+                           : NULL;
+    PyObject *headers = packed_headers(state, packed);
+    PyObject *response = NULL;
+    if (headers != NULL) {
+        response = PyObject_CallFunction(state->objects[PYWSC_RESPONSE], "iOOO", status,
+                                         reason, headers, content);
     }
-    return PyObject_CallFunction(
-        state->objects[PYWSC_RESPONSE], "iNNy#", (int)head->status, reason, headers,
-        body.data != NULL && head->status != 101 ? body.data : "",
-        head->status != 101 ? (Py_ssize_t)body.len : (Py_ssize_t)0);
+    Py_XDECREF(headers);
+    Py_XDECREF(content);
+    Py_XDECREF(reason);
+    return response;
 }
 
 /* --- from Python to the core --- */

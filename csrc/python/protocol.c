@@ -72,6 +72,7 @@ static int protocol_traverse(PyObject *op, visitproc visit, void *arg)
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->compression);
+    Py_VISIT(self->subprotocol);
     Py_VISIT(self->request);
     Py_VISIT(self->handshake_exception);
     return 0;
@@ -81,6 +82,7 @@ static int protocol_clear(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
     Py_CLEAR(self->compression);
+    Py_CLEAR(self->subprotocol);
     Py_CLEAR(self->request);
     Py_CLEAR(self->handshake_exception);
     return 0;
@@ -97,7 +99,6 @@ static void protocol_dealloc(PyObject *op)
     pywsc_config_release(self->config);
     Py_CLEAR(self->input);
     Py_CLEAR(self->more_input);
-    Py_CLEAR(self->subprotocol);
     pywsc_free(op);
 }
 

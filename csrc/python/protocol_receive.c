@@ -28,10 +28,17 @@ int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes)
         return 0;
     }
     if (self->more_input == NULL) {
-        self->more_input = PyList_New(0);
-        self->more_used = 0;
-        if (self->more_input == NULL) {
+        PyObject *list = PyList_New(0);
+        if (list == NULL) {
             return -1;
+        }
+        /* A collection may have run code that was here before us. */
+        if (self->more_input == NULL) {
+            self->more_input = list;
+            self->more_used = 0;
+        }
+        else {
+            Py_DECREF(list);
         }
     }
     if ((size_t)PyList_GET_SIZE(self->more_input) >= UINT32_MAX) {
@@ -163,8 +170,12 @@ int pywsc_protocol_note_failure(struct pywsc_state *state, struct pywsc_protocol
     if (self->config->conn.role == WSC_ROLE_CLIENT && self->conn.error == WSC_OK) {
         return 0;
     }
-    self->handshake_exception = pywsc_handshake_exception(state, &self->conn);
-    return self->handshake_exception == NULL ? -1 : 0;
+    PyObject *exception = pywsc_handshake_exception(state, &self->conn);
+    if (exception == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->handshake_exception, exception);
+    return 0;
 }
 
 /* The next event as an object; NULL without an exception when there is none. */
@@ -173,10 +184,13 @@ static PyObject *next_event(struct pywsc_protocol *self)
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
     struct wsc_event event;
     enum wsc_status status = pywsc_protocol_next(self, &event);
-    if (pywsc_protocol_note_failure(state, self) < 0) {
-        return NULL;
+    /* First, for it is made of what the core lends until Python code runs. */
+    PyObject *object = status == WSC_OK ? event_object(state, self, &event) : NULL;
+    bool failed = status == WSC_OK && object == NULL;
+    if (failed || pywsc_protocol_note_failure(state, self) < 0) {
+        Py_CLEAR(object);
     }
-    return status == WSC_OK ? event_object(state, self, &event) : NULL;
+    return object;
 }
 
 PyObject *pywsc_protocol_receive_data(PyObject *op, PyObject *data)

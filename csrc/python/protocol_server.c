@@ -271,8 +271,9 @@ static PyObject *server_reject(PyObject *op, PyObject *args, PyObject *kwargs)
 static PyObject *get_offered_subprotocols_lock_held(PyObject *op)
 {
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    const struct wsc_http_head *head = wsc_conn_head(&self->conn);
     PyObject *list = PyList_New(0);
+    /* Now: a collection may have run code that answered the request. */
+    const struct wsc_http_head *head = wsc_conn_head(&self->conn);
     size_t position = 0;
     struct wsc_str protocol;
     while (list != NULL && head != NULL &&
