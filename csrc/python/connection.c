@@ -308,32 +308,35 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
             &write_limit, &clocks[0], &clocks[1], &clocks[2])) {
         return -1;
     }
-    if (self->protocol != NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
     if (!((struct pywsc_protocol *)protocol)->initialized) {
         PyErr_SetString(PyExc_ValueError, "the protocol is not initialized");
+        return -1;
+    }
+    size_t marks[4];
+    float seconds[3];
+    if (get_marks(max_queue, "max_queue", &marks[0], &marks[1]) < 0 ||
+        get_marks(write_limit, "write_limit", &marks[2], &marks[3]) < 0 ||
+        pywsc_deadlines_read(clocks, seconds) < 0) {
+        return -1;
+    }
+    /* An option may have run code: it is looked at after them. */
+    if (self->protocol != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
     if (((struct pywsc_protocol *)protocol)->thread != 0) {
         PyErr_SetString(PyExc_ValueError, "the protocol has a connection already");
         return -1;
     }
-    if (get_marks(max_queue, "max_queue", &self->queue_high, &self->queue_low) < 0 ||
-        get_marks(write_limit, "write_limit", &self->write_high, &self->write_low) <
-            0 ||
-        pywsc_deadlines_init(&self->deadlines, timers, clocks) < 0) {
-        return -1;
-    }
 #if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
     PyUnstable_EnableTryIncRef(op); /* for the timers */
 #endif
-    if (self->queue_high == 0) {
-        self->queue_high = 1;
-    }
+    self->queue_high = marks[0] == 0 ? 1 : marks[0];
+    self->queue_low = marks[1];
+    self->write_high = marks[2];
+    self->write_low = marks[3];
+    pywsc_deadlines_init(&self->deadlines, timers, seconds);
     self->state = state;
-    self->has_on_ping = PyObject_HasAttr(op, state->names[PYWSC_NAME_ON_PING]) != 0;
     self->thread = PyThread_get_thread_ident();
     self->loop = Py_NewRef(loop);
     self->receive_buffer = Py_NewRef(receive_buffer);
@@ -341,6 +344,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->fragmented_send = Py_NewRef(Py_None);
     self->protocol = (struct pywsc_protocol *)Py_NewRef(protocol);
     self->protocol->thread = self->thread;
+    self->has_on_ping = PyObject_HasAttr(op, state->names[PYWSC_NAME_ON_PING]) != 0;
     return 0;
 }
 

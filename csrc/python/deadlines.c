@@ -390,22 +390,27 @@ PyObject *pywsc_deadlines_keepalive(PyObject *op, void *closure)
 
 /* --- life --- */
 
-int pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
-                         PyObject *const options[3])
+int pywsc_deadlines_read(PyObject *const options[3], float out[3])
 {
-    float *const fields[] = {&self->ping_interval, &self->ping_timeout,
-                             &self->idle_timeout};
     for (size_t i = 0; i < 3; i++) {
         double seconds;
         if (get_seconds(options[i], &seconds) < 0) {
             return -1;
         }
-        *fields[i] = (float)seconds;
+        out[i] = (float)seconds;
     }
+    return 0;
+}
+
+void pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
+                          const float seconds[3])
+{
+    self->ping_interval = seconds[0];
+    self->ping_timeout = seconds[1];
+    self->idle_timeout = seconds[2];
     self->end_at = self->stall_at = self->keepalive_at = NEVER;
     self->idle_at = self->memory_at = NEVER;
     self->timers = (struct pywsc_timers *)Py_NewRef(timers);
-    return 0;
 }
 
 void pywsc_deadlines_fini(struct pywsc_deadlines *self)

@@ -30,10 +30,12 @@ struct pywsc_deadlines {
     bool pong_awaited;
 };
 
-/* `options` are ping_interval, ping_timeout, idle_timeout: seconds or None. -1 with an
- * exception. */
-int pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
-                         PyObject *const options[3]);
+/* ping_interval, ping_timeout and idle_timeout: seconds or None. -1 with an exception.
+ */
+int pywsc_deadlines_read(PyObject *const options[3], float out[3]);
+/* With what that read. */
+void pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
+                          const float seconds[3]);
 void pywsc_deadlines_fini(struct pywsc_deadlines *self);
 
 struct pywsc_connection *pywsc_deadlines_owner(struct wsc_timer *timer);

@@ -35,12 +35,14 @@ int pywsc_protocol_construct(struct pywsc_protocol *self, enum wsc_role role,
                              PyObject *const options[PYWSC_CONFIG_OPTIONS])
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
-    if (self->initialized) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
     struct pywsc_config *config = pywsc_config_get(state, role, any_request, options);
     if (config == NULL) {
+        return -1;
+    }
+    /* An option may have run code: it is looked at after them. */
+    if (self->initialized) {
+        pywsc_config_release(config);
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
     enum wsc_status status = wsc_conn_init(&self->conn, &config->conn);

@@ -31,13 +31,17 @@ static uint64_t to_ticks(double seconds)
     return ticks > 0 ? ticks < (double)LATEST ? (uint64_t)ticks : LATEST : 0;
 }
 
-double pywsc_timers_time(struct pywsc_timers *self)
+static double time_of(struct pywsc_state *state, PyObject *loop)
 {
-    PyObject *time =
-        PyObject_CallMethodNoArgs(self->loop, self->state->names[PYWSC_NAME_TIME]);
+    PyObject *time = PyObject_CallMethodNoArgs(loop, state->names[PYWSC_NAME_TIME]);
     double seconds = time == NULL ? -1 : PyFloat_AsDouble(time);
     Py_XDECREF(time);
     return seconds < 0 && !PyErr_Occurred() ? 0 : seconds;
+}
+
+double pywsc_timers_time(struct pywsc_timers *self)
+{
+    return time_of(self->state, self->loop);
 }
 
 /* --- the loop's timer --- */
@@ -232,23 +236,22 @@ static int timers_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", keywords, &loop)) {
         return -1;
     }
+    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    double now = time_of(state, loop);
+    PyObject *context = now < 0 ? NULL : PyContext_New();
+    if (context == NULL) {
+        return -1;
+    }
+    /* The loop may have run code: it is looked at after that. */
     if (self->loop != NULL) {
+        Py_DECREF(context);
         PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
-    self->context = PyContext_New();
-    if (self->context == NULL) {
-        return -1;
-    }
-    self->state = pywsc_type_state(Py_TYPE(op));
+    self->state = state;
+    self->context = context;
     self->handle_at = WSC_TIMERS_NEVER;
     self->loop = Py_NewRef(loop);
-    double now = pywsc_timers_time(self);
-    if (now < 0) {
-        Py_CLEAR(self->loop);
-        Py_CLEAR(self->context);
-        return -1;
-    }
     wsc_timers_init(&self->wheel, to_ticks(now));
     return 0;
 }
