@@ -329,39 +329,53 @@ static PyObject *waiter_add_done_callback(PyObject *op, PyObject *const *args,
     Py_RETURN_NONE;
 }
 
+/* Comparing runs code of others, which may wake or cancel us: what is compared is held,
+ * and taken out only if it is still there. */
+
+/* 1: the first callback was removed. 0. -1. */
+static int remove_first(struct pywsc_waiter *self, PyObject *callback)
+{
+    PyObject *first = Py_XNewRef(self->callback);
+    int equal = first == NULL ? 0 : PyObject_RichCompareBool(first, callback, Py_EQ);
+    bool removed = equal > 0 && self->callback == first;
+    if (removed) {
+        self->callback = NULL;
+        Py_CLEAR(self->context);
+        Py_DECREF(first);
+    }
+    Py_XDECREF(first);
+    return equal < 0 ? -1 : removed;
+}
+
+/* The same of those after it; at an `index` in `more`. */
+static int remove_pair(struct pywsc_waiter *self, Py_ssize_t index, PyObject *callback)
+{
+    PyObject *more = Py_NewRef(self->more);
+    PyObject *pair = Py_NewRef(PyList_GET_ITEM(more, index));
+    int result = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
+    if (result > 0) {
+        result = self->more == more && index < PyList_GET_SIZE(more) &&
+                 PyList_GET_ITEM(more, index) == pair;
+    }
+    if (result > 0 && PyList_SetSlice(more, index, index + 1, NULL) < 0) {
+        result = -1;
+    }
+    Py_DECREF(pair);
+    Py_DECREF(more);
+    return result;
+}
+
 static PyObject *waiter_remove_done_callback(PyObject *op, PyObject *callback)
 {
     struct pywsc_waiter *self = (struct pywsc_waiter *)op;
-    long removed = 0;
-    if (self->callback != NULL) {
-        int equal = PyObject_RichCompareBool(self->callback, callback, Py_EQ);
-        if (equal < 0) {
-            return NULL;
-        }
-        if (equal) {
-            Py_CLEAR(self->callback);
-            Py_CLEAR(self->context);
-            removed++;
-        }
+    long removed = remove_first(self, callback);
+    for (Py_ssize_t i = 0;
+         removed >= 0 && self->more != NULL && i < PyList_GET_SIZE(self->more);) {
+        int result = remove_pair(self, i, callback);
+        i += result == 0;
+        removed = result < 0 ? -1 : removed + result;
     }
-    for (Py_ssize_t i = 0; self->more != NULL && i < PyList_GET_SIZE(self->more);) {
-        PyObject *pair = Py_NewRef(PyList_GET_ITEM(self->more, i));
-        int equal =
-            PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
-        Py_DECREF(pair);
-        if (equal < 0) {
-            return NULL;
-        }
-        if (!equal) {
-            i++;
-            continue;
-        }
-        if (self->more == NULL || PyList_SetSlice(self->more, i, i + 1, NULL) < 0) {
-            return NULL;
-        }
-        removed++;
-    }
-    return PyLong_FromLong(removed);
+    return removed < 0 ? NULL : PyLong_FromLong(removed);
 }
 
 static PyObject *waiter_cancel(PyObject *op, PyObject *args, PyObject *kwargs)
