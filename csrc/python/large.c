@@ -117,6 +117,9 @@ static bool keep(PyObject *object)
         size_of(object) < PYWSC_LARGE_MIN) {
         return false;
     }
+    if (PyErr_Occurred()) {
+        return false; /* messages are let go of on an exception's way, too: it stays */
+    }
     size_t size = size_of(object);
     struct spares *spares = size > BYTES_MAX ? NULL : get_spares(true);
     if (spares == NULL || spares->count == COUNT_MAX ||
