@@ -178,11 +178,17 @@ static void remember(struct pywsc_state *state, struct pywsc_config *config,
             return;
         }
     }
+    PyObject *before[PYWSC_CONFIG_OPTIONS];
     pywsc_config_release(state->config);
     config->users++;
     state->config = config;
     for (size_t i = 0; i < PYWSC_CONFIG_OPTIONS; i++) {
-        Py_XSETREF(state->config_options[i], Py_XNewRef(options[i]));
+        before[i] = state->config_options[i];
+        state->config_options[i] = Py_XNewRef(options[i]);
+    }
+    /* Now that all fit together: what they consist of may run code when it goes. */
+    for (size_t i = 0; i < PYWSC_CONFIG_OPTIONS; i++) {
+        Py_XDECREF(before[i]);
     }
 }
 
