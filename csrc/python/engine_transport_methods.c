@@ -51,11 +51,13 @@ static PyObject *transport_write(PyObject *op, PyObject *data)
     if (check_thread(self) < 0) {
         return NULL;
     }
-    if (pywsc_transport_link(self) == NULL || self->connection == NULL) {
-        Py_RETURN_NONE;
-    }
     if (pywsc_bytes_get(data, false, &bytes) < 0) {
         return NULL;
+    }
+    /* Looked at now: a buffer of the application's may have run code. */
+    if (pywsc_transport_link(self) == NULL || self->connection == NULL) {
+        pywsc_bytes_release(&bytes);
+        Py_RETURN_NONE;
     }
     struct wsc_outgoing *outgoing =
         &pywsc_transport_connection(self)->protocol->conn.outgoing;
