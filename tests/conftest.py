@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import re
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +40,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The top of the source tree."""
     return ROOT
+
+
+# Code that runs where nobody called it: finalizers in a collection, and what looks at
+# each call of Python, as debuggers, profilers and signal handlers do.
+
+
+@contextlib.contextmanager
+def at_each_collection(action: Callable[[], object]) -> Iterator[None]:
+    def called(phase: str, _: object) -> None:
+        if phase == "start":
+            action()
+
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.callbacks.append(called)
+    gc.set_threshold(1, 1_000_000, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(called)
+
+
+@contextlib.contextmanager
+def at_each_call(action: Callable[[], object]) -> Iterator[None]:
+    def called(frame: object, event: str, _: object) -> None:
+        if event == "call":
+            action()
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.fixture(params=[at_each_collection, at_each_call], ids=lambda it: it.__name__)
+def intruding(request: pytest.FixtureRequest) -> Any:
+    """A context in which the function that it is given runs every now and then."""
+    return request.param
