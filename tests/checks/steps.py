@@ -22,6 +22,8 @@ BIN = Path(sys.executable).parent
 PY = sys.executable
 STEPS: "dict[str, tuple[str, Callable[[], bool]]]" = {}
 pytest_summary = ""
+# Tests wait more than they compute.
+WORKERS = ["-n", str(2 * (os.cpu_count() or 1))]
 
 
 def step(name: str, title: str) -> "Callable[[Callable[[], bool]], Callable[[], bool]]":
@@ -136,7 +138,7 @@ def build() -> bool:
 @step("pytest", "pytest")
 def pytest() -> bool:
     # -P: from the installed place, not from the working directory.
-    return run(PY, "-P", "-m", "pytest", "--durations=5")
+    return run(PY, "-P", "-m", "pytest", *WORKERS, "--durations=5")
 
 
 @step("aiohttp-oldest", "The aiohttp drop-in over the oldest aiohttp that it supports")
@@ -153,7 +155,7 @@ def aiohttp_oldest() -> bool:
         # Pythons that came out later have no wheel of it.
         return sys.version_info >= (3, 14)
     return run(
-        *(PY, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *(PY, "-P", "-m", "pytest", *WORKERS, "-q", "-p", "no:cacheprovider"),
         *sorted((ROOT / "tests/integration").glob("test_aiohttp_*.py")),
         PYTHONPATH=os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         PYWSCORE_AIOHTTP=oldest.partition("==")[2],
@@ -192,7 +194,7 @@ def asan_build() -> "dict[str, str] | None":
 def pytest_asan() -> bool:
     env = asan_build()
     return env is not None and run(
-        *(PY, "-P", "-m", "pytest", "tests/python"),
+        *(PY, "-P", "-m", "pytest", *WORKERS, "tests/python"),
         *("-m", "not slow and not external", "-p", "no:cacheprovider"),
         *("-o", "timeout=300"),
         timeout=1200,
