@@ -33,7 +33,6 @@ class _Settings:
     check_hostname: bool
     ciphers: str | None
     minimum_version: Version
-    ktls: bool
 
 
 class TLSContext:
@@ -61,7 +60,6 @@ class TLSContext:
         client_certificates: Demand | None = None,
         ciphers: str | None = None,
         minimum_version: Version = "1.2",
-        ktls: bool = False,
     ) -> Self:
         """Settings of a server.
 
@@ -75,9 +73,6 @@ class TLSContext:
                 ``client_ca``.
             ciphers: for TLS 1.2, as OpenSSL writes them.
             minimum_version: the oldest version of TLS.
-            ktls: let the kernel encrypt and decrypt where it can (Linux's ``tls``
-                module, FreeBSD's); where it can't, OpenSSL does, at a higher price
-                than without this. ``get_extra_info("ktls")`` says what it does.
 
         Raises:
             OSError: if a file can't be read.
@@ -98,7 +93,6 @@ class TLSContext:
                 check_hostname=False,
                 ciphers=ciphers,
                 minimum_version=minimum_version,
-                ktls=ktls,
             )
         )
 
@@ -114,7 +108,6 @@ class TLSContext:
         check_hostname: bool = True,
         ciphers: str | None = None,
         minimum_version: Version = "1.2",
-        ktls: bool = False,
     ) -> Self:
         """Settings of a client.
 
@@ -127,9 +120,6 @@ class TLSContext:
             check_hostname: False takes a certificate for any name.
             ciphers: for TLS 1.2, as OpenSSL writes them.
             minimum_version: the oldest version of TLS.
-            ktls: let the kernel encrypt and decrypt where it can (Linux's ``tls``
-                module, FreeBSD's); where it can't, OpenSSL does, at a higher price
-                than without this. ``get_extra_info("ktls")`` says what it does.
 
         Raises:
             OSError: if a file can't be read.
@@ -146,7 +136,6 @@ class TLSContext:
                 check_hostname=verify and check_hostname,
                 ciphers=ciphers,
                 minimum_version=minimum_version,
-                ktls=ktls,
             )
         )
 
@@ -155,7 +144,7 @@ class TLSContext:
 
         Args:
             name: a host name, or ``*.`` and a domain for its subdomains.
-            context: made with ``TLSContext.server()``. Its ``ktls`` doesn't matter.
+            context: made with ``TLSContext.server()``.
         """
         if not (self.is_server and context.is_server) or context is self:
             raise ValueError("add_certificate() takes another server's context")
@@ -201,8 +190,6 @@ def _read(settings: _Settings) -> _core.TLSContext:
         made.only_1_3()
     elif settings.minimum_version != "1.2":
         raise ValueError("minimum_version must be '1.2' or '1.3'")
-    if settings.ktls:
-        made.ktls()
     return made
 
 
@@ -216,13 +203,11 @@ def _readable(path: Path) -> bytes:
 class TLSObject:
     """What a TLS handshake agreed on: ``get_extra_info("ssl_object")``.
 
-    It has those methods of ``ssl.SSLObject`` that ask about it. ``ktls`` says whether
-    the kernel encrypts and decrypts; it is None unless it was asked for.
+    It has those methods of ``ssl.SSLObject`` that ask about it.
     """
 
     server_side: bool
     session_reused: bool
-    ktls: tuple[bool, bool] | None
     _cipher: tuple[str, str, int]
     _alpn: str | None
     _certificate: bytes

@@ -43,7 +43,7 @@ static enum wsc_status watch_tls(struct wsc_link *link)
     /* An end that waits to be reported is: the socket may have nothing to say any more,
      * so let its being writable wake us. */
     write = write || (link->reading && tls->state == WSC_TLS_ENDED);
-    bool read = link->reading && tls->state != WSC_TLS_ENDED && !tls->read_needs_write;
+    bool read = link->reading && tls->state != WSC_TLS_ENDED;
     return wsc_source_watch(&link->source, read, write) < 0 ? WSC_ERR_IO : WSC_OK;
 }
 
@@ -125,23 +125,6 @@ enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
                : WSC_OK;
 }
 
-bool wsc_link_is_drained(struct wsc_link *link)
-{
-    if (link->tls == NULL || !wsc_tls_holds(link->tls)) {
-        return true;
-    }
-    link->write_waits = true;
-    return watch_tls(link) != WSC_OK;
-}
-
-/* If the kernel still holds something, closing the socket has to do. */
-static void shut_down(const struct wsc_link *link)
-{
-    if (link->tls == NULL || !wsc_tls_holds(link->tls)) {
-        (void)shutdown(link->source.fd, SHUT_WR);
-    }
-}
-
 void wsc_link_end(struct wsc_link *link)
 {
     if (link->tls != NULL) {
@@ -152,7 +135,7 @@ void wsc_link_end(struct wsc_link *link)
             return;
         }
     }
-    shut_down(link);
+    (void)shutdown(link->source.fd, SHUT_WR);
 }
 
 void wsc_link_notify(struct wsc_link *link, bool on)
@@ -320,7 +303,7 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
     }
     if (status == WSC_OK && link->end_waits) {
         link->end_waits = false;
-        shut_down(link);
+        (void)shutdown(link->source.fd, SHUT_WR);
     }
     if (status == WSC_OK && link->write_waits &&
         link->tls->state != WSC_TLS_HANDSHAKE) {
@@ -336,9 +319,8 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
 size_t
 wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data)
 {
-    bool by_openssl = link->tls != NULL && link->tls->on_socket;
-    if (by_openssl || ready->writable || !link->source.interest.read ||
-        link->notifies || link->plenty) {
+    if (ready->writable || !link->source.interest.read || link->notifies ||
+        link->plenty) {
         return 0;
     }
     ready->ahead = data;

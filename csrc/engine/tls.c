@@ -57,7 +57,7 @@ static bool resume(struct wsc_tls *tls, int fd, const char *server_name)
     return true;
 }
 
-/* The first message; on a socket it waits for wsc_tls_send. */
+/* The first message. */
 static bool begin_as_client(struct wsc_tls *tls, int fd, const char *server_name)
 {
     SSL_set_connect_state(tls->ssl);
@@ -67,19 +67,12 @@ static bool begin_as_client(struct wsc_tls *tls, int fd, const char *server_name
          !resume(tls, fd, server_name))) {
         return false;
     }
-    if (tls->on_socket) {
-        tls->read_needs_write = true;
-        return true;
-    }
     int result = SSL_do_handshake(tls->ssl);
     return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ;
 }
 
-static bool attach(struct wsc_tls *tls, int fd)
+static bool attach(struct wsc_tls *tls)
 {
-    if (tls->on_socket) {
-        return wsc_tls_socket_attach(tls, fd);
-    }
     BIO *bio = BIO_new(tls->shared->method);
     if (bio == NULL) {
         return false;
@@ -101,9 +94,8 @@ struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
     ERR_clear_error();
     tls->shared = shared;
     tls->context = context;
-    tls->on_socket = context->ktls;
     tls->ssl = SSL_new(context->ssl_ctx);
-    if (tls->ssl == NULL || SSL_set_app_data(tls->ssl, tls) != 1 || !attach(tls, fd)) {
+    if (tls->ssl == NULL || SSL_set_app_data(tls->ssl, tls) != 1 || !attach(tls)) {
         wsc_tls_free(tls);
         return NULL;
     }
@@ -130,7 +122,7 @@ void wsc_tls_free(struct wsc_tls *tls)
     wsc_free(tls->shared->allocator, tls);
 }
 
-void wsc_tls_fail(struct wsc_tls *tls, unsigned long code)
+static void fail(struct wsc_tls *tls, unsigned long code)
 {
     char *message = tls->shared->message;
     const char *reason = ERR_reason_error_string(code);
@@ -160,7 +152,7 @@ static void ended(struct wsc_tls *tls, int result)
         tls->state = WSC_TLS_ENDED;
         return;
     }
-    wsc_tls_fail(tls, code);
+    fail(tls, code);
 }
 
 /* `out` has room for all that came, so OpenSSL keeps nothing but a part of a record. */
@@ -191,11 +183,11 @@ static void shake_hands(struct wsc_tls *tls)
         tls->state = WSC_TLS_OPEN;
     }
     else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
-        wsc_tls_fail(tls, ERR_peek_error());
+        fail(tls, ERR_peek_error());
     }
 }
 
-void wsc_tls_received_end(struct wsc_tls *tls, int error)
+static void received_end(struct wsc_tls *tls, int error)
 {
     bool early = tls->state == WSC_TLS_HANDSHAKE;
     tls->state = error != 0 || early ? WSC_TLS_FAILED : WSC_TLS_ENDED;
@@ -215,7 +207,7 @@ size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_
         return 0;
     }
     if (got <= 0) {
-        wsc_tls_received_end(tls, (int)-got);
+        received_end(tls, (int)-got);
         return 0;
     }
     shared->in = data;
@@ -239,9 +231,6 @@ size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_
 
 size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
 {
-    if (tls->on_socket) {
-        return wsc_tls_socket_receive(tls, out, size);
-    }
     uint8_t *data = tls->shared->received;
     ssize_t got = wsc_socket_receive(fd, data, WSC_TLS_IN_SIZE);
     return wsc_tls_received(tls, fd, data, got, out, size);
@@ -287,26 +276,20 @@ static enum wsc_status send_left(struct wsc_tls *tls, int fd)
 
 size_t wsc_tls_unsent(const struct wsc_tls *tls)
 {
-    return tls->left_end - tls->left_start + (tls->end_waits ? 1 : 0);
+    return tls->left_end - tls->left_start;
 }
 
 bool wsc_tls_wants_write(const struct wsc_tls *tls, bool more)
 {
     bool unsent = wsc_tls_unsent(tls) > 0;
-    if (tls->read_needs_write) {
-        return true;
-    }
     if (tls->write_needs_read) {
-        return unsent && !tls->on_socket; /* it is encrypted already */
+        return unsent; /* it is encrypted already */
     }
     return unsent || (more && tls->state != WSC_TLS_HANDSHAKE);
 }
 
 enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
 {
-    if (tls->on_socket) {
-        return wsc_tls_socket_send(tls);
-    }
     struct wsc_tls_shared *shared = tls->shared;
     size_t len = shared->out_len;
     size_t at = 0;
@@ -333,8 +316,8 @@ enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd)
 }
 
 /* Small pieces together, so that they share a record. */
-size_t wsc_tls_gather(struct wsc_tls_shared *shared,
-                      const struct wsc_outgoing *outgoing, const uint8_t **out_data)
+static size_t gather(struct wsc_tls_shared *shared, const struct wsc_outgoing *outgoing,
+                     const uint8_t **out_data)
 {
     struct wsc_outgoing_piece pieces[PIECES];
     size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
@@ -359,7 +342,7 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
     while (outgoing->size > 0 && done < WRITE_STEP) {
         const uint8_t *data;
         size_t written = 0;
-        size_t len = wsc_tls_gather(tls->shared, outgoing, &data);
+        size_t len = gather(tls->shared, outgoing, &data);
         tls->shared->in_lacks = false;
         int result = SSL_write_ex(tls->ssl, data, len, &written);
         if (result != 1 && tls->shared->in_lacks) {
@@ -369,7 +352,7 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
             return true;
         }
         if (result != 1) {
-            wsc_tls_fail(tls, ERR_peek_last_error());
+            fail(tls, ERR_peek_last_error());
             return false;
         }
         wsc_outgoing_consume(outgoing, written);
@@ -381,9 +364,6 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
 enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing)
 {
-    if (tls->on_socket) {
-        return wsc_tls_socket_write(tls, outgoing);
-    }
     tls->shared->out_len = 0;
     enum wsc_status status = send_left(tls, fd);
     while (status == WSC_OK && outgoing->size > 0 && !tls->write_needs_read) {
@@ -404,10 +384,6 @@ void wsc_tls_end(struct wsc_tls *tls)
         return;
     }
     tls->end_sent = true;
-    if (tls->on_socket) {
-        tls->end_waits = true; /* for wsc_tls_send */
-        return;
-    }
     ERR_clear_error();
     (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();

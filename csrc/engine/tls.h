@@ -2,9 +2,7 @@
  *
  * OpenSSL reads from and writes to memory that all links share: what one recv brought
  * is decrypted whole in the link's turn, and what a write made leaves with one send.
- * Only what the socket did not take is kept with the link.
- *
- * With wsc_tls_context_ktls it uses the socket itself: tls_socket.c. */
+ * Only what the socket did not take is kept with the link. */
 #ifndef WSC_ENGINE_TLS_H
 #define WSC_ENGINE_TLS_H
 
@@ -36,7 +34,6 @@ struct wsc_tls_context {
     struct wsc_tls_sessions *sessions;  /* of a client */
     bool server;
     bool check_host_name;
-    bool ktls;
 };
 
 /* What the links of an engine have in common. */
@@ -77,11 +74,6 @@ struct wsc_tls {
     enum wsc_tls_state state;
     bool end_sent;         /* close_notify, or at least it is in `left` */
     bool write_needs_read; /* plaintext waits for what the peer sends, not for room */
-    /* OpenSSL is on the socket. `left` then is plaintext, of one record at most, that
-     * was given to it; the rest below is of this way only. */
-    bool on_socket;
-    bool read_needs_write; /* nothing is read, and no hands shaken, before */
-    bool end_waits;        /* close_notify is still to be sent */
 };
 
 /* What is given to TLS and not to the socket yet, in bytes. */
@@ -105,8 +97,8 @@ void wsc_tls_free(struct wsc_tls *tls);
  * the length. The state says what else there is. */
 #define WSC_TLS_PLAIN_MIN ((size_t)(128 << 10))
 size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size);
-/* The same with what was received before, unless OpenSSL is on the socket: at most
- * WSC_TLS_IN_SIZE bytes. `got` is as of recv(), or -errno. */
+/* The same with what was received before: at most WSC_TLS_IN_SIZE bytes. `got` is as of
+ * recv(), or -errno. */
 size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
                         uint8_t *out, size_t size);
 /* Send what is encrypted: WSC_OK, WSC_NEED_SPACE or WSC_ERR_IO with errno. */
@@ -116,11 +108,8 @@ enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing);
 /* Queue close_notify, unless that is done. */
 void wsc_tls_end(struct wsc_tls *tls);
-/* Would a close or shutdown of the socket now lose what was sent? When it takes bytes
- * again, it would not. */
-bool wsc_tls_holds(const struct wsc_tls *tls);
 
-/* --- between tls.c, tls_shared.c and tls_socket.c --- */
+/* --- between tls.c and tls_shared.c --- */
 
 /* Received at once. With what OpenSSL may hold of one record, less than
  * WSC_TLS_PLAIN_MIN. */
@@ -132,24 +121,5 @@ bool wsc_tls_reserve(const struct wsc_allocator *allocator, uint8_t **data, size
 
 /* RFC 8446 §5.1: the plaintext of a record. */
 #define WSC_TLS_RECORD ((size_t)16 << 10)
-
-/* OpenSSL gave an error: keep what `code`, of its queue, says. */
-void wsc_tls_fail(struct wsc_tls *tls, unsigned long code);
-/* The socket's end or, with its errno, error. */
-void wsc_tls_received_end(struct wsc_tls *tls, int error);
-/* What the next record is to have: its length. `*out_data` is in `shared->plain` or
- * where the payload is. */
-size_t wsc_tls_gather(struct wsc_tls_shared *shared,
-                      const struct wsc_outgoing *outgoing, const uint8_t **out_data);
-
-bool wsc_tls_socket_attach(struct wsc_tls *tls, int fd);
-/* What the kernel took over. */
-void wsc_tls_socket_kernel(const struct wsc_tls *tls, bool *out_sends,
-                           bool *out_receives);
-/* As those without `socket` in their names. */
-size_t wsc_tls_socket_receive(struct wsc_tls *tls, uint8_t *out, size_t size);
-enum wsc_status wsc_tls_socket_send(struct wsc_tls *tls);
-enum wsc_status
-wsc_tls_socket_write(struct wsc_tls *tls, struct wsc_outgoing *outgoing);
 
 #endif

@@ -248,11 +248,6 @@ void wsc_tls_context_only_1_3(struct wsc_tls_context *context)
     (void)SSL_CTX_set_min_proto_version(context->ssl_ctx, TLS1_3_VERSION);
 }
 
-void wsc_tls_context_ktls(struct wsc_tls_context *context, bool on)
-{
-    context->ktls = on;
-}
-
 bool wsc_tls_context_is_server(const struct wsc_tls_context *context)
 {
     return context->server;

@@ -11,10 +11,6 @@ void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info)
     SSL_get0_alpn_selected(tls->ssl, &out_info->alpn, &alpn_len);
     out_info->alpn_len = alpn_len;
     out_info->version = SSL_get_version(tls->ssl);
-    out_info->ktls = tls->on_socket;
-    if (tls->on_socket) {
-        wsc_tls_socket_kernel(tls, &out_info->ktls_sends, &out_info->ktls_receives);
-    }
     out_info->session_reused = SSL_session_reused(tls->ssl) != 0;
     if (cipher != NULL) {
         out_info->cipher = SSL_CIPHER_get_name(cipher);

@@ -151,8 +151,7 @@ static int set_paused(struct pywsc_transport *self, bool paused)
 int pywsc_transport_output_left(struct pywsc_transport *self)
 {
     if (self->closing) {
-        self->blocked = !wsc_link_is_drained(self->link);
-        return self->blocked ? 0 : pywsc_transport_finish(self, 0, false);
+        return pywsc_transport_finish(self, 0, false);
     }
     if (self->end_pending && pywsc_transport_link(self) != NULL) {
         self->end_pending = false;

@@ -205,18 +205,8 @@ static PyObject *transport_address(PyObject *op, PyObject *peer)
                : PyBytes_FromStringAndSize((const char *)local, (Py_ssize_t)len);
 }
 
-/* None, or whether the kernel encrypts and decrypts. */
-static PyObject *ktls_info(const struct wsc_tls_info *info)
-{
-    if (!info->ktls) {
-        Py_RETURN_NONE;
-    }
-    return Py_BuildValue("(NN)", PyBool_FromLong(info->ktls_sends),
-                         PyBool_FromLong(info->ktls_receives));
-}
-
 /* What TLS agreed on: (cipher's name, version, secret bits, ALPN protocol, resumed,
- * the peer's certificate as DER, are we the server, kTLS), or None. */
+ * the peer's certificate as DER, are we the server), or None. */
 static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
@@ -229,13 +219,12 @@ static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
         Py_RETURN_NONE;
     }
     PyObject *result = Py_BuildValue(
-        "(zsiz#Ny#NN)", info.cipher, info.version, info.secret_bits,
+        "(zsiz#Ny#N)", info.cipher, info.version, info.secret_bits,
         (const char *)info.alpn, (Py_ssize_t)info.alpn_len,
         PyBool_FromLong(info.session_reused),
         info.certificate == NULL ? "" : (const char *)info.certificate,
         (Py_ssize_t)info.certificate_len,
-        PyBool_FromLong(wsc_tls_context_is_server(pywsc_tls_context(self->tls))),
-        ktls_info(&info));
+        PyBool_FromLong(wsc_tls_context_is_server(pywsc_tls_context(self->tls))));
     wsc_tls_info_fini(&info);
     return result;
 }

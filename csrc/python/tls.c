@@ -145,13 +145,6 @@ static PyObject *tls_only_1_3(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *tls_ktls(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    wsc_tls_context_ktls(((struct tls_context *)op)->context, true);
-    Py_RETURN_NONE;
-}
-
 static PyObject *tls_add_name(PyObject *op, PyObject *args)
 {
     struct tls_context *self = (struct tls_context *)op;
@@ -180,7 +173,6 @@ static PyMethodDef tls_methods[] = {
     {"ciphers", tls_ciphers, METH_VARARGS, NULL},
     {"verify", tls_verify, METH_VARARGS, NULL},
     {"only_1_3", tls_only_1_3, METH_NOARGS, NULL},
-    {"ktls", tls_ktls, METH_NOARGS, NULL},
     {"add_name", tls_add_name, METH_VARARGS, NULL},
     {NULL},
 };

@@ -36,7 +36,7 @@ ACCEPT_PAUSE = 1.0
 BYTES = sys.byteorder
 
 _TLS_NAMES = frozenset(
-    {"ssl_object", "cipher", "alpn", "session_reused", "peercert_der", "ktls"}
+    {"ssl_object", "cipher", "alpn", "session_reused", "peercert_der"}
 )
 
 C = TypeVar("C", bound=Connection)
@@ -121,8 +121,7 @@ class EngineTransport(_core.EngineTransport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, a
         ``pywscore.tls.TLSObject``, and from it ``cipher``, ``alpn``,
-        ``session_reused``, ``peercert_der`` and ``ktls``: whether the kernel encrypts
-        and decrypts, None unless the ``TLSContext`` has ``ktls=True``."""
+        ``session_reused`` and ``peercert_der``."""
         if name == "socket":
             sock = self._get_socket()
             return default if sock is None else trsock.TransportSocket(sock)
@@ -139,8 +138,6 @@ class EngineTransport(_core.EngineTransport):
             return tls
         if name == "cipher":
             return tls.cipher()
-        if name == "ktls":
-            return default if tls.ktls is None else tls.ktls
         if name == "session_reused":
             return tls.session_reused
         if name == "alpn":
@@ -150,9 +147,9 @@ class EngineTransport(_core.EngineTransport):
     def _get_tls(self) -> TLSObject | None:
         # Once asked for, it stays when the connection has ended.
         if self._tls_object is None and (info := self._tls_info()) is not None:
-            cipher, version, bits, alpn, reused, certificate, server, ktls = info
+            cipher, version, bits, alpn, reused, certificate, server = info
             self._tls_object = TLSObject(
-                server, reused, ktls, (cipher, version, bits), alpn, certificate
+                server, reused, (cipher, version, bits), alpn, certificate
             )
         return self._tls_object
 

@@ -1,7 +1,5 @@
 #include "io_shim.h"
 
-bool io_shim_read_write;
-
 #ifdef __linux__
 
 #include <errno.h>
@@ -10,8 +8,6 @@ bool io_shim_read_write;
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "ktls_emulation.h"
 
 static struct io_fault fault;
 static size_t calls[IO_CALLS];
@@ -79,39 +75,7 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
         return -1;
     }
     len = what == IO_ONE_BYTE && len > 0 ? 1 : len;
-    if (ktls_emulation_has(fd)) {
-        return ktls_emulation_send(fd, KTLS_APPLICATION_DATA, data, len);
-    }
     return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
-}
-
-int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
-{
-    int result;
-    if (ktls_emulation_set(fd, level, name, value, len, &result)) {
-        return result;
-    }
-    return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
-}
-
-static bool is_socket(int fd)
-{
-    int type;
-    socklen_t len = sizeof(type);
-    return io_shim_read_write &&
-           syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
-}
-
-ssize_t read(int fd, void *data, size_t len)
-{
-    return is_socket(fd) ? recv(fd, data, len, 0) : syscall(SYS_read, fd, data, len);
-}
-
-/* Without SIGPIPE, so that tests need not care. */
-ssize_t write(int fd, const void *data, size_t len)
-{
-    return is_socket(fd) ? send(fd, data, len, MSG_NOSIGNAL)
-                         : syscall(SYS_write, fd, data, len);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -119,9 +83,6 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     int what = next_call(IO_SEND);
     if (what > 0) {
         return -1;
-    }
-    if (ktls_emulation_has(fd)) {
-        return ktls_emulation_sendmsg(fd, message);
     }
     if (what == IO_ONE_BYTE && message->msg_iovlen > 0) {
         return syscall(SYS_sendto, fd, message->msg_iov[0].iov_base, 1, flags, NULL, 0);
@@ -142,7 +103,6 @@ int epoll_wait(int set, struct epoll_event *events, int max, int timeout)
     if (next_call(IO_WAIT) != 0) {
         return -1;
     }
-    ktls_emulation_work();
     return (int)syscall(SYS_epoll_pwait, set, events, max, timeout, NULL, 0);
 }
 

@@ -1,7 +1,6 @@
-/* Faults of the kernel: this file's accept4, recv, send, sendmsg, setsockopt, read,
- * write, epoll_ctl and epoll_wait take the place of libc's in a test program,
- * OpenSSL's calls included, and make the system calls themselves, but for those that
- * are to fail. */
+/* Faults of the kernel: this file's accept4, recv, send, sendmsg, epoll_ctl and
+ * epoll_wait take the place of libc's in a test program, and make the system calls
+ * themselves, but for those that are to fail. */
 #ifndef IO_SHIM_H
 #define IO_SHIM_H
 
@@ -26,9 +25,6 @@ struct io_fault {
     size_t every; /* then each `every`-th one; 0: only that */
     int error;    /* errno, or IO_ONE_BYTE */
 };
-
-/* Whether read and write of sockets count as recv and send; false at first. */
-extern bool io_shim_read_write;
 
 /* Set the fault (NULL: none) and all counters to 0. */
 void io_shim_set(const struct io_fault *fault);

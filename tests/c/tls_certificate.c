@@ -3,18 +3,14 @@
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "io_shim.h"
 #include "test.h"
 
 #define DAY 86400L
-
-bool tls_on_socket;
 
 static char path[256];
 
@@ -92,12 +88,6 @@ bool tls_contexts_init(struct tls_contexts *contexts,
         CHECK_INT(status, WSC_ERR_NO_MEMORY);
         tls_contexts_fini(contexts);
         return false;
-    }
-    io_shim_read_write = tls_on_socket;
-    if (tls_on_socket) {
-        wsc_tls_context_ktls(contexts->server, true);
-        wsc_tls_context_ktls(contexts->client, true);
-        (void)signal(SIGPIPE, SIG_IGN);
     }
     CHECK_INT(wsc_tls_context_certificate(contexts->server, file, file, NULL, message),
               WSC_OK);

@@ -15,16 +15,6 @@ struct tls_contexts {
     struct wsc_tls_context *server;
     struct wsc_tls_context *client;
 };
-/* Whether OpenSSL is on the sockets (wsc_tls_context_ktls); false at first. */
-extern bool tls_on_socket;
-/* A test once more, as name_on_socket. */
-#define ON_SOCKET(name)                                                                \
-    static void name##_on_socket(void)                                                 \
-    {                                                                                  \
-        tls_on_socket = true;                                                          \
-        name();                                                                        \
-        tls_on_socket = false;                                                         \
-    }
 /* False without memory, with nothing to free. */
 bool tls_contexts_init(struct tls_contexts *contexts,
                        const struct wsc_allocator *allocator);

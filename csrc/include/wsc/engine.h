@@ -106,9 +106,6 @@ size_t wsc_link_unsent(const struct wsc_link *link);
 /* False without TLS, or before its handshake is done. *out_info is to be freed with
  * wsc_tls_info_fini. */
 bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info);
-/* May it be closed without losing what was sent? If not, WSC_IO_WRITABLE comes when to
- * ask again. It always may, but where the kernel encrypts (wsc_tls_context_ktls). */
-bool wsc_link_is_drained(struct wsc_link *link);
 /* Close the socket and forget the link; never NULL, never twice. */
 void wsc_link_close(struct wsc_link *link);
 /* Forget the link; the socket is the caller's again. */

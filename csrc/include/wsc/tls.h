@@ -57,12 +57,6 @@ void wsc_tls_context_verify(struct wsc_tls_context *context, enum wsc_tls_verify
                             bool check_host_name);
 /* 1.3 only, rather than 1.2 and 1.3. */
 void wsc_tls_context_only_1_3(struct wsc_tls_context *context);
-/* Let the kernel encrypt and decrypt where it can: Linux with its `tls` module and a
- * cipher that both know. By default it is off: OpenSSL then works on memory and a
- * message costs one recv and one send; this way it reads and writes the socket itself,
- * record by record, with kTLS and without. It does that by read() and write(), so where
- * sockets have no SO_NOSIGPIPE (Linux), the program has to ignore SIGPIPE. */
-void wsc_tls_context_ktls(struct wsc_tls_context *context, bool on);
 bool wsc_tls_context_is_server(const struct wsc_tls_context *context);
 
 /* What a handshake agreed on; text is static or the link's. */
@@ -73,9 +67,6 @@ struct wsc_tls_info {
     const uint8_t *alpn; /* NULL if there is none */
     size_t alpn_len;
     bool session_reused;
-    bool ktls;            /* it was asked for */
-    bool ktls_sends;      /* the kernel encrypts */
-    bool ktls_receives;   /* the kernel decrypts */
     uint8_t *certificate; /* the peer's, as DER; NULL if there is none; owned */
     size_t certificate_len;
 };

@@ -22,11 +22,9 @@ from pywscore import ConnectionClosedError, TLSContext
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engine")
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["memory", "ktls"])
-def files(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"), request.param)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +69,6 @@ async def test_echo(
                 (there,) = server.connections
                 theirs = there.transport.get_extra_info("ssl_object")
                 assert theirs.server_side and theirs.getpeercert() is None
-                kernel = ws.transport.get_extra_info("ktls")
-                assert kernel == there.transport.get_extra_info("ktls") == tls.ktls
-                assert kernel is None if not files.ktls else len(kernel) == 2
         assert ws.close_code == 1000
         if ends == "both":
             assert ws.transport.get_extra_info("ssl_object") is tls
@@ -231,7 +226,7 @@ async def test_server_names_and_reload(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
     first = files.issue("first", "one.example")
-    context = TLSContext.server(first, ktls=files.ktls)
+    context = TLSContext.server(first)
     context.add_certificate(
         "*.b.example", TLSContext.server(files.issue("second", "x.b.example"))
     )
@@ -285,9 +280,9 @@ async def test_server_not_trusted(
     context, client = files.server(), files.client()
     name = {"name": "other.example", "address": "127.0.0.9"}.get(why, "localhost")
     if why == "authority":
-        client = TLSContext.client(ktls=files.ktls)
+        client = TLSContext.client()
     if why == "expired":
-        context = TLSContext.server(files.expired("localhost"), ktls=files.ktls)
+        context = TLSContext.server(files.expired("localhost"))
     async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
         with pytest.raises(ssl.SSLError, match="certificate verify failed: "):
             await connect(

@@ -31,11 +31,9 @@ HANDSHAKES = int(os.environ.get("PYWSCORE_HANDSHAKES", "1000"))
 IDLE = 300
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["memory", "ktls"])
-def files(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"), request.param)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
@@ -431,7 +429,7 @@ async def test_server_certificate_refused(
         context.load_cert_chain(files.issue("elsewhere", "example.org"))
     else:
         authority.issue_cert("localhost").configure_cert(context)
-        client = TLSContext.client(ktls=files.ktls)
+        client = TLSContext.client()
     heard = b""
 
     async def script(reader: Any, writer: Any) -> None:
@@ -478,7 +476,7 @@ async def test_reload_with_live_connections(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
     path = files.issue("renewed", "localhost", "127.0.0.1")
-    context = TLSContext.server(path, ktls=files.ktls)
+    context = TLSContext.server(path)
     client = files.client()
     async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
         uri = uri_of(server, scheme="wss")
@@ -503,11 +501,9 @@ async def test_reload_with_live_connections(
 @pytest.mark.threat("TLS-6")
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 async def test_handshakes_leave_nothing(
-    environment: Any, serve: Any, echo: Any, files: Files, version: str
+    serve: Any, echo: Any, files: Files, version: str
 ) -> None:
     """Not even sessions of clients that take no tickets."""
-    if files.ktls and environment.loop != "asyncio":
-        pytest.skip("it runs no other C than with asyncio's loop")
     client = files.python_client()
     client.maximum_version = ssl.TLSVersion[version]
     client.options |= ssl.OP_NO_TICKET
@@ -556,7 +552,7 @@ async def test_idle_connections_are_small(environment: Any, files: Files) -> Non
     """After one echo; a fresh server, so that no memory is there to be used again."""
     if environment.loop != "asyncio":
         pytest.skip("the server's loop is asyncio's")
-    server = await started("tls_server.py", str(files.chain), *["ktls"] * files.ktls)
+    server = await started("tls_server.py", str(files.chain))
     port = (await server.stdout.readline()).decode().strip()
     clients = await started("tls_clients.py", port, str(IDLE))
 

@@ -14,11 +14,8 @@ from pywscore import TLSContext
 
 
 class Files:
-    """``ktls`` is for all contexts of ours that it makes."""
-
-    def __init__(self, folder: pathlib.Path, ktls: bool = False) -> None:
+    def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
-        self.ktls = ktls
         self.authority = trustme.CA()
         self.ca = folder / "ca.pem"
         self.authority.cert_pem.write_to_path(self.ca)
@@ -35,10 +32,10 @@ class Files:
         return self.issue("expired", name, not_after=past)
 
     def server(self, **kwargs: Any) -> TLSContext:
-        return TLSContext.server(self.chain, ktls=self.ktls, **kwargs)
+        return TLSContext.server(self.chain, **kwargs)
 
     def client(self, **kwargs: Any) -> TLSContext:
-        return TLSContext.client(ca=self.ca, ktls=self.ktls, **kwargs)
+        return TLSContext.client(ca=self.ca, **kwargs)
 
     def python_client(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.ca))

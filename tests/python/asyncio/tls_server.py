@@ -1,4 +1,4 @@
-"""An echo server in a process of its own: python tls_server.py PEM [ktls]. Says its
+"""An echo server in a process of its own: python tls_server.py PEM. Says its
 port, and after each line of its input how many bytes of memory it has."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def echo(ws: Any) -> None:
 
 
 async def main() -> None:
-    tls = pywscore.TLSContext.server(sys.argv[1], ktls=len(sys.argv) > 2)
+    tls = pywscore.TLSContext.server(sys.argv[1])
     async with pywscore.serve(
         echo, "127.0.0.1", 0, ssl=tls, ping_interval=None
     ) as server:
