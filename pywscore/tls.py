@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import ssl
 import threading
 from typing import Literal, Self
 
@@ -190,6 +191,30 @@ def _read(settings: _Settings) -> _core.TLSContext:
         made.only_1_3()
     elif settings.minimum_version != "1.2":
         raise ValueError("minimum_version must be '1.2' or '1.3'")
+    return made
+
+
+def _failure(
+    reason: str, library: str | None, ended: bool, code: int, verified: str | None
+) -> ssl.SSLError:
+    """What the engine says of a failure (``struct wsc_tls_failure``), as Python's
+    ``ssl`` would raise it."""
+    # Names of OpenSSL's codes: its text of them, but for those that it has renamed.
+    name = reason.replace("ssl/tls", "sslv3").upper().replace(" ", "_")
+    text = reason if verified is None else f"{reason}: {verified}"
+    if library is not None:
+        text = f"[{library}: {name}] {text}"
+    made: ssl.SSLError
+    if ended:
+        made = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, text)
+    elif verified is None:
+        made = ssl.SSLError(ssl.SSL_ERROR_SSL, text)
+    else:
+        made = ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, text)
+        made.verify_code = code
+        made.verify_message = verified
+    made.library = library  # type: ignore[assignment]
+    made.reason = None if ended else name  # type: ignore[assignment]
     return made
 
 

@@ -39,11 +39,11 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
 static enum wsc_status watch_tls(struct wsc_link *link)
 {
     const struct wsc_tls *tls = link->tls;
-    bool write = wsc_tls_wants_write(tls, link->write_waits);
+    bool over = tls->state >= WSC_TLS_ENDED;
     /* An end that waits to be reported is: the socket may have nothing to say any more,
      * so let its being writable wake us. */
-    write = write || (link->reading && tls->state == WSC_TLS_ENDED);
-    bool read = link->reading && tls->state != WSC_TLS_ENDED;
+    bool write = wsc_tls_wants_write(tls, link->write_waits) || (link->reading && over);
+    bool read = (link->reading && !over) || wsc_tls_wants_read(tls, link->write_waits);
     return wsc_source_watch(&link->source, read, write) < 0 ? WSC_ERR_IO : WSC_OK;
 }
 
@@ -86,6 +86,12 @@ bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_inf
     }
     wsc_tls_get_info(link->tls, out_info);
     return true;
+}
+
+bool wsc_link_tls_failure(const struct wsc_link *link,
+                          struct wsc_tls_failure *out_failure)
+{
+    return link->tls != NULL && wsc_tls_get_failure(link->tls, out_failure);
 }
 
 void wsc_link_close(struct wsc_link *link)
@@ -148,11 +154,27 @@ int wsc_link_fd(const struct wsc_link *link)
     return link->source.fd;
 }
 
+/* Its socket takes nothing any more. */
+static void lost_tls(struct wsc_link *link)
+{
+    const struct wsc_engine *engine = link->source.engine;
+    const struct wsc_ready *ready = &engine->ready[engine->ready_next];
+    const struct wsc_ready *end = &engine->ready[engine->ahead_end];
+    while (ready < end && (ready->owner != link || ready->ahead == NULL)) {
+        ready++;
+    }
+    wsc_tls_lost(link->tls, link->source.fd, ready < end ? ready->ahead : NULL,
+                 ready < end ? ready->got : 0);
+}
+
 static enum wsc_status write_tls(struct wsc_link *link, struct wsc_outgoing *outgoing)
 {
     enum wsc_status status = WSC_NEED_SPACE;
     if (wsc_link_is_open(link)) {
         status = wsc_tls_write(link->tls, link->source.fd, outgoing);
+    }
+    if (status == WSC_ERR_IO) {
+        lost_tls(link);
     }
     if (status == WSC_NEED_SPACE) {
         link->write_waits = true;
@@ -240,7 +262,6 @@ static void tls_failed(struct wsc_link *link, struct wsc_io *out)
 {
     out->type = WSC_IO_ERROR;
     out->error = link->tls->error;
-    out->message = link->tls->error == 0 ? link->tls->shared->message : NULL;
     link->write_waits = false;
     link->reading = false;
     (void)wsc_source_watch(&link->source, false, false);
@@ -248,6 +269,10 @@ static void tls_failed(struct wsc_link *link, struct wsc_io *out)
 
 static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
 {
+    if (link->tls->state == WSC_TLS_FAILED) {
+        tls_failed(link, out);
+        return true;
+    }
     if (!link->reading || link->tls->state != WSC_TLS_ENDED) {
         return false;
     }
@@ -256,14 +281,10 @@ static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
     return true;
 }
 
-/* What came of receiving `len` bytes of plaintext, in the engine's buffer. */
+/* What came of receiving `len` bytes of plaintext, in the engine's buffer. An end comes
+ * after them. */
 static bool received_tls(struct wsc_link *link, size_t len, struct wsc_io *out)
 {
-    if (link->tls->state == WSC_TLS_FAILED) {
-        /* What came in the same read before it is lost with the connection. */
-        tls_failed(link, out);
-        return true;
-    }
     if (len == 0 && tls_ended(link, out)) {
         return true;
     }
@@ -277,11 +298,11 @@ static bool received_tls(struct wsc_link *link, size_t len, struct wsc_io *out)
 static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
 {
     const struct wsc_engine *engine = link->source.engine;
-    if (!link->reading) {
-        return false;
-    }
     size_t len = 0;
-    if (link->tls->state == WSC_TLS_HANDSHAKE || link->tls->state == WSC_TLS_OPEN) {
+    if (!link->reading && wsc_tls_wants_read(link->tls, link->write_waits)) {
+        wsc_tls_receive_handshake(link->tls, link->source.fd);
+    }
+    else if (link->reading && link->tls->state < WSC_TLS_ENDED) {
         len = wsc_tls_receive(link->tls, link->source.fd, engine->buffer,
                               engine->buffer_size);
         link->plenty = len >= WSC_AHEAD_WINDOW;
@@ -295,9 +316,7 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
     link->tls->shared->out_len = 0;
     enum wsc_status status = wsc_tls_send(link->tls, link->source.fd);
     if (status == WSC_ERR_IO) {
-        if (link->tls->state != WSC_TLS_FAILED) {
-            link->tls->error = errno;
-        }
+        lost_tls(link);
         tls_failed(link, out);
         return true;
     }
@@ -319,8 +338,8 @@ static bool next_writable_tls(struct wsc_link *link, struct wsc_io *out)
 size_t
 wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data)
 {
-    if (ready->writable || !link->source.interest.read || link->notifies ||
-        link->plenty) {
+    if (ready->writable || !link->source.interest.read || !link->reading ||
+        link->notifies || link->plenty) {
         return 0;
     }
     ready->ahead = data;

@@ -92,6 +92,12 @@ ssize_t wsc_socket_receive(int fd, void *data, size_t size)
     return got < 0 ? -errno : got;
 }
 
+ssize_t wsc_socket_peek(int fd, void *data, size_t size)
+{
+    ssize_t got = recv(fd, data, size, MSG_PEEK);
+    return got < 0 ? -errno : got;
+}
+
 ssize_t wsc_socket_send(int fd, const void *data, size_t len)
 {
     return sent(send(fd, data, len, SEND_FLAGS));

@@ -15,6 +15,8 @@ int wsc_socket_accept(int listener);
 WSC_NODISCARD enum wsc_status wsc_socket_prepare(int fd);
 /* As recv() without flags, but -errno. */
 ssize_t wsc_socket_receive(int fd, void *data, size_t size);
+/* The same, and what is received stays to be received again. */
+ssize_t wsc_socket_peek(int fd, void *data, size_t size);
 /* As send() without flags. */
 ssize_t wsc_socket_send(int fd, const void *data, size_t len);
 /* One call with what stands first in `outgoing`, which is not consumed; `*out_offered`

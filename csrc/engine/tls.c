@@ -11,6 +11,78 @@
 /* Plaintext given to one send. */
 #define WRITE_STEP ((size_t)64 << 10)
 #define PIECES     64
+/* Of a record's size each, to find what a peer said before it went. */
+#define LAST_READS 64
+
+/* --- how calls of OpenSSL end --- */
+
+/* What makes a call fail is known without SSL_get_error, which would have to search the
+ * thread's queue of errors for those of others before each call: input or room lacked,
+ * the peer ended, or the newest error of the queue is ours. */
+static void begin(struct wsc_tls_shared *shared)
+{
+    shared->in_lacks = false;
+    shared->out_lacks = false;
+}
+
+/* OpenSSL's callback. After a fatal alert it says the same as after close_notify, but
+ * for the queue. */
+static void note_end(const SSL *ssl, int where, int alert)
+{
+    struct wsc_tls *tls = SSL_get_app_data(ssl);
+    bool warns = alert >> 8 == SSL3_AL_WARNING || SSL_version(ssl) >= TLS1_3_VERSION;
+    if (where == SSL_CB_READ_ALERT && (alert & 0xff) == SSL_AD_CLOSE_NOTIFY && warns) {
+        tls->end_came = true;
+    }
+}
+
+static void fail(struct wsc_tls *tls, unsigned long code)
+{
+    ERR_clear_error();
+    if (tls->session_key != NULL && tls->state == WSC_TLS_HANDSHAKE) {
+        wsc_tls_sessions_drop(tls->context->sessions, tls->session_key);
+    }
+    tls->state = WSC_TLS_FAILED;
+    tls->code = code;
+    tls->error = 0;
+}
+
+static void received_end(struct wsc_tls *tls, int error)
+{
+    if (error == 0 && tls->state == WSC_TLS_HANDSHAKE) {
+        fail(tls, 0);
+        return;
+    }
+    tls->state = error != 0 ? WSC_TLS_FAILED : WSC_TLS_ENDED;
+    tls->error = error;
+}
+
+/* A call failed, and not for want of input. */
+static void stopped(struct wsc_tls *tls)
+{
+    if (tls->end_came || tls->shared->out_lacks) {
+        received_end(tls, tls->shared->out_lacks ? ENOBUFS : 0);
+        ERR_clear_error();
+        return;
+    }
+    fail(tls, ERR_peek_last_error());
+}
+
+/* The first one, or one that a write waits for. */
+static void shake_hands(struct wsc_tls *tls)
+{
+    begin(tls->shared);
+    int result = SSL_do_handshake(tls->ssl);
+    tls->write_needs_read = result != 1;
+    if (result != 1 && !tls->shared->in_lacks) {
+        stopped(tls);
+    }
+    else if (result == 1 && tls->state == WSC_TLS_HANDSHAKE) {
+        tls->state = WSC_TLS_OPEN;
+    }
+}
+
+/* --- beginning --- */
 
 static bool set_server_name(const struct wsc_tls *tls, const char *name, bool check)
 {
@@ -57,20 +129,6 @@ static bool resume(struct wsc_tls *tls, int fd, const char *server_name)
     return true;
 }
 
-/* The first message. */
-static bool begin_as_client(struct wsc_tls *tls, int fd, const char *server_name)
-{
-    SSL_set_connect_state(tls->ssl);
-    tls->shared->out_len = 0;
-    if (server_name != NULL &&
-        (!set_server_name(tls, server_name, tls->context->check_host_name) ||
-         !resume(tls, fd, server_name))) {
-        return false;
-    }
-    int result = SSL_do_handshake(tls->ssl);
-    return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ;
-}
-
 static bool attach(struct wsc_tls *tls)
 {
     BIO *bio = BIO_new(tls->shared->method);
@@ -83,15 +141,13 @@ static bool attach(struct wsc_tls *tls)
     return true;
 }
 
-struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
-                            const struct wsc_tls_context *context, int fd,
-                            const char *server_name)
+static struct wsc_tls *
+new_ssl(struct wsc_tls_shared *shared, const struct wsc_tls_context *context)
 {
     struct wsc_tls *tls = wsc_alloc_zeroed(shared->allocator, sizeof(*tls));
     if (tls == NULL) {
         return NULL;
     }
-    ERR_clear_error();
     tls->shared = shared;
     tls->context = context;
     tls->ssl = SSL_new(context->ssl_ctx);
@@ -99,14 +155,39 @@ struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
         wsc_tls_free(tls);
         return NULL;
     }
+    SSL_set_info_callback(tls->ssl, note_end);
+    return tls;
+}
+
+struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
+                            const struct wsc_tls_context *context, int fd,
+                            const char *server_name)
+{
+    ERR_clear_error();
+    struct wsc_tls *tls = new_ssl(shared, context);
+    if (tls == NULL) {
+        return NULL;
+    }
     if (context->server) {
         SSL_set_accept_state(tls->ssl);
         return tls;
     }
-    if (!begin_as_client(tls, fd, server_name)) {
-        ERR_clear_error();
+    shared->out_len = 0;
+    SSL_set_connect_state(tls->ssl);
+    if (server_name != NULL && !resume(tls, fd, server_name)) {
         wsc_tls_free(tls);
         return NULL;
+    }
+    if (server_name == NULL && context->check_host_name) {
+        ERR_raise(ERR_LIB_SSL, SSL_R_SSL3_EXT_INVALID_SERVERNAME);
+        fail(tls, ERR_peek_last_error());
+    }
+    else if (server_name != NULL &&
+             !set_server_name(tls, server_name, context->check_host_name)) {
+        fail(tls, ERR_peek_last_error());
+    }
+    else {
+        shake_hands(tls);
     }
     return tls;
 }
@@ -122,38 +203,7 @@ void wsc_tls_free(struct wsc_tls *tls)
     wsc_free(tls->shared->allocator, tls);
 }
 
-static void fail(struct wsc_tls *tls, unsigned long code)
-{
-    char *message = tls->shared->message;
-    const char *reason = ERR_reason_error_string(code);
-    const char *more = "";
-    long verified = SSL_get_verify_result(tls->ssl);
-    if (verified != X509_V_OK && tls->state == WSC_TLS_HANDSHAKE &&
-        SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE) {
-        more = X509_verify_cert_error_string(verified);
-    }
-    (void)BIO_snprintf(message, WSC_TLS_MESSAGE_SIZE, "%s%s%s",
-                       reason == NULL ? "TLS error" : reason, more[0] == 0 ? "" : ": ",
-                       more);
-    ERR_clear_error();
-    if (tls->session_key != NULL && tls->state == WSC_TLS_HANDSHAKE) {
-        wsc_tls_sessions_drop(tls->context->sessions, tls->session_key);
-    }
-    tls->state = WSC_TLS_FAILED;
-    tls->error = 0;
-}
-
-/* A read gave an error or the peer's end. */
-static void ended(struct wsc_tls *tls, int result)
-{
-    unsigned long code = ERR_peek_last_error();
-    ERR_clear_error();
-    if (SSL_get_error(tls->ssl, result) == SSL_ERROR_ZERO_RETURN) {
-        tls->state = WSC_TLS_ENDED;
-        return;
-    }
-    fail(tls, code);
-}
+/* --- receiving --- */
 
 /* `out` has room for all that came, so OpenSSL keeps nothing but a part of a record. */
 static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_len)
@@ -163,11 +213,11 @@ static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_
      * have to find something: to ask in vain costs a third of a record. */
     do {
         size_t got = 0;
-        shared->in_lacks = false;
+        begin(shared);
         int result = SSL_read_ex(tls->ssl, out + *out_len, size - *out_len, &got);
         *out_len += got;
         if (result != 1 && !shared->in_lacks) {
-            ended(tls, result);
+            stopped(tls);
         }
         if (result != 1) {
             return;
@@ -175,57 +225,54 @@ static void decrypt(struct wsc_tls *tls, uint8_t *out, size_t size, size_t *out_
     } while (shared->in_len > 0);
 }
 
-static void shake_hands(struct wsc_tls *tls)
+/* Let OpenSSL have what came; false if that is the end, or nothing. */
+static bool came(struct wsc_tls *tls, const uint8_t *data, ssize_t got)
 {
-    ERR_clear_error();
-    int result = SSL_do_handshake(tls->ssl);
-    if (result == 1) {
-        tls->state = WSC_TLS_OPEN;
+    if (got == -EAGAIN || got == -EWOULDBLOCK || got == -EINTR ||
+        tls->state >= WSC_TLS_ENDED) {
+        return false;
     }
-    else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
-        fail(tls, ERR_peek_error());
-    }
-}
-
-static void received_end(struct wsc_tls *tls, int error)
-{
-    bool early = tls->state == WSC_TLS_HANDSHAKE;
-    tls->state = error != 0 || early ? WSC_TLS_FAILED : WSC_TLS_ENDED;
-    tls->error = error;
-    if (error == 0 && early) {
-        (void)BIO_snprintf(tls->shared->message, WSC_TLS_MESSAGE_SIZE,
-                           "connection closed during the TLS handshake");
-    }
-}
-
-size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
-                        uint8_t *out, size_t size)
-{
-    struct wsc_tls_shared *shared = tls->shared;
-    size_t len = 0;
-    if (got == -EAGAIN || got == -EWOULDBLOCK || got == -EINTR) {
-        return 0;
-    }
+    tls->write_needs_read = false; /* or it finds out again, or that nothing comes */
     if (got <= 0) {
         received_end(tls, (int)-got);
+        return false;
+    }
+    tls->shared->in = data;
+    tls->shared->in_len = (size_t)got;
+    return true;
+}
+
+static size_t
+take(struct wsc_tls *tls, const uint8_t *data, ssize_t got, uint8_t *out, size_t size)
+{
+    size_t len = 0;
+    if (!came(tls, data, got)) {
         return 0;
     }
-    shared->in = data;
-    shared->in_len = (size_t)got;
-    shared->out_len = 0;
-    tls->write_needs_read = false;
     if (tls->state == WSC_TLS_HANDSHAKE) {
         shake_hands(tls);
     }
     if (tls->state == WSC_TLS_OPEN) {
         decrypt(tls, out, size, &len);
     }
-    shared->in_len = 0;
-    if (shared->out_len > 0 && wsc_tls_send(tls, fd) == WSC_ERR_IO &&
-        tls->state != WSC_TLS_FAILED) {
-        tls->state = WSC_TLS_FAILED;
-        tls->error = errno;
+    tls->shared->in_len = 0;
+    return len;
+}
+
+static void answer(struct wsc_tls *tls, int fd)
+{
+    if (tls->shared->out_len > 0 && wsc_tls_send(tls, fd) == WSC_ERR_IO &&
+        tls->state < WSC_TLS_ENDED) {
+        wsc_tls_lost(tls, fd, NULL, 0);
     }
+}
+
+size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
+                        uint8_t *out, size_t size)
+{
+    tls->shared->out_len = 0;
+    size_t len = take(tls, data, got, out, size);
+    answer(tls, fd);
     return len;
 }
 
@@ -234,6 +281,46 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
     uint8_t *data = tls->shared->received;
     ssize_t got = wsc_socket_receive(fd, data, WSC_TLS_IN_SIZE);
     return wsc_tls_received(tls, fd, data, got, out, size);
+}
+
+/* OpenSSL takes no more than the records that it needs. */
+void wsc_tls_receive_handshake(struct wsc_tls *tls, int fd)
+{
+    struct wsc_tls_shared *shared = tls->shared;
+    ssize_t got = wsc_socket_peek(fd, shared->received, WSC_TLS_IN_SIZE);
+    shared->out_len = 0;
+    if (!came(tls, shared->received, got)) {
+        return;
+    }
+    shake_hands(tls);
+    (void)wsc_socket_receive(fd, shared->received, (size_t)got - shared->in_len);
+    shared->in_len = 0;
+    answer(tls, fd);
+}
+
+void wsc_tls_lost(struct wsc_tls *tls, int fd, const uint8_t *ahead, ssize_t got)
+{
+    struct wsc_tls_shared *shared = tls->shared;
+    uint8_t *plain = shared->received + WSC_TLS_RECORD;
+    size_t size = WSC_TLS_IN_SIZE - WSC_TLS_RECORD;
+    int error = errno;
+    bool gone = error == EPIPE || error == ECONNRESET;
+    if (gone && ahead != NULL) {
+        (void)take(tls, ahead, got, plain, size);
+    }
+    for (int i = 0; gone && i < LAST_READS && tls->state < WSC_TLS_ENDED; i++) {
+        got = wsc_socket_receive(fd, shared->received, WSC_TLS_RECORD);
+        if (got <= 0) {
+            break;
+        }
+        (void)take(tls, shared->received, got, plain, size);
+    }
+    shared->out_len = 0;
+    if (tls->state != WSC_TLS_FAILED) {
+        tls->state = WSC_TLS_FAILED;
+        tls->error = error;
+    }
+    errno = error;
 }
 
 /* --- sending --- */
@@ -277,6 +364,12 @@ static enum wsc_status send_left(struct wsc_tls *tls, int fd)
 size_t wsc_tls_unsent(const struct wsc_tls *tls)
 {
     return tls->left_end - tls->left_start;
+}
+
+bool wsc_tls_wants_read(const struct wsc_tls *tls, bool more)
+{
+    return tls->state == WSC_TLS_HANDSHAKE ||
+           (tls->state == WSC_TLS_OPEN && tls->write_needs_read && more);
 }
 
 bool wsc_tls_wants_write(const struct wsc_tls *tls, bool more)
@@ -343,17 +436,17 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
         const uint8_t *data;
         size_t written = 0;
         size_t len = gather(tls->shared, outgoing, &data);
-        tls->shared->in_lacks = false;
+        begin(tls->shared);
         int result = SSL_write_ex(tls->ssl, data, len, &written);
-        if (result != 1 && tls->shared->in_lacks) {
-            /* RFC 8446 §4.6: part of a ticket or of new keys has come in a record of
-             * its own, and OpenSSL sends nothing before it has the rest. */
-            tls->write_needs_read = true;
-            return true;
+        if (result != 1 && !tls->shared->in_lacks) {
+            stopped(tls);
+            return false;
         }
         if (result != 1) {
-            fail(tls, ERR_peek_last_error());
-            return false;
+            /* RFC 8446 §4.6: part of a ticket or of new keys has come in a record of
+             * its own, and OpenSSL sends nothing before it has the rest. */
+            tls->write_needs_read = tls->state == WSC_TLS_OPEN;
+            return tls->write_needs_read;
         }
         wsc_outgoing_consume(outgoing, written);
         done += written;
@@ -361,15 +454,23 @@ static bool encrypt_some(struct wsc_tls *tls, struct wsc_outgoing *outgoing)
     return true;
 }
 
+static enum wsc_status refuse(const struct wsc_tls *tls)
+{
+    errno = tls->error != 0 ? tls->error : EPIPE;
+    return WSC_ERR_IO;
+}
+
 enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing)
 {
     tls->shared->out_len = 0;
+    if (tls->state == WSC_TLS_FAILED) {
+        return refuse(tls);
+    }
     enum wsc_status status = send_left(tls, fd);
     while (status == WSC_OK && outgoing->size > 0 && !tls->write_needs_read) {
         if (!encrypt_some(tls, outgoing)) {
-            errno = EPIPE;
-            return WSC_ERR_IO;
+            return refuse(tls);
         }
         status = wsc_tls_send(tls, fd);
     }

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "wsc/outgoing.h"
 #include "wsc/tls.h"
@@ -43,21 +44,20 @@ struct wsc_tls_shared {
     uint8_t *received; /* for WSC_TLS_IN_SIZE bytes */
     const uint8_t *in; /* what was received and OpenSSL has not read yet */
     size_t in_len;
-    /* OpenSSL asked for more than there is: what SSL_ERROR_WANT_READ would say, without
-     * SSL_get_error, for which errors that others left in the thread's queue would have
-     * to be looked for before each call. */
+    /* OpenSSL asked for more than there is: what SSL_ERROR_WANT_READ would say. */
     bool in_lacks;
     uint8_t *out; /* what OpenSSL wrote and is not sent yet */
     size_t out_len;
     size_t out_cap;
+    bool out_lacks; /* it wrote more than there is room for */
     uint8_t *plain; /* small pieces side by side, for one record */
-    char message[WSC_TLS_MESSAGE_SIZE];
 };
 
 enum wsc_tls_state {
     WSC_TLS_HANDSHAKE,
     WSC_TLS_OPEN,
-    WSC_TLS_ENDED, /* the peer's end came; it may not be reported yet */
+    /* These may not be reported yet. */
+    WSC_TLS_ENDED, /* the peer's end came */
     WSC_TLS_FAILED,
 };
 
@@ -70,9 +70,11 @@ struct wsc_tls {
     size_t left_start;
     size_t left_end;
     size_t left_cap;
-    int error; /* errno, or 0: it is in the shared message */
+    unsigned long code; /* of a failure: OpenSSL's, */
+    int error;          /* or errno if that is not 0 */
     enum wsc_tls_state state;
-    bool end_sent;         /* close_notify, or at least it is in `left` */
+    bool end_came;         /* close_notify */
+    bool end_sent;         /* the same, or at least it is in `left` */
     bool write_needs_read; /* plaintext waits for what the peer sends, not for room */
 };
 
@@ -80,12 +82,18 @@ struct wsc_tls {
 size_t wsc_tls_unsent(const struct wsc_tls *tls);
 /* Whether a writable socket gets that on, or if there is `more`, that. */
 bool wsc_tls_wants_write(const struct wsc_tls *tls, bool more);
+/* Whether OpenSSL has something to read that isn't for the reader: its handshake's, or
+ * for what is to be written if there is `more` of that. */
+bool wsc_tls_wants_read(const struct wsc_tls *tls, bool more);
 void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info);
+/* False if TLS has not failed, or an errno says why. */
+bool wsc_tls_get_failure(const struct wsc_tls *tls, struct wsc_tls_failure *out);
 
 struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator);
 void wsc_tls_shared_free(struct wsc_tls_shared *shared);
 
-/* `fd` is connected. A client sends its first message with the first wsc_tls_send. */
+/* `fd` is connected. A client sends its first message with the first wsc_tls_send; if
+ * its settings don't allow for one, it has failed. NULL without memory. */
 struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
                             const struct wsc_tls_context *context, int fd,
                             const char *server_name);
@@ -101,11 +109,16 @@ size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size);
  * recv(), or -errno. */
 size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
                         uint8_t *out, size_t size);
+/* Receive what wsc_tls_wants_read() is about, and leave data in the socket. */
+void wsc_tls_receive_handshake(struct wsc_tls *tls, int fd);
 /* Send what is encrypted: WSC_OK, WSC_NEED_SPACE or WSC_ERR_IO with errno. */
 enum wsc_status wsc_tls_send(struct wsc_tls *tls, int fd);
 /* Encrypt and send; the same. */
 enum wsc_status
 wsc_tls_write(struct wsc_tls *tls, int fd, struct wsc_outgoing *outgoing);
+/* One of these has given WSC_ERR_IO. If the peer said why before it went, that is what
+ * counts; `ahead`, if it isn't NULL, was received before. */
+void wsc_tls_lost(struct wsc_tls *tls, int fd, const uint8_t *ahead, ssize_t got);
 /* Queue close_notify, unless that is done. */
 void wsc_tls_end(struct wsc_tls *tls);
 

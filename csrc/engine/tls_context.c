@@ -243,9 +243,13 @@ void wsc_tls_context_verify(struct wsc_tls_context *context, enum wsc_tls_verify
     context->check_host_name = check_host_name;
 }
 
-void wsc_tls_context_only_1_3(struct wsc_tls_context *context)
+enum wsc_status
+wsc_tls_context_only_1_3(struct wsc_tls_context *context, char *out_message)
 {
-    (void)SSL_CTX_set_min_proto_version(context->ssl_ctx, TLS1_3_VERSION);
+    ERR_clear_error();
+    return SSL_CTX_set_min_proto_version(context->ssl_ctx, TLS1_3_VERSION) == 1
+               ? WSC_OK
+               : failed(out_message);
 }
 
 bool wsc_tls_context_is_server(const struct wsc_tls_context *context)

@@ -1,3 +1,4 @@
+#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <string.h>
 
@@ -27,4 +28,29 @@ void wsc_tls_info_fini(struct wsc_tls_info *info)
     OPENSSL_free(info->certificate);
     info->certificate = NULL;
     info->certificate_len = 0;
+}
+
+bool wsc_tls_get_failure(const struct wsc_tls *tls, struct wsc_tls_failure *out)
+{
+    if (tls->state != WSC_TLS_FAILED || tls->error != 0) {
+        return false;
+    }
+    memset(out, 0, sizeof(*out));
+    if (tls->code == 0) {
+        out->reason = "connection closed during the TLS handshake";
+        out->ended = true;
+        return true;
+    }
+    bool by_ssl = ERR_GET_LIB(tls->code) == ERR_LIB_SSL;
+    out->reason = ERR_reason_error_string(tls->code);
+    out->library = by_ssl ? "SSL" : NULL;
+    if (out->reason == NULL) {
+        out->reason = "TLS error";
+    }
+    if (by_ssl && ERR_GET_REASON(tls->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        long verified = SSL_get_verify_result(tls->ssl);
+        out->verify_code = (int)verified;
+        out->verify_message = X509_verify_cert_error_string(verified);
+    }
+    return true;
 }

@@ -52,6 +52,7 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *out_writte
     BIO_clear_retry_flags(bio);
     if (!wsc_tls_reserve(shared->allocator, &shared->out, &shared->out_cap,
                          shared->out_len + size)) {
+        shared->out_lacks = true;
         return 0;
     }
     memcpy(shared->out + shared->out_len, data, size);
@@ -79,7 +80,7 @@ struct wsc_tls_shared *wsc_tls_shared_new(const struct wsc_allocator *allocator)
     shared->plain = wsc_alloc(allocator, WSC_TLS_RECORD);
     shared->out = wsc_alloc(allocator, OUT_SIZE);
     shared->out_cap = OUT_SIZE;
-    shared->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsc");
+    shared->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "wsc");
     if (shared->received == NULL || shared->plain == NULL || shared->out == NULL ||
         shared->method == NULL || BIO_meth_set_read_ex(shared->method, bio_read) != 1 ||
         BIO_meth_set_write_ex(shared->method, bio_write) != 1 ||

@@ -16,11 +16,11 @@ struct pywsc_transport {
      * isn't there. */
     struct pywsc_transport *next;
     struct pywsc_transport **noted_at;
-    PyObject *local;      /* bytes: this end's address, once the socket is closed */
-    PyObject *tls;        /* TLSContext, NULL without */
-    PyObject *message;    /* str: what was wrong with TLS, or NULL */
-    unsigned long thread; /* of the connection, which may go away */
-    int error;            /* errno that ended it, or 0 */
+    PyObject *local; /* bytes: this end's address, once the socket is closed */
+    PyObject *tls;   /* TLSContext, NULL without */
+    struct wsc_tls_failure failure; /* what ended it, unless its reason is NULL */
+    unsigned long thread;           /* of the connection, which may go away */
+    int error;                      /* errno that ended it, or 0 */
     uint8_t peer[WSC_ADDRESS_SIZE];
     uint8_t peer_len;
     bool closing;     /* close() was called: the end comes when output has left */

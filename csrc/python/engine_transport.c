@@ -71,6 +71,7 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     }
     self->closing = true;
     self->error = error;
+    (void)wsc_link_tls_failure(link, &self->failure);
     keep_local_address(self);
     Py_BEGIN_CRITICAL_SECTION(self);
     self->link = NULL; /* other threads may ask for its names */
@@ -88,35 +89,46 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
 }
 
 /* New reference; NULL with another exception. */
-static PyObject *tls_exception(PyObject *message)
+static PyObject *tls_exception(const struct wsc_tls_failure *failure)
 {
-    PyObject *ssl = PyImport_ImportModule("ssl");
-    if (ssl == NULL) {
+    PyObject *tls = PyImport_ImportModule("pywscore.tls");
+    if (tls == NULL) {
         return NULL;
     }
-    PyObject *exception = PyObject_CallMethod(ssl, "SSLError", "iO", 1, message);
-    Py_DECREF(ssl);
+    PyObject *exception =
+        PyObject_CallMethod(tls, "_failure", "szOiz", failure->reason, failure->library,
+                            failure->ended ? Py_True : Py_False, failure->verify_code,
+                            failure->verify_message);
+    Py_DECREF(tls);
     return exception;
+}
+
+/* New reference: why the connection was lost, or None. */
+static PyObject *lost_exception(const struct pywsc_transport *self)
+{
+    PyObject *exception = NULL;
+    if (self->failure.reason != NULL) {
+        exception = tls_exception(&self->failure);
+    }
+    else if (self->error == 0) {
+        return Py_NewRef(Py_None);
+    }
+    else {
+        errno = self->error;
+        (void)PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return exception != NULL ? exception : pywsc_take_raised();
 }
 
 PyObject *pywsc_transport_lost(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     PyObject *connection = self->connection;
-    PyObject *exception = Py_NewRef(Py_None);
     (void)unused;
     if (connection == NULL) {
-        return exception;
+        Py_RETURN_NONE;
     }
-    if (self->error != 0) {
-        errno = self->error;
-        (void)PyErr_SetFromErrno(PyExc_OSError);
-        Py_SETREF(exception, pywsc_take_raised());
-    }
-    else if (self->message != NULL) {
-        PyObject *made = tls_exception(self->message);
-        Py_SETREF(exception, made == NULL ? pywsc_take_raised() : made);
-    }
+    PyObject *exception = lost_exception(self);
     self->connection = NULL;
     PyObject *result = PyObject_CallMethodOneArg(
         connection, pywsc_transport_state(self)->names[PYWSC_NAME_CONNECTION_LOST],
@@ -253,12 +265,6 @@ int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
         self->ended = true;
         return pywsc_transport_close(self);
     case WSC_IO_ERROR:
-        if (io->message != NULL) {
-            Py_XSETREF(self->message, PyUnicode_FromString(io->message));
-            if (self->message == NULL) {
-                return -1;
-            }
-        }
         return pywsc_transport_finish(self, io->error, false);
     case WSC_IO_ACCEPTED:
         break;

@@ -320,7 +320,6 @@ static void transport_dealloc(PyObject *op)
     Py_CLEAR(self->engine);
     Py_CLEAR(self->local);
     Py_CLEAR(self->tls);
-    Py_CLEAR(self->message);
     pywsc_free(op);
 }
 

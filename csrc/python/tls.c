@@ -140,9 +140,10 @@ static PyObject *tls_verify(PyObject *op, PyObject *args)
 
 static PyObject *tls_only_1_3(PyObject *op, PyObject *unused)
 {
+    char message[WSC_TLS_MESSAGE_SIZE];
     (void)unused;
-    wsc_tls_context_only_1_3(((struct tls_context *)op)->context);
-    Py_RETURN_NONE;
+    return done(wsc_tls_context_only_1_3(((struct tls_context *)op)->context, message),
+                message);
 }
 
 static PyObject *tls_add_name(PyObject *op, PyObject *args)

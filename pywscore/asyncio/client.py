@@ -266,7 +266,7 @@ class connect:
         name: str | None = None
         if isinstance(kwargs.get("ssl"), TLSContext):
             tls = kwargs.pop("ssl")
-            name = kwargs.pop("server_hostname")
+            name = kwargs.pop("server_hostname") or uri.host
         if kwargs.pop("unix", False):
             if on_engine:
                 made = await loop.create_unix_connection(Handover, **kwargs)

@@ -5,6 +5,7 @@
 #ifdef __linux__
 
 #include <errno.h>
+#include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@ struct session {
     bool no_memory;
     bool resumed;
     int error;
-    char message[WSC_TLS_MESSAGE_SIZE];
+    struct wsc_tls_failure failures[2];
 };
 
 static void drop(struct end *end)
@@ -128,6 +129,7 @@ static void take(struct session *session, struct end *end, const struct wsc_io *
 static void handle(struct session *session, const struct wsc_io *io)
 {
     struct end *end = io->owner;
+    bool failed_so;
     CHECK(end->link != NULL);
     switch (io->type) {
     case WSC_IO_DATA:
@@ -147,11 +149,8 @@ static void handle(struct session *session, const struct wsc_io *io)
         }
         return;
     case WSC_IO_ERROR:
-        CHECK(io->error != 0 || io->message != NULL);
-        if (io->message != NULL) {
-            (void)snprintf(session->message, sizeof(session->message), "%s",
-                           io->message);
-        }
+        failed_so = wsc_link_tls_failure(end->link, &session->failures[end->is_client]);
+        CHECK_INT(io->error == 0, failed_so);
         failed(session, end, io->error != 0 ? io->error : EPROTO);
         return;
     case WSC_IO_READABLE:
@@ -456,8 +455,14 @@ static void clients_verify_by_default(void)
         begin_visit(&s, plain(), &contexts, trusting != 0 ? "elsewhere" : "localhost");
         go_on(&s, &out);
         CHECK(s.error == EPROTO && s.ends[1].received == 0 && !out.hung);
-        CHECK(strstr(s.message, "certificate") != NULL ||
-              strstr(s.message, "alert") != NULL);
+        CHECK(s.failures[0].reason != NULL && s.failures[0].verify_code == 0);
+        CHECK(strstr(s.failures[0].reason, trusting != 0 ? "alert bad certificate"
+                                                         : "alert unknown ca") != NULL);
+        CHECK_INT(s.failures[1].verify_code,
+                  trusting != 0 ? X509_V_ERR_HOSTNAME_MISMATCH
+                                : X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT);
+        CHECK(strcmp(s.failures[1].reason, "certificate verify failed") == 0);
+        CHECK(s.failures[1].verify_message != NULL && !s.failures[1].ended);
         wsc_engine_free(s.engine);
         tls_contexts_fini(&contexts);
     }

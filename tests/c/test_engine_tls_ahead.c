@@ -110,7 +110,7 @@ static void an_error_is_reported_to_who_stops_reading(void)
     receive_ahead(&peer);
     stop_reading(&peer);
     peer_poll(&peer);
-    CHECK(peer.error && !peer.has_message && !peer.ended);
+    CHECK(peer.error && !peer.failed && !peer.ended);
     peer_fini(&peer);
 }
 
@@ -122,7 +122,7 @@ static void what_is_not_authentic_is_reported(void)
     CHECK(write(peer.fd, "\x17\x03\x03\x00\x14no record of any peer", 25) == 25);
     receive_ahead(&peer);
     peer_poll(&peer);
-    CHECK(peer.error && peer.has_message && peer.got_len == 0);
+    CHECK(peer.error && peer.failed && peer.got_len == 0);
     peer_fini(&peer);
 }
 

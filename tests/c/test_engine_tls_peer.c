@@ -157,7 +157,7 @@ static void ends_in_the_handshake(void)
         }
         (void)shutdown(peer.fd, SHUT_WR);
         peer_poll(&peer);
-        CHECK(peer.error && peer.has_message && !peer.ended);
+        CHECK(peer.error && peer.failed && !peer.ended);
         peer_fini(&peer);
     }
 }
@@ -245,7 +245,7 @@ static void old_versions_are_refused(void)
     CHECK(SSL_set_cipher_list(peer.ssl, "ALL:@SECLEVEL=0") == 1);
     (void)SSL_do_handshake(peer.ssl);
     peer_flush(&peer, SIZE_MAX);
-    CHECK(peer.error && peer.has_message && peer.link == NULL);
+    CHECK(peer.error && peer.failed && peer.link == NULL);
     peer_fini(&peer);
 }
 
@@ -259,7 +259,7 @@ static void not_tls(void)
         struct peer peer;
         peer_init(&peer, TLS1_3_VERSION);
         peer_send(&peer, openings[i], strlen(openings[i]));
-        if (!CHECK(peer.error && peer.has_message)) {
+        if (!CHECK(peer.error && peer.failed)) {
             printf("opening %zu\n", i);
         }
         CHECK(ERR_peek_error() == 0);

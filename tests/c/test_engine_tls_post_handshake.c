@@ -206,18 +206,103 @@ static void writes_wait_for_half_a_ticket(void)
     CHECK(waited >= TICKET / FRAGMENT);
 }
 
+static void stop_reading(struct peer *peer)
+{
+    CHECK(wsc_link_read(peer->link, false) == WSC_OK);
+}
+
+/* TLS-3: the same while nobody reads: the rest of the ticket is taken, in any pieces,
+ * and the data behind it stays where it is. */
+static void writes_go_on_without_a_reader(void)
+{
+    static const size_t steps[] = {1, 7, 600, SIZE_MAX};
+    static uint8_t sent[1 << 13];
+    for (size_t n = 0; n < 4; n++) {
+        struct peer peer;
+        struct wsc_outgoing outgoing;
+        char got[16];
+        size_t len = begin_with_large_ticket(&peer, sent, sizeof(sent));
+        size_t cut = cut_at(sent, len, 8);
+        CHECK_INT(SSL_write(peer.ssl, "after", 5), 5);
+        len += peer_take(&peer, sent + len, sizeof(sent) - len);
+        peer_send(&peer, sent, cut);
+        stop_reading(&peer);
+        queue(&peer, &outgoing, "data", 4);
+        CHECK(wsc_link_write(peer.link, &outgoing) == WSC_NEED_SPACE);
+        CHECK_INT(wsc_engine_poll(peer.engine, 0), 0);
+        for (size_t step; cut < len && !peer.writable; cut += step) {
+            step = len - cut < steps[n] ? len - cut : steps[n];
+            peer_send(&peer, sent + cut, step);
+            peer_poll(&peer);
+        }
+        CHECK(peer.writable && wsc_link_write(peer.link, &outgoing) == WSC_OK);
+        CHECK_BYTES(got, read_all(&peer, got, sizeof(got)), "data", 4);
+        if (cut < len) {
+            peer_send(&peer, sent + cut, len - cut);
+        }
+        peer_poll(&peer);
+        CHECK(peer.got_len == 0 && !peer.error);
+        CHECK_INT(wsc_engine_poll(peer.engine, 0), 0);
+        CHECK(wsc_link_read(peer.link, true) == WSC_OK);
+        peer_poll(&peer);
+        CHECK_BYTES(peer.got, peer.got_len, "after", 5);
+        wsc_outgoing_fini(&outgoing);
+        peer_fini(&peer);
+    }
+}
+
+/* And a handshake needs no reader at all. */
+static void handshakes_go_on_without_a_reader(void)
+{
+    for (int server = 0; server < 2; server++) {
+        struct peer peer;
+        struct wsc_outgoing outgoing;
+        peer_init_as(&peer, server != 0, TLS1_3_VERSION);
+        stop_reading(&peer);
+        queue(&peer, &outgoing, "data", 4);
+        CHECK(wsc_link_write(peer.link, &outgoing) == WSC_NEED_SPACE);
+        if (server != 0) {
+            peer_receive(&peer);
+        }
+        for (int i = 0; i < 10 && SSL_do_handshake(peer.ssl) != 1; i++) {
+            peer_flush(&peer, 100);
+        }
+        CHECK_INT(SSL_write(peer.ssl, "early", 5), 5);
+        peer_flush(&peer, SIZE_MAX);
+        peer_poll(&peer);
+        CHECK(peer.link != NULL && wsc_link_is_open(peer.link) && peer.got_len == 0);
+        CHECK(peer.writable && wsc_link_write(peer.link, &outgoing) == WSC_OK);
+        CHECK_INT(wsc_engine_poll(peer.engine, 0), 0);
+        CHECK(wsc_link_read(peer.link, true) == WSC_OK);
+        peer_poll(&peer);
+        CHECK_BYTES(peer.got, peer.got_len, "early", 5);
+        wsc_outgoing_fini(&outgoing);
+        peer_fini(&peer);
+    }
+}
+
 /* TLS-7: and while we wait for the rest, either may end. */
 static void ends_within_a_ticket(void)
 {
     static uint8_t ticket[1 << 13];
-    for (int how = 0; how < 4; how++) {
+    for (int how = 0; how < 5; how++) {
         struct peer peer;
         struct wsc_outgoing outgoing;
         (void)begin_with_large_ticket(&peer, ticket, sizeof(ticket));
         peer_send(&peer, ticket, cut_at(ticket, sizeof(ticket), 8));
+        if (how == 4) {
+            stop_reading(&peer);
+        }
         queue(&peer, &outgoing, "data", 4);
         CHECK(wsc_link_write(peer.link, &outgoing) == WSC_NEED_SPACE);
-        if (how == 0) {
+        if (how == 4) {
+            (void)shutdown(peer.fd, SHUT_WR);
+            peer_poll(&peer);
+            peer_poll(&peer);
+            CHECK(peer.writable);
+            CHECK(wsc_link_write(peer.link, &outgoing) == WSC_ERR_IO);
+        }
+        else if (how == 0) {
             (void)shutdown(peer.fd, SHUT_WR);
             peer_poll(&peer);
             CHECK(peer.ended || peer.error);
@@ -240,11 +325,15 @@ IN_EVERY_WAY(a_flood_of_key_updates_is_bounded)
 IN_EVERY_WAY(new_keys_while_a_write_waits)
 IN_EVERY_WAY(no_early_data)
 IN_EVERY_WAY(writes_wait_for_half_a_ticket)
+IN_EVERY_WAY(writes_go_on_without_a_reader)
+IN_EVERY_WAY(handshakes_go_on_without_a_reader)
 IN_EVERY_WAY(ends_within_a_ticket)
 
 TEST_MAIN(TEST_EVERY_WAY(a_flood_of_key_updates_is_bounded),
           TEST_EVERY_WAY(new_keys_while_a_write_waits), TEST_EVERY_WAY(no_early_data),
           TEST_EVERY_WAY(writes_wait_for_half_a_ticket),
+          TEST_EVERY_WAY(writes_go_on_without_a_reader),
+          TEST_EVERY_WAY(handshakes_go_on_without_a_reader),
           TEST_EVERY_WAY(ends_within_a_ticket))
 
 #else

@@ -84,7 +84,8 @@ static void take(struct peer *peer, const struct wsc_io *io)
     }
     else if (io->type == WSC_IO_ERROR) {
         peer->error = true;
-        peer->has_message = io->message != NULL;
+        peer->failed = wsc_link_tls_failure(peer->link, &peer->failure);
+        CHECK_INT(io->error == 0, peer->failed);
         wsc_link_close(peer->link);
         peer->link = NULL;
     }

@@ -26,7 +26,8 @@ struct peer {
     bool writable; /* since that was set to false */
     bool ended;
     bool error;
-    bool has_message;
+    bool failed; /* by TLS: */
+    struct wsc_tls_failure failure;
 };
 
 /* The other link has something to say before each poll, so that what the peer sends is

@@ -38,7 +38,8 @@ enum wsc_io_type {
     WSC_IO_READABLE, /* asked for by wsc_link_notify: call wsc_link_receive */
     WSC_IO_EOF,      /* the peer ended its side; nothing more will be read */
     WSC_IO_WRITABLE, /* after WSC_NEED_SPACE from wsc_link_write: go on */
-    WSC_IO_ERROR,    /* `error`: an errno; the socket is of no use any more */
+    WSC_IO_ERROR,    /* `error`: an errno, or 0: wsc_link_tls_failure says why; the
+                        socket is of no use any more */
 };
 
 struct wsc_io {
@@ -49,8 +50,6 @@ struct wsc_io {
     size_t len;
     int fd;
     int error;
-    const char *message; /* with WSC_IO_ERROR and no `error`: what is wrong with TLS;
-                            until the next call of wsc_engine_next */
 };
 
 /* `receive_size` bytes are shared by all links. WSC_ERR_NO_MEMORY, or WSC_ERR_IO with
@@ -94,8 +93,8 @@ WSC_NODISCARD enum wsc_status wsc_link_new(struct wsc_engine *engine, int fd,
                                            void *owner, struct wsc_link **out_link);
 /* Speak TLS on a new link, with the handshake first; until that is done, nothing comes
  * but WSC_IO_ERROR, and wsc_link_write gives WSC_NEED_SPACE. A client says and checks
- * `server_name`; NULL: neither. On error the link is only good for closing. `context`
- * has to outlive the link. */
+ * `server_name`; NULL, which fails if it is to be checked: neither. On error the link
+ * is only good for closing. `context` has to outlive the link. */
 WSC_NODISCARD enum wsc_status wsc_link_start_tls(struct wsc_link *link,
                                                  const struct wsc_tls_context *context,
                                                  const char *server_name);
@@ -106,6 +105,10 @@ size_t wsc_link_unsent(const struct wsc_link *link);
 /* False without TLS, or before its handshake is done. *out_info is to be freed with
  * wsc_tls_info_fini. */
 bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info);
+/* False unless TLS has failed; then that is the reason for WSC_IO_ERROR or WSC_ERR_IO,
+ * whatever errno is. */
+bool wsc_link_tls_failure(const struct wsc_link *link,
+                          struct wsc_tls_failure *out_failure);
 /* Close the socket and forget the link; never NULL, never twice. */
 void wsc_link_close(struct wsc_link *link);
 /* Forget the link; the socket is the caller's again. */
@@ -113,7 +116,8 @@ void wsc_link_forget(struct wsc_link *link);
 /* As wsc_link_close, but data that was not sent is thrown away and the peer gets a
  * reset. */
 void wsc_link_abort(struct wsc_link *link);
-/* Stop or go on reading: TCP pushes back. WSC_ERR_IO, when going on: errno says why. */
+/* Stop or go on reading: TCP pushes back. WSC_ERR_IO, when going on: errno says why.
+ * Without reading, TLS still takes what its handshake or a write waits for. */
 enum wsc_status wsc_link_read(struct wsc_link *link, bool on);
 /* From now on (or no more) WSC_IO_READABLE comes in the place of what is received, so
  * that the caller can say where to. Not with TLS, where it changes nothing. */

@@ -56,7 +56,8 @@ WSC_NODISCARD enum wsc_status wsc_tls_context_add_name(struct wsc_tls_context *c
 void wsc_tls_context_verify(struct wsc_tls_context *context, enum wsc_tls_verify verify,
                             bool check_host_name);
 /* 1.3 only, rather than 1.2 and 1.3. */
-void wsc_tls_context_only_1_3(struct wsc_tls_context *context);
+WSC_NODISCARD enum wsc_status
+wsc_tls_context_only_1_3(struct wsc_tls_context *context, char *out_message);
 bool wsc_tls_context_is_server(const struct wsc_tls_context *context);
 
 /* What a handshake agreed on; text is static or the link's. */
@@ -71,6 +72,15 @@ struct wsc_tls_info {
     size_t certificate_len;
 };
 void wsc_tls_info_fini(struct wsc_tls_info *info);
+
+/* Why TLS failed, in OpenSSL's words; all text is static. */
+struct wsc_tls_failure {
+    const char *reason;
+    const char *library;        /* "SSL", or NULL: another part of OpenSSL, or none */
+    const char *verify_message; /* NULL unless the peer isn't trusted; why */
+    int verify_code;            /* then X509_V_ERR_... */
+    bool ended;                 /* the connection ended in a handshake */
+};
 
 #ifdef __cplusplus
 }
