@@ -35,6 +35,13 @@ class _Settings:
     ciphers: str | None
     minimum_version: Version
 
+    def asks_less_than(self, other: _Settings) -> bool:
+        """Or for other certificates of the peer."""
+        return (self.ca, self.verify) != (
+            other.ca,
+            other.verify,
+        ) or self.minimum_version < other.minimum_version
+
 
 class TLSContext:
     """TLS by OpenSSL in C, for ``ssl=`` of ``serve()`` and ``connect()``.
@@ -145,10 +152,20 @@ class TLSContext:
 
         Args:
             name: a host name, or ``*.`` and a domain for its subdomains.
-            context: made with ``TLSContext.server()``.
+            context: made with ``TLSContext.server()``. What is asked of clients is
+                settled before they say a name, so it has to ask for the same client
+                certificates, and for no newer version of TLS.
+
+        Raises:
+            ValueError: if ``context`` is none for that.
         """
         if not (self.is_server and context.is_server) or context is self:
             raise ValueError("add_certificate() takes another server's context")
+        if self._settings.asks_less_than(context._settings):
+            raise ValueError(
+                "the context of a name has to ask for the same client certificates, "
+                "and for no newer version of TLS"
+            )
         with _changing:
             self._current.add_name(name, context._current)
             self._names.append((name, context))

@@ -190,3 +190,27 @@ def test_what_is_refused(files: Files) -> None:
             context.add_certificate("localhost", other)
     with pytest.raises(ValueError):
         files.client().add_certificate("localhost", context)
+
+
+@pytest.mark.threat("SEC-1")
+async def test_a_name_asks_for_nothing_else(
+    serve: Any, echo: Any, files: Files, tmp_path: pathlib.Path
+) -> None:
+    """It would not be asked for: neither another's certificates nor a newer TLS."""
+    another = tmp_path / "ca.pem"
+    another.write_text(files.ca.read_text())
+    demanding = files.server(client_ca=files.ca)
+    for first, other in [
+        (files.server(), demanding),
+        (demanding, files.server()),
+        (demanding, files.server(client_ca=another)),
+        (demanding, files.server(client_ca=files.ca, client_certificates="optional")),
+        (files.server(), files.server(minimum_version="1.3")),
+    ]:
+        with pytest.raises(ValueError, match="same client certificates"):
+            first.add_certificate("*.example", other)
+        async with serve(echo, "127.0.0.1", 0, ssl=first) as server:
+            if first is not demanding:
+                assert await given(server, files, "a.example") == "localhost"
+    demanding.add_certificate("*.example", files.server(client_ca=files.ca))
+    files.server(minimum_version="1.3").add_certificate("*.example", files.server())
