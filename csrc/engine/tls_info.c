@@ -21,6 +21,9 @@ void wsc_tls_get_info(const struct wsc_tls *tls, struct wsc_tls_info *out_info)
     int len = certificate == NULL ? 0 : i2d_X509(certificate, &out_info->certificate);
     out_info->certificate_len = len > 0 ? (size_t)len : 0;
     X509_free(certificate);
+    if (len < 0) {
+        ERR_clear_error(); /* for others in this thread */
+    }
 }
 
 void wsc_tls_info_fini(struct wsc_tls_info *info)

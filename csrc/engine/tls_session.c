@@ -137,14 +137,14 @@ bool wsc_tls_sessions_put(struct wsc_tls_sessions *sessions, const char *key,
         return false;
     }
     struct entry *entry = find(sessions, key);
-    if (entry == NULL) {
+    size_t size = strlen(key) + 1;
+    char *copy = entry == NULL ? wsc_alloc(sessions->allocator, size) : NULL;
+    if (copy != NULL) {
+        memcpy(copy, key, size);
         entry = free_or_oldest(sessions);
-        entry->key = wsc_alloc(sessions->allocator, strlen(key) + 1);
-        if (entry->key != NULL) {
-            memcpy(entry->key, key, strlen(key) + 1);
-        }
+        entry->key = copy;
     }
-    bool kept = entry->key != NULL;
+    bool kept = entry != NULL;
     if (kept) {
         SSL_SESSION_free(entry->session);
         entry->session = session;
