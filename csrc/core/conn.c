@@ -55,8 +55,7 @@ void wsc_conn_fini(struct wsc_conn *conn)
     wsc_conn_stop_reading(conn);
     wsc_conn_opening_free(conn);
     keys_free(conn);
-    wsc_deflate_free(conn->deflate);
-    conn->deflate = NULL;
+    wsc_conn_drop_deflate(conn);
     wsc_outgoing_fini(&conn->outgoing);
     wsc_free(conn->config->allocator, conn->control);
     conn->control = NULL;

@@ -47,6 +47,14 @@ wsc_conn_use_deflate(struct wsc_conn *conn, const struct wsc_deflate_params *par
     return status;
 }
 
+void wsc_conn_drop_deflate(struct wsc_conn *conn)
+{
+    wsc_deflate_free(conn->deflate);
+    conn->deflate = NULL;
+    conn->parser.allow_rsv1 = false;
+    conn->assembler.deflate = NULL;
+}
+
 const struct wsc_http_head *wsc_conn_head(const struct wsc_conn *conn)
 {
     return conn->opening != NULL && conn->opening->head_complete ? &conn->opening->head

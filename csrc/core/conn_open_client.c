@@ -94,7 +94,7 @@ static enum wsc_status write_request(struct wsc_conn *conn, struct wsc_str targe
         all[count++] = wsc_conn_header("Sec-WebSocket-Protocol", protocols);
     }
     enum wsc_status status =
-        wsc_handshake_write_request(&conn->outgoing.bytes, target, all, count);
+        wsc_handshake_write_request(&conn->outgoing, target, all, count);
     wsc_free(allocator, all);
     return status;
 }
@@ -125,7 +125,6 @@ enum wsc_status wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str targ
     wsc_buffer_fini(&offer);
     wsc_buffer_fini(&opening->scratch);
     if (status == WSC_OK) {
-        conn->outgoing.size = conn->outgoing.bytes.len;
         opening->request_sent = true;
     }
     else {

@@ -38,13 +38,11 @@ enum wsc_status wsc_conn_send_refusal(struct wsc_conn *conn)
         wsc_conn_header("Content-Type", wsc_str_of("text/plain; charset=utf-8"));
     headers[count++] = wsc_conn_header("Content-Length", decimal(body.len, digits));
     headers[count++] = wsc_conn_header("Connection", wsc_str_of("close"));
-    enum wsc_status status = wsc_handshake_write_response(
-        &conn->outgoing.bytes, failure->status,
+    /* Without memory for it TCP ends without an answer. */
+    (void)!wsc_handshake_write_response(
+        &conn->outgoing, failure->status,
         wsc_str_of(wsc_handshake_status_phrase(failure->status)), headers, count,
         (const uint8_t *)body.data, body.len);
-    if (status == WSC_OK) {
-        conn->outgoing.size = conn->outgoing.bytes.len;
-    }
     return wsc_conn_set_error(conn, WSC_ERR_HANDSHAKE, failure->reason);
 }
 
@@ -184,19 +182,19 @@ enum wsc_status wsc_conn_respond(struct wsc_conn *conn, uint16_t status_code,
     if (opens && opening->failed) {
         return WSC_ERR_HANDSHAKE;
     }
-    enum wsc_status status = wsc_handshake_write_response(
-        &conn->outgoing.bytes, status_code, reason, headers, count, body, body_len);
-    if (status == WSC_OK && opens && opening->deflate_agreed &&
+    enum wsc_status status = WSC_OK;
+    if (opens && opening->deflate_agreed &&
         has_header(headers, count, "Sec-WebSocket-Extensions")) {
         status = wsc_conn_use_deflate(conn, &opening->deflate_params);
-        if (status != WSC_OK) {
-            wsc_buffer_clear(&conn->outgoing.bytes, 0);
-        }
+    }
+    if (status == WSC_OK) {
+        status = wsc_handshake_write_response(&conn->outgoing, status_code, reason,
+                                              headers, count, body, body_len);
     }
     if (status != WSC_OK) {
+        wsc_conn_drop_deflate(conn);
         return status;
     }
-    conn->outgoing.size = conn->outgoing.bytes.len;
     wsc_conn_opening_free(conn);
     if (opens) {
         conn->state = WSC_CONN_OPEN;

@@ -75,6 +75,8 @@ wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error, const char *rea
 /* Both ends agreed on permessage-deflate. */
 enum wsc_status
 wsc_conn_use_deflate(struct wsc_conn *conn, const struct wsc_deflate_params *params);
+/* Without it, as before. */
+void wsc_conn_drop_deflate(struct wsc_conn *conn);
 /* Queue a control frame. */
 enum wsc_status wsc_conn_queue_control(struct wsc_conn *conn, enum wsc_opcode opcode,
                                        const uint8_t *data, size_t len);

@@ -63,20 +63,21 @@ static void put_message(struct writer *writer, const struct message *message)
 }
 
 static enum wsc_status
-append_message(struct wsc_buffer *out, const struct message *message)
+queue_message(struct wsc_outgoing *out, const struct message *message)
 {
     struct writer writer = {NULL, 0, false};
     put_message(&writer, message);
     if (writer.overflow) {
         return WSC_ERR_TOO_BIG;
     }
-    enum wsc_status status = wsc_buffer_reserve(out, writer.size);
+    uint8_t *place;
+    enum wsc_status status = wsc_outgoing_reserve(out, writer.size, &place);
     if (status != WSC_OK) {
         return status;
     }
-    writer = (struct writer){out->data + out->len, 0, false};
+    writer = (struct writer){place, 0, false};
     put_message(&writer, message);
-    out->len += writer.size;
+    wsc_outgoing_commit(out, writer.size);
     return WSC_OK;
 }
 
@@ -91,7 +92,7 @@ static bool headers_are_writable(const struct wsc_http_header *headers, size_t c
     return true;
 }
 
-enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t status,
+enum wsc_status wsc_handshake_write_response(struct wsc_outgoing *out, uint16_t status,
                                              struct wsc_str reason,
                                              const struct wsc_http_header *headers,
                                              size_t count, const uint8_t *body,
@@ -116,11 +117,11 @@ enum wsc_status wsc_handshake_write_response(struct wsc_buffer *out, uint16_t st
         .body = body,
         .body_len = body_len,
     };
-    return append_message(out, &message);
+    return queue_message(out, &message);
 }
 
 enum wsc_status
-wsc_handshake_write_request(struct wsc_buffer *out, struct wsc_str target,
+wsc_handshake_write_request(struct wsc_outgoing *out, struct wsc_str target,
                             const struct wsc_http_header *headers, size_t count)
 {
     if (!wsc_http_is_target(target) || !headers_are_writable(headers, count)) {
@@ -131,7 +132,7 @@ wsc_handshake_write_request(struct wsc_buffer *out, struct wsc_str target,
         .headers = headers,
         .count = count,
     };
-    return append_message(out, &message);
+    return queue_message(out, &message);
 }
 
 enum wsc_status wsc_handshake_new_key(char out_key[WSC_KEY_SIZE])

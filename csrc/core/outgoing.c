@@ -1,6 +1,6 @@
 #include "wsc/outgoing.h"
 
-#include <stdbool.h>
+#include <assert.h>
 #include <string.h>
 
 /* An empty queue gives memory above this back, */
@@ -27,8 +27,44 @@ static bool has_segments(const struct wsc_outgoing *outgoing)
     return outgoing->segment_first != outgoing->segment_end;
 }
 
+bool wsc_outgoing_check(const struct wsc_outgoing *outgoing)
+{
+    const struct wsc_buffer *bytes = &outgoing->bytes;
+    if (outgoing->bytes_start > bytes->len || bytes->len > bytes->cap ||
+        outgoing->segment_first > outgoing->segment_end ||
+        outgoing->segment_end > outgoing->segment_cap) {
+        return false;
+    }
+    size_t copied = bytes->len - outgoing->bytes_start; /* bytes_start <= len */
+    if (outgoing->alone.data != NULL) {
+        return copied == 0 && !has_segments(outgoing) && outgoing->alone_left > 0 &&
+               outgoing->alone_left <= outgoing->alone.len &&
+               outgoing->size == outgoing->alone_left;
+    }
+    if (!has_segments(outgoing)) {
+        return outgoing->size == copied;
+    }
+    size_t runs = 0;
+    size_t references = 0;
+    for (size_t i = outgoing->segment_first; i < outgoing->segment_end; i++) {
+        const struct wsc_outgoing_segment *segment = &outgoing->segments[i];
+        if (segment->reference.data == NULL) {
+            runs += segment->left;
+        }
+        else if (segment->left <= segment->reference.len) {
+            references += segment->left;
+        }
+        else {
+            return false;
+        }
+    }
+    return runs == copied && outgoing->size == runs + references &&
+           outgoing->segments[outgoing->segment_end - 1].reference.data == NULL;
+}
+
 void wsc_outgoing_fini(struct wsc_outgoing *outgoing)
 {
+    assert(wsc_outgoing_check(outgoing));
     if (outgoing->alone.data != NULL) {
         outgoing->alone.release(outgoing->alone.ctx);
     }
@@ -105,6 +141,7 @@ static enum wsc_status settle(struct wsc_outgoing *outgoing)
 enum wsc_status
 wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_data)
 {
+    assert(wsc_outgoing_check(outgoing));
     struct wsc_buffer *bytes = &outgoing->bytes;
     /* Move what waits to the front rather than grow, when that is less than was sent.
      */
@@ -130,6 +167,7 @@ void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len)
         /* append_reference always leaves a run at the end for this */
         outgoing->segments[outgoing->segment_end - 1].left += len;
     }
+    assert(wsc_outgoing_check(outgoing));
 }
 
 enum wsc_status wsc_outgoing_append_reference(struct wsc_outgoing *outgoing,
@@ -137,6 +175,7 @@ enum wsc_status wsc_outgoing_append_reference(struct wsc_outgoing *outgoing,
                                               const struct wsc_reference *reference)
 {
     uint8_t *out;
+    assert(wsc_outgoing_check(outgoing));
     if (header_len == 0 && outgoing->size == 0 && reference->len > 0) {
         outgoing->alone = *reference;
         outgoing->alone_left = reference->len;
@@ -167,6 +206,7 @@ size_t wsc_outgoing_peek(const struct wsc_outgoing *outgoing,
                          struct wsc_outgoing_piece *out_pieces, size_t max)
 {
     const uint8_t *bytes = outgoing->bytes.data;
+    assert(wsc_outgoing_check(outgoing));
     if (outgoing->size == 0 || max == 0) {
         return 0;
     }
@@ -243,6 +283,7 @@ static void consume_alone(struct wsc_outgoing *outgoing, size_t len)
 
 void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len)
 {
+    assert(wsc_outgoing_check(outgoing) && len <= outgoing->size);
     outgoing->size -= len;
     outgoing->consumed += len;
     if (outgoing->alone.data != NULL) {
@@ -264,4 +305,5 @@ void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len)
         outgoing->segment_end = 0;
         outgoing->segment_cap = 0;
     }
+    assert(wsc_outgoing_check(outgoing));
 }

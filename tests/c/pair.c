@@ -305,6 +305,7 @@ void end_take(struct end *end, struct blob *out)
         }
         blob_add(out, piece.data, piece.len);
         wsc_conn_sent(&end->conn, piece.len);
+        CHECK(wsc_outgoing_check(&end->conn.outgoing));
     }
 }
 
@@ -350,6 +351,7 @@ enum wsc_status end_events(struct end *end, struct blob *log)
         struct wsc_event event;
         memset(&event, 0, sizeof(event));
         enum wsc_status status = wsc_conn_next_event(&end->conn, &event);
+        CHECK(wsc_outgoing_check(&end->conn.outgoing));
         if (status != WSC_OK) {
             return status;
         }

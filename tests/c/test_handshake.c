@@ -502,7 +502,7 @@ static bool whole_handshake(const struct wsc_allocator *allocator)
     struct wsc_handshake_request request;
     struct wsc_handshake_answer answer;
     struct wsc_handshake_failure failure;
-    struct wsc_buffer out;
+    struct wsc_outgoing out;
     struct wsc_buffer scratch;
     size_t used;
     const struct wsc_http_header headers[] = {
@@ -515,19 +515,19 @@ static bool whole_handshake(const struct wsc_allocator *allocator)
     const struct wsc_handshake_offer offer = {.key = RFC_KEY, .deflate = &settings};
     wsc_deflate_settings_init(&settings);
     wsc_http_limits_init(&limits);
-    wsc_buffer_init(&out, allocator, 10000);
+    wsc_outgoing_init(&out, allocator);
     wsc_buffer_init(&scratch, allocator, 10000);
     wsc_http_head_init(&head, WSC_HTTP_REQUEST, &limits, allocator);
 
     enum wsc_status status =
         wsc_handshake_write_request(&out, wsc_str_of("/"), headers, 5);
-    CHECK(status == WSC_OK || out.len == 0);
+    CHECK(status == WSC_OK || out.size == 0);
     if (status == WSC_OK) { /* what was in it before must not matter */
         status = wsc_buffer_append_str(&scratch, "old; things");
     }
-    for (size_t i = 0; i < out.len && status >= 0; i += 7) {
-        status = wsc_http_head_feed(&head, out.data + i,
-                                    out.len - i < 7 ? out.len - i : 7, &used);
+    for (size_t i = 0; i < out.size && status >= 0; i += 7) {
+        status = wsc_http_head_feed(&head, out.bytes.data + i,
+                                    out.size - i < 7 ? out.size - i : 7, &used);
     }
     if (status == WSC_OK) {
         status = wsc_handshake_check_request(&head, &request, &failure);
@@ -549,7 +549,7 @@ static bool whole_handshake(const struct wsc_allocator *allocator)
                   WSC_ERR_NO_MEMORY); /* sticky */
     }
     wsc_http_head_fini(&head);
-    wsc_buffer_fini(&out);
+    wsc_outgoing_fini(&out);
     wsc_buffer_fini(&scratch);
     return status == WSC_OK;
 }

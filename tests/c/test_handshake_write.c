@@ -3,10 +3,17 @@
 
 #include "wsc/handshake.h"
 
+static void check_output(const struct wsc_outgoing *out, const char *want, size_t len)
+{
+    struct wsc_outgoing_piece piece;
+    CHECK_INT(wsc_outgoing_peek(out, &piece, 1), 1);
+    CHECK_BYTES(piece.data, piece.len, want, len);
+}
+
 static void writes_what_the_rfc_shows(void)
 {
-    struct wsc_buffer out;
-    wsc_buffer_init(&out, wsc_allocator_default(), 1000);
+    struct wsc_outgoing out;
+    wsc_outgoing_init(&out, wsc_allocator_default());
     const struct wsc_http_header answer[] = {
         {wsc_str_of("Upgrade"), wsc_str_of("websocket")},
         {wsc_str_of("Connection"), wsc_str_of("Upgrade")},
@@ -22,9 +29,9 @@ static void writes_what_the_rfc_shows(void)
     struct wsc_str none = {NULL, 0};
     CHECK_INT(wsc_handshake_write_response(&out, 101, none, answer, 4, NULL, 0),
               WSC_OK);
-    CHECK_BYTES(out.data, out.len, response, sizeof(response) - 1);
+    check_output(&out, response, sizeof(response) - 1);
 
-    out.len = 0;
+    wsc_outgoing_consume(&out, out.size);
     const struct wsc_http_header ask[] = {
         {wsc_str_of("Host"), wsc_str_of("a")},
         {wsc_str_of("Empty"), wsc_str_of("")},
@@ -33,37 +40,38 @@ static void writes_what_the_rfc_shows(void)
         "GET /chat?x=1 HTTP/1.1\r\nHost: a\r\nEmpty: \r\n\r\n";
     CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of("/chat?x=1"), ask, 2),
               WSC_OK);
-    CHECK_BYTES(out.data, out.len, request, sizeof(request) - 1);
+    check_output(&out, request, sizeof(request) - 1);
 
-    out.len = 0;
+    wsc_outgoing_consume(&out, out.size);
     static const char refusal[] = "HTTP/1.1 418 I'm\ta teapot\r\n\r\n\0body";
     CHECK_INT(wsc_handshake_write_response(&out, 418, wsc_str_of("I'm\ta teapot"), NULL,
                                            0, (const uint8_t *)"\0body", 5),
               WSC_OK);
-    CHECK_BYTES(out.data, out.len, refusal, sizeof(refusal) - 1);
+    check_output(&out, refusal, sizeof(refusal) - 1);
 
-    out.len = 0;
+    wsc_outgoing_consume(&out, out.size);
     CHECK_INT(wsc_handshake_write_response(&out, 599, none, NULL, 0, NULL, 0), WSC_OK);
-    CHECK_BYTES(out.data, out.len, "HTTP/1.1 599 \r\n\r\n", 17);
-    wsc_buffer_fini(&out);
+    check_output(&out, "HTTP/1.1 599 \r\n\r\n", 17);
+    wsc_outgoing_fini(&out);
 }
 
-/* The same room as in writes_what_the_rfc_shows: full to the last byte, or nothing. */
+/* Full to the last byte, or nothing. */
 static void writes_all_or_nothing_at_the_maximum(void)
 {
     for (size_t max = 0; max < 40; max++) {
-        struct wsc_buffer out;
-        wsc_buffer_init(&out, wsc_allocator_default(), max);
+        struct wsc_outgoing out;
+        wsc_outgoing_init(&out, wsc_allocator_default());
+        wsc_buffer_init(&out.bytes, wsc_allocator_default(), max);
         enum wsc_status status =
             wsc_handshake_write_request(&out, wsc_str_of("/"), NULL, 0);
         CHECK_INT(status, max < 18 ? WSC_ERR_TOO_BIG : WSC_OK);
-        CHECK_INT(out.len, max < 18 ? 0 : 18);
-        out.len = 0;
+        CHECK_INT(out.size, max < 18 ? 0 : 18);
+        wsc_outgoing_consume(&out, out.size);
         status = wsc_handshake_write_response(&out, 200, wsc_str_of("OK"), NULL, 0,
                                               (const uint8_t *)"", SIZE_MAX);
         CHECK_INT(status, WSC_ERR_TOO_BIG);
-        CHECK_INT(out.len, 0);
-        wsc_buffer_fini(&out);
+        CHECK_INT(out.size, 0);
+        wsc_outgoing_fini(&out);
     }
 }
 
@@ -96,8 +104,8 @@ static bool may_be_written(enum field field, unsigned c, size_t place)
 /* INJ-1: each byte at the start, in the middle and at the end of each field. */
 static void nothing_is_written_that_could_inject(void)
 {
-    struct wsc_buffer out;
-    wsc_buffer_init(&out, wsc_allocator_default(), 1000);
+    struct wsc_outgoing out;
+    wsc_outgoing_init(&out, wsc_allocator_default());
     for (enum field field = FIELD_NAME; field < FIELD_COUNT; field++) {
         for (size_t at = 0; at < 3 * 256; at++) {
             unsigned c = (unsigned)at % 256;
@@ -119,41 +127,41 @@ static void nothing_is_written_that_could_inject(void)
 
             bool good = may_be_written(field, c, place);
             enum wsc_status want = good ? WSC_OK : WSC_ERR_INVALID_ARGUMENT;
-            out.len = 0;
+            wsc_outgoing_consume(&out, out.size);
             if (field != FIELD_TARGET) {
                 CHECK_INT(wsc_handshake_write_response(&out, 200, reason, headers, 2,
                                                        NULL, 0),
                           want);
-                CHECK((out.len > 0) == good);
+                CHECK((out.size > 0) == good);
             }
-            out.len = 0;
+            wsc_outgoing_consume(&out, out.size);
             if (field != FIELD_REASON) {
                 CHECK_INT(wsc_handshake_write_request(&out, target, headers, 2), want);
-                CHECK((out.len > 0) == good);
+                CHECK((out.size > 0) == good);
             }
         }
     }
-    wsc_buffer_fini(&out);
+    wsc_outgoing_fini(&out);
 }
 
 /* INJ-1 */
 static void nor_a_status_or_an_empty_field(void)
 {
-    struct wsc_buffer out;
+    struct wsc_outgoing out;
     struct wsc_str none = {NULL, 0};
     const struct wsc_http_header no_name[] = {{wsc_str_of(""), wsc_str_of("x")}};
     const struct wsc_http_header null_name[] = {{{NULL, 0}, wsc_str_of("x")}};
-    wsc_buffer_init(&out, wsc_allocator_default(), 1000);
+    wsc_outgoing_init(&out, wsc_allocator_default());
     for (unsigned status = 0; status <= 65535; status++) {
         enum wsc_status want =
             status >= 100 && status <= 599 ? WSC_OK : WSC_ERR_INVALID_ARGUMENT;
-        out.len = 0;
+        wsc_outgoing_consume(&out, out.size);
         CHECK_INT(wsc_handshake_write_response(&out, (uint16_t)status, none, NULL, 0,
                                                NULL, 0),
                   want);
-        CHECK((out.len > 0) == (want == WSC_OK));
+        CHECK((out.size > 0) == (want == WSC_OK));
     }
-    out.len = 0;
+    wsc_outgoing_consume(&out, out.size);
     CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of(""), NULL, 0),
               WSC_ERR_INVALID_ARGUMENT);
     CHECK_INT(wsc_handshake_write_request(&out, none, NULL, 0),
@@ -162,8 +170,8 @@ static void nor_a_status_or_an_empty_field(void)
               WSC_ERR_INVALID_ARGUMENT);
     CHECK_INT(wsc_handshake_write_request(&out, wsc_str_of("/"), null_name, 1),
               WSC_ERR_INVALID_ARGUMENT);
-    CHECK_INT(out.len, 0);
-    wsc_buffer_fini(&out);
+    CHECK_INT(out.size, 0);
+    wsc_outgoing_fini(&out);
 }
 
 /* RFC 9110 §15. */

@@ -46,6 +46,7 @@ check_rest(const struct wsc_outgoing *outgoing, const struct blob *model, size_t
     struct wsc_outgoing_piece pieces[64];
     struct blob got = {0};
     size_t count = wsc_outgoing_peek(outgoing, pieces, 64);
+    CHECK(wsc_outgoing_check(outgoing));
     for (size_t i = 0; i < count; i++) {
         CHECK(pieces[i].len > 0);
         blob_add(&got, pieces[i].data, pieces[i].len);
@@ -336,7 +337,57 @@ static void without_memory(void)
     test_every_allocation(out_of_memory_scenario);
 }
 
-TEST_MAIN(TEST(consumed_at_every_count), TEST(freed_at_every_count),
-          TEST(pieces_name_whole_references), TEST(alone_without_memory),
-          TEST(random_work), TEST(little_output_keeps_nothing),
-          TEST(memory_stays_small), TEST(without_memory))
+static void consume_nothing(struct wsc_outgoing *outgoing)
+{
+    (void)outgoing;
+}
+
+static void consume_some(struct wsc_outgoing *outgoing)
+{
+    wsc_outgoing_consume(outgoing, outgoing->size / 2);
+}
+
+/* BOR-3: whatever is written to a length from outside is seen, in each of the ways to
+ * wait: copied, a reference that is alone, both. */
+static void a_wrong_length_is_seen(void)
+{
+    static void (*const before[])(struct wsc_outgoing *) = {consume_nothing,
+                                                            consume_some};
+    for (int kind = 0; kind < 6; kind++) {
+        struct wsc_outgoing outgoing;
+        struct blob model = {0};
+        size_t ends[3];
+        wsc_outgoing_init(&outgoing, wsc_allocator_default());
+        if (kind % 3 == 0) {
+            add_bytes(&outgoing, &model, 30);
+        }
+        else if (kind % 3 == 1) {
+            struct wsc_reference reference = make_reference(0, 30);
+            CHECK_INT(wsc_outgoing_append_reference(&outgoing, NULL, 0, &reference),
+                      WSC_OK);
+        }
+        else {
+            build(&outgoing, &model, ends);
+        }
+        before[kind / 3](&outgoing);
+        CHECK(wsc_outgoing_check(&outgoing));
+        size_t *const lengths[] = {&outgoing.size, &outgoing.bytes.len,
+                                   &outgoing.bytes_start};
+        for (size_t i = 0; i < 3; i++) {
+            *lengths[i] += 1;
+            CHECK(!wsc_outgoing_check(&outgoing));
+            *lengths[i] -= 2;
+            CHECK(!wsc_outgoing_check(&outgoing));
+            *lengths[i] += 1;
+        }
+        CHECK(wsc_outgoing_check(&outgoing));
+        wsc_outgoing_fini(&outgoing);
+        blob_free(&model);
+    }
+}
+
+TEST_MAIN(TEST(a_wrong_length_is_seen), TEST(consumed_at_every_count),
+          TEST(freed_at_every_count), TEST(pieces_name_whole_references),
+          TEST(alone_without_memory), TEST(random_work),
+          TEST(little_output_keeps_nothing), TEST(memory_stays_small),
+          TEST(without_memory))

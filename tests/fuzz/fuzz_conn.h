@@ -132,6 +132,7 @@ static inline void check_conn(const struct wsc_conn *conn)
     REQUIRE(conn->state != WSC_CONN_CLOSED || conn->end_expected);
     REQUIRE(!conn->received || conn->end_expected);
     REQUIRE(!conn->end_expected || wsc_conn_input_left(conn) == 0);
+    REQUIRE(wsc_outgoing_check(&conn->outgoing));
 }
 
 /* All events that are there, as bytes that can be compared; payloads are freed. */

@@ -142,9 +142,12 @@ def test_no_machine_paths() -> None:
         ("csrc/python/module.c", '#include "../core/conn.h"', "its own headers"),
         ("csrc/python/module.c", "#include <sys/socket.h>", "may not include"),
         ("csrc/engine/loop.c", "#include <Python.h>", "engine may not include"),
+        ("csrc/core/conn.c", "conn->outgoing.size = 3;", "only csrc/core/outgoing.c"),
+        ("csrc/python/x.c", "f(&c->outgoing.bytes, 1);", "only csrc/core/outgoing.c"),
+        ("csrc/engine/link.c", "outgoing->size -= n;", "only csrc/core/outgoing.c"),
     ],
 )
-def test_a_wrong_include_is_found(
+def test_a_wrong_line_is_found(
     tmp_path: Path, file: str, line: str, error: str
 ) -> None:
     target = tmp_path / file
@@ -160,6 +163,8 @@ def test_right_includes_pass(tmp_path: Path) -> None:
         "csrc/core/conn.c": '#include "wsc/conn.h"\n#include "wsc/alloc.h"\n',
         "csrc/core/deflate.c": "#include <zlib.h>\n#include <string.h>\n",
         "csrc/core/crypto.c": "#include <openssl/evp.h>\n",
+        "csrc/core/outgoing.c": "outgoing->size += len;\n",
+        "csrc/engine/link.c": "while (outgoing->size == 1) {}\n",
         "csrc/python/module.c": '#include <Python.h>\n#include "wsc/conn.h"\n',
     }
     for name, text in files.items():

@@ -13,6 +13,7 @@
 #include "wsc/crypto.h"
 #include "wsc/extension.h"
 #include "wsc/http_head.h"
+#include "wsc/outgoing.h"
 #include "wsc/status.h"
 
 #ifdef __cplusplus
@@ -89,20 +90,20 @@ WSC_NODISCARD enum wsc_status wsc_handshake_join(const struct wsc_http_head *hea
                                                  const char *name,
                                                  struct wsc_buffer *out);
 
-/* Append a response: status line, the headers in their order (both parts are checked:
+/* Queue a response: status line, the headers in their order (both parts are checked:
  * token; field value), the empty line and the body. Adds no header by itself. `reason`
  * absent: the standard phrase for the status. WSC_ERR_INVALID_ARGUMENT when anything is
  * not writable as it stands (CR, LF, NUL, a name that is no token, a status outside
- * 100-599): nothing is appended then. */
+ * 100-599): nothing is queued then. */
 WSC_NODISCARD enum wsc_status
-wsc_handshake_write_response(struct wsc_buffer *out, uint16_t status,
+wsc_handshake_write_response(struct wsc_outgoing *out, uint16_t status,
                              struct wsc_str reason,
                              const struct wsc_http_header *headers, size_t count,
                              const uint8_t *body, size_t body_len);
-/* Append a request: "GET target HTTP/1.1", the headers, the empty line. The same
+/* Queue a request: "GET target HTTP/1.1", the headers, the empty line. The same
  * checks; `target` is visible ASCII without '#', not empty. */
 WSC_NODISCARD enum wsc_status
-wsc_handshake_write_request(struct wsc_buffer *out, struct wsc_str target,
+wsc_handshake_write_request(struct wsc_outgoing *out, struct wsc_str target,
                             const struct wsc_http_header *headers, size_t count);
 /* The standard phrase for a status code, "" if there is none. Static storage. */
 const char *wsc_handshake_status_phrase(uint16_t status);

@@ -3,6 +3,7 @@
 #ifndef WSC_OUTGOING_H
 #define WSC_OUTGOING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct wsc_outgoing_piece {
 
 struct wsc_outgoing_segment;
 
+/* Written by the functions below alone: everybody else reads, and sends by them. */
 struct wsc_outgoing {
     struct wsc_buffer bytes; /* of all copied frames that wait */
     size_t size;             /* bytes waiting in all */
@@ -68,6 +70,9 @@ size_t wsc_outgoing_peek(const struct wsc_outgoing *outgoing,
 /* `len` bytes (<= size) were sent. Memory above a small capacity is given back when
  * nothing waits any more. */
 void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len);
+/* Do the lengths agree with each other: is what is counted there, and nothing else? The
+ * functions above assert it. Takes as long as there are references. */
+bool wsc_outgoing_check(const struct wsc_outgoing *outgoing);
 
 #ifdef __cplusplus
 }
