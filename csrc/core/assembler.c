@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "wsc/buffer.h"
 #include "wsc/mask.h"
 
 /* The first allocation for a frame that has not come whole. */
@@ -11,6 +12,10 @@
 /* The usual gain of deflate on text, for the first allocation. */
 #define INFLATE_GUESS     4
 #define INFLATE_FIRST_CAP 256
+
+static const char too_big[] = "message too big";
+
+/* Everywhere below: len <= cap, and `tail` bytes of a code point are within len. */
 
 void wsc_assembler_init(struct wsc_assembler *assembler,
                         const struct wsc_payload_memory *memory, size_t max_size,
@@ -80,10 +85,26 @@ reserve(struct wsc_assembler *assembler, size_t extra, size_t end)
     if (cap < FIRST_CAP) {
         cap = FIRST_CAP;
     }
-    return resize(assembler, cap < end ? cap : end);
+    cap = cap < end ? cap : end;
+    return resize(assembler, cap > need ? cap : need);
 }
 
 /* --- limits, known from the header --- */
+
+/* Deflate never needs more than this for max_size bytes (stored or fixed blocks), so
+ * what is beyond is work without output. */
+static uint64_t max_wire_len(const struct wsc_assembler *assembler)
+{
+    return (uint64_t)assembler->max_size + assembler->max_size / 8 + 1024;
+}
+
+/* With `missing` bytes of this frame to come. The limit may have changed at any time
+ * since the header: neither side of a sum wraps, where a difference would.
+ * WSC_PAYLOAD_LEN_MAX is 2^63 - 1, and what was accepted before is below 2^63. */
+static bool is_too_big(const struct wsc_assembler *assembler, uint64_t missing)
+{
+    return assembler->total + missing > assembler->max_plain_size;
+}
 
 static enum wsc_status
 begin_frame(struct wsc_assembler *assembler, const struct wsc_frame_header *header)
@@ -103,19 +124,12 @@ begin_frame(struct wsc_assembler *assembler, const struct wsc_frame_header *head
              ++assembler->empty_frames > WSC_EMPTY_FRAMES_MAX) {
         return fail(assembler, WSC_ERR_POLICY, "too many empty fragments");
     }
-    uint64_t max = assembler->max_plain_size;
-    uint64_t used = assembler->total;
     if (assembler->compressed) {
-        /* Deflate never needs more than this for max_size bytes (stored or fixed
-         * blocks), so what is beyond is work without output. */
-        max = assembler->max_size;
-        max += max / 8 + 1024;
-        used = assembler->wire_len;
+        assembler->wire_len += header->payload_len; /* see is_too_big() */
+        if (assembler->wire_len > max_wire_len(assembler)) {
+            return fail(assembler, WSC_ERR_TOO_BIG, too_big);
+        }
     }
-    if (header->payload_len > max - used) {
-        return fail(assembler, WSC_ERR_TOO_BIG, "message too big");
-    }
-    assembler->wire_len += header->payload_len;
     return WSC_OK;
 }
 
@@ -143,13 +157,17 @@ static enum wsc_status add_plain(struct wsc_assembler *assembler,
                                  const struct wsc_frame_header *header,
                                  const struct wsc_slice *slice)
 {
+    /* The parser's offset is within the payload. */
+    uint64_t missing = header->payload_len - slice->offset;
+    if (is_too_big(assembler, missing)) {
+        return fail(assembler, WSC_ERR_TOO_BIG, too_big);
+    }
     if (slice->len == 0) {
         return WSC_OK;
     }
-    size_t missing = (size_t)(header->payload_len - slice->offset);
     enum wsc_status status =
         reserve(assembler, slice->len,
-                header->fin ? assembler->len + missing : assembler->max_size);
+                header->fin ? assembler->len + (size_t)missing : assembler->max_size);
     if (status != WSC_OK) {
         return fail(assembler, status, "out of memory");
     }
@@ -170,7 +188,7 @@ static enum wsc_status add_plain(struct wsc_assembler *assembler,
  * does not depend on how the input was cut. */
 static enum wsc_status accept_inflated(struct wsc_assembler *assembler, size_t len)
 {
-    size_t left = assembler->max_size - assembler->total;
+    size_t left = wsc_left(assembler->max_size, assembler->total);
     size_t within = len < left ? len : left;
     wsc_deflate_traffic(assembler->deflate)->inflated += within;
     if (within > 0) {
@@ -181,7 +199,7 @@ static enum wsc_status accept_inflated(struct wsc_assembler *assembler, size_t l
             return status;
         }
     }
-    return within < len ? fail(assembler, WSC_ERR_TOO_BIG, "message too big") : WSC_OK;
+    return within < len ? fail(assembler, WSC_ERR_TOO_BIG, too_big) : WSC_OK;
 }
 
 /* Room for inflated bytes: never more than one byte above the limit, which is how a
@@ -192,7 +210,7 @@ reserve_inflated(struct wsc_assembler *assembler, size_t wire_len)
     if (assembler->cap > assembler->len) {
         return WSC_OK;
     }
-    size_t most = assembler->len + (assembler->max_size - assembler->total) + 1;
+    size_t most = assembler->len + wsc_left(assembler->max_size, assembler->total) + 1;
     size_t cap = assembler->cap + assembler->cap / 2;
     size_t guess = wire_len > most / INFLATE_GUESS ? most : wire_len * INFLATE_GUESS;
     if (cap < assembler->len + guess) {
@@ -271,10 +289,11 @@ uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
                              const struct wsc_frame_header *header, uint64_t missing,
                              size_t *out_len)
 {
-    if (assembler->compressed || assembler->data == NULL || missing < WSC_DIRECT_MIN) {
+    if (assembler->compressed || assembler->data == NULL || missing < WSC_DIRECT_MIN ||
+        is_too_big(assembler, missing)) {
         return NULL;
     }
-    size_t left = (size_t)missing; /* below max_size, or begin_frame() had refused it */
+    size_t left = (size_t)missing; /* at most max_size */
     size_t end = header->fin ? assembler->len + left : assembler->max_size;
     /* No more than reserve() would take for what has come. */
     size_t cap = assembler->len + assembler->len / 2;

@@ -208,6 +208,7 @@ enum wsc_status wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t
 bool wsc_conn_receives_large(const struct wsc_conn *conn)
 {
     const struct wsc_parser *parser = &conn->parser;
+    /* The offset is within the payload, in a frame and behind it. */
     return parser->in_frame && !conn->end_expected && conn->error == WSC_OK &&
            conn->input_len == 0 &&
            parser->header.payload_len - parser->offset >= WSC_DIRECT_MIN;
@@ -241,9 +242,8 @@ void wsc_conn_answer_by_hand(struct wsc_conn *conn, bool pings, bool close)
 
 void wsc_conn_set_max_plain_size(struct wsc_conn *conn, size_t size)
 {
-    if (size < conn->assembler.max_size) {
-        conn->assembler.max_plain_size = size;
-    }
+    size_t max_size = conn->assembler.max_size;
+    conn->assembler.max_plain_size = size < max_size ? size : max_size;
 }
 
 void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming)

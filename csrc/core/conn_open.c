@@ -108,7 +108,7 @@ enum wsc_status wsc_conn_open_next(struct wsc_conn *conn, struct wsc_event *out_
     enum wsc_status status =
         wsc_http_head_feed(&opening->head, conn->input, conn->input_len, &used);
     conn->input += used;
-    conn->input_len -= used;
+    conn->input_len -= used; /* a part of it, or all */
     if (status == WSC_NEED_DATA) {
         return status;
     }

@@ -28,7 +28,7 @@ keep_protocols(struct wsc_conn *conn, const struct wsc_str *protocols, size_t co
         if (!wsc_http_is_token(protocols[i]) || is_repeated(protocols, i)) {
             return WSC_ERR_INVALID_ARGUMENT;
         }
-        if (protocols[i].len > SIZE_MAX / 4 - size - sizeof(struct wsc_str)) {
+        if (protocols[i].len > wsc_left(SIZE_MAX / 4, size + sizeof(struct wsc_str))) {
             return WSC_ERR_TOO_BIG;
         }
         size += protocols[i].len + sizeof(struct wsc_str);

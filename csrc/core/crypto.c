@@ -192,6 +192,7 @@ enum wsc_status wsc_key_pool_next(struct wsc_key_pool *pool, uint8_t out_masking
             return status;
         }
     }
+    /* From 4 to all of the bytes are left. */
     uint8_t *key = pool->bytes + sizeof(pool->bytes) - pool->left;
     memcpy(out_masking_key, key, 4);
     memset(key, 0, 4); /* a used masking key has no more business in memory */

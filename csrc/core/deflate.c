@@ -233,7 +233,7 @@ deflate_step(z_stream *stream, int flush, size_t room, struct wsc_buffer *out)
         if (code != Z_OK && code != Z_BUF_ERROR) {
             return WSC_ERR_INVALID_STATE;
         }
-        out->len += given - stream->avail_out;
+        out->len += given - stream->avail_out; /* zlib takes from avail_out only */
         room = DEFLATE_ROOM_MIN + stream->avail_in / 4;
     } while (stream->avail_out == 0);
     return WSC_OK;
@@ -261,6 +261,7 @@ static enum wsc_status deflate_fragment(z_stream *stream, const uint8_t *data,
 static enum wsc_status strip_tail(struct wsc_buffer *out, size_t start)
 {
     const size_t tail_len = WSC_DEFLATE_TAIL_LEN;
+    /* `out` was `start` long, and has been appended to only. */
     if (out->len - start < tail_len ||
         memcmp(out->data + out->len - tail_len, WSC_DEFLATE_TAIL, tail_len) != 0) {
         return WSC_ERR_INVALID_STATE;

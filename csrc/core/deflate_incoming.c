@@ -72,7 +72,8 @@ static enum wsc_status inflate_result(struct wsc_deflate *deflate, int code)
     }
 }
 
-/* Inflate until the input is used up or `cap` bytes are written. */
+/* Inflate until the input is used up or `cap` bytes are written. zlib takes from
+ * avail_in and avail_out only, so used <= len and written <= cap. */
 static enum wsc_status inflate_into(struct wsc_deflate *deflate, const uint8_t *data,
                                     size_t len, size_t *out_used, uint8_t *out,
                                     size_t cap, size_t *out_len)
@@ -111,7 +112,8 @@ static enum wsc_status inflate_into(struct wsc_deflate *deflate, const uint8_t *
     return status;
 }
 
-/* inflate_into with the spare byte before it and the question for one after it. */
+/* inflate_into with the spare byte before it and the question for one after it:
+ * *out_used <= len and *out_len <= cap as there. */
 static enum wsc_status inflate_exactly(struct wsc_deflate *deflate, const uint8_t *data,
                                        size_t len, size_t *out_used, uint8_t *out,
                                        size_t cap, size_t *out_len)
@@ -208,7 +210,7 @@ inflate_tail(struct wsc_deflate *deflate, uint8_t *out, size_t cap, size_t *out_
         deflate->tail_used = 0;
     }
     /* RFC 7692 §7.2.2: append 00 00 ff ff. */
-    size_t more = 0;
+    size_t more = 0; /* first <= cap, tail_used <= sizeof(TAIL) by inflate_exactly */
     status = inflate_exactly(deflate, TAIL + deflate->tail_used,
                              sizeof(TAIL) - deflate->tail_used, &used,
                              cap > first ? out + first : out, cap - first, &more);

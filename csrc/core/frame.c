@@ -70,7 +70,7 @@ enum wsc_status wsc_frame_header_decode(const uint8_t *data, size_t len,
     if (status != WSC_OK) {
         return status;
     }
-    size_t size = 2;
+    size_t size = 2; /* never above len */
     uint64_t payload_len = len_field;
     if (len_field >= LEN_16_BIT) {
         size_t extended = len_field == LEN_16_BIT ? 2 : 8;

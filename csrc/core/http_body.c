@@ -40,6 +40,7 @@ void wsc_http_dechunk(struct wsc_buffer *body)
     size_t read = 0;
     size_t written = 0;
     size_t size;
+    /* read <= len: behind a line end that is there, then behind no more than is. */
     while (read_size(body, &read, &size) && size > 0) {
         size_t at_hand = size < body->len - read ? size : body->len - read;
         memmove(body->data + written, body->data + read, at_hand);

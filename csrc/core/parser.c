@@ -94,7 +94,7 @@ read_header(struct wsc_parser *parser, const uint8_t **data, size_t *len)
         }
         else if (status == WSC_OK) {
             *data += size;
-            *len -= size;
+            *len -= size; /* of a header that is there whole */
         }
         return status;
     }
@@ -130,6 +130,7 @@ enum wsc_status wsc_parser_next(struct wsc_parser *parser, const uint8_t **data,
             parser->in_message = !parser->header.fin;
         }
     }
+    /* What came of the payload is never more than it: `missing` bounds each slice. */
     uint64_t missing = parser->header.payload_len - parser->offset;
     out_slice->data = *data;
     out_slice->len = *len < missing ? *len : (size_t)missing;

@@ -106,8 +106,8 @@ size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms)
  * a processor don't hold both. Not worth it for one socket. */
 static void receive_ahead(struct wsc_engine *engine)
 {
-    size_t used = 0;
-    size_t at = engine->ready_next;
+    size_t used = 0; /* each receiving adds a window at most, for which there is room */
+    size_t at = engine->ready_next; /* below ready_count */
     size_t end = engine->ready_count - at < WSC_AHEAD_ENTRIES ? engine->ready_count
                                                               : at + WSC_AHEAD_ENTRIES;
     bool alone = end - at == 1;

@@ -129,7 +129,7 @@ static enum wsc_status inflate(struct wsc_deflate *deflate, const uint8_t *data,
 {
     enum wsc_status status;
     do {
-        size_t room = max + 1 - out->len;
+        size_t room = max + 1 - out->len; /* above max, this has returned */
         if (room > out->len + FIRST_ROOM) {
             room = out->len + FIRST_ROOM;
         }

@@ -71,7 +71,7 @@ static struct pywsc_item pop(struct pywsc_connection *self)
 {
     struct pywsc_item item = self->queue[self->queue_first];
     self->queue_count--;
-    self->queue_bytes -= item_bytes(item.data);
+    self->queue_bytes -= item_bytes(item.data); /* which can't change: as added */
     self->queue_first++;
     if (self->queue_first == self->queue_cap) {
         self->queue_first = 0;

@@ -106,7 +106,7 @@ PyObject *pywsc_large_take(size_t size)
     }
     PyObject *object = spares->objects[best];
     spares->objects[best] = spares->objects[--spares->count];
-    spares->bytes -= size_of(object);
+    spares->bytes -= size_of(object); /* as keep() has added */
     forget_hash(object);
     return object;
 }

@@ -1,29 +1,33 @@
 /* A server and a client that talk to each other as the input says: send, fragment,
- * ping, close, deliver k bytes, drop, refuse an allocation. What one end sent comes out
- * at the other, in order, or that end is closed; all memory comes back; a connection in
- * good order never fails. Input: flags (1 byte), then steps of one byte and their
- * arguments. */
+ * ping, close, deliver k bytes, drop, refuse an allocation, set another limit. What one
+ * end sent comes out at the other, in order, or that end is closed; all memory comes
+ * back; a connection in good order fails only for a message above the limit. Input:
+ * flags (1 byte), then steps of one byte and their arguments. */
 #include "fuzz_conn.h"
+
+#define MAX_SIZE ((size_t)1 << 20)
 
 struct side {
     struct end end;
     struct text sent;     /* messages, as bytes to compare */
     struct text received; /* what came out here */
     bool in_message;
-    bool lost; /* a send failed: what it left behind is not known */
+    size_t message_size; /* of the message that is being sent, or was the last */
+    size_t largest;      /* of all that were sent */
+    size_t lowest_limit; /* that was set here */
 };
 
 /* Each message as one record; fragments are joined by the receiver. */
-static void receive(struct side *side, bool allocation_failed)
+static void receive(const struct side *from, struct side *side, bool allocation_failed)
 {
     struct wsc_event event;
     for (;;) {
         memset(&event, 0, sizeof(event));
         enum wsc_status status = wsc_conn_next_event(&side->end.conn, &event);
         check_conn(&side->end.conn);
-        /* Neither end says anything wrong. */
-        REQUIRE(status >= 0 || allocation_failed);
-        REQUIRE(status >= 0 || status == WSC_ERR_NO_MEMORY);
+        /* Neither end says anything wrong, but maybe too much. */
+        REQUIRE(status >= 0 || (status == WSC_ERR_NO_MEMORY && allocation_failed) ||
+                (status == WSC_ERR_TOO_BIG && from->largest > side->lowest_limit));
         if (status != WSC_OK) {
             return;
         }
@@ -61,7 +65,7 @@ static void deliver(struct side *from, struct side *to, size_t most, bool refuse
         uint8_t *copy = exact_copy(piece.data, n);
         wsc_conn_sent(&from->end.conn, n);
         REQUIRE(wsc_conn_feed(&to->end.conn, copy, n) == WSC_OK);
-        receive(to, refused);
+        receive(from, to, refused);
         free(copy);
         most -= n;
     }
@@ -113,12 +117,23 @@ static void send_step(struct side *side, uint8_t what, struct input *input)
     REQUIRE(open || status == WSC_ERR_INVALID_STATE);
     check_conn(&side->end.conn);
     if (status == WSC_OK) {
+        side->message_size = (side->in_message ? side->message_size : 0) + len;
+        side->largest =
+            side->message_size > side->largest ? side->message_size : side->largest;
         side->in_message = !fin;
         text_add(&side->sent, payload, len);
         if (fin) {
             text_add(&side->sent, "|", 1);
         }
     }
+}
+
+/* From nothing to what is no limit, at any time. */
+static void set_limit(struct side *side, uint8_t what)
+{
+    size_t size = what == 0xFF ? SIZE_MAX : (size_t)what << (what & 15);
+    wsc_conn_set_max_plain_size(&side->end.conn, size);
+    side->lowest_limit = size < side->lowest_limit ? size : side->lowest_limit;
 }
 
 static void step(struct side sides[2], struct input *input)
@@ -166,7 +181,12 @@ static void step(struct side sides[2], struct input *input)
         }
         break;
     case 5:
-        wsc_conn_release_idle(conn);
+        if ((code & 0x80) != 0) {
+            wsc_conn_release_idle(conn);
+        }
+        else {
+            set_limit(side, take_byte(input));
+        }
         break;
     case 6:
         wsc_conn_set_streaming(conn, (code & 0x80) != 0);
@@ -187,8 +207,9 @@ static void open_both(struct side sides[2], uint8_t flags)
     bool deflate = (flags & 1) != 0;
     for (int i = 0; i < 2; i++) {
         struct end *end = &sides[i].end;
-        REQUIRE(end_init(end, i == 0 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT, 1 << 20,
+        REQUIRE(end_init(end, i == 0 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT, MAX_SIZE,
                          deflate) == WSC_OK);
+        sides[i].lowest_limit = MAX_SIZE;
         end->deflate.server_no_context_takeover = (flags & 2) != 0;
         end->deflate.client_no_context_takeover = (flags & 4) != 0;
         end->deflate.server_max_window_bits = (flags & 8) != 0 ? 9 : 0;

@@ -9,7 +9,7 @@
  * after all else; the vectors between them, aligned in dst, may overlap both. So bytes
  * are stored more than once, but the same ones, also in place. */
 
-/* Whether all that was written is ASCII, if that was asked for. */
+/* Whether all that was written is ASCII, if that was asked for. len >= VEC_SIZE. */
 VEC_FN bool mask_vectors(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
                          const bool ask_ascii)
 {

@@ -4,8 +4,8 @@
 #include "code_point.h"
 #include "words.h"
 
-/* The ends are loaded before the middle is stored and stored after it, as in words.h.
- */
+/* The ends are loaded before the middle is stored and stored after it, as in words.h;
+ * lengths are above WSC_SIMD_SHORT here and in is_ascii(), so never below 8. */
 static inline uint64_t
 mask_words(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key)
 {

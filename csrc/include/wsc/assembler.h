@@ -40,7 +40,7 @@ struct wsc_assembler {
     struct wsc_deflate *deflate;             /* borrowed; NULL when not agreed */
     size_t max_size;                         /* bytes of a message, inflated */
     size_t max_plain_size; /* the same for one that comes uncompressed; max_size unless
-                              it is set */
+                              it is set, any time, to less */
     const char *reason;    /* after an error: what was wrong; static */
 
     /* Private. */
@@ -48,7 +48,7 @@ struct wsc_assembler {
     size_t len;
     size_t cap;
     size_t total;      /* message bytes so far, those given out included */
-    uint64_t wire_len; /* payload bytes announced for this message */
+    uint64_t wire_len; /* payload bytes announced for this message, if compressed */
     uint16_t empty_frames;
     uint8_t kind; /* enum wsc_payload_kind */
     struct wsc_utf8 utf8;
@@ -79,10 +79,10 @@ uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
 
 /* Take one slice of a data frame (text, binary, continuation).
  * WSC_OK: *out_message is complete (or is a fragment, when streaming).
- * WSC_NEED_DATA: it is not. WSC_ERR_TOO_BIG at the header that would pass max_size, or
- * at the byte inflated past it; WSC_ERR_UTF8 at the first bad byte; WSC_ERR_POLICY;
- * WSC_ERR_PROTOCOL (compressed data); WSC_ERR_NO_MEMORY. After an error the joined
- * bytes have been freed. */
+ * WSC_NEED_DATA: it is not. WSC_ERR_TOO_BIG at the header that would pass the limit, at
+ * the next slice when the limit was lowered, or at the byte inflated past it;
+ * WSC_ERR_UTF8 at the first bad byte; WSC_ERR_POLICY; WSC_ERR_PROTOCOL (compressed
+ * data); WSC_ERR_NO_MEMORY. After an error the joined bytes have been freed. */
 WSC_NODISCARD enum wsc_status wsc_assembler_add(struct wsc_assembler *assembler,
                                                 const struct wsc_frame_header *header,
                                                 const struct wsc_slice *slice,

@@ -15,11 +15,19 @@
 extern "C" {
 #endif
 
+/* What is left of a limit: nothing when more was used than it allows, as when it was
+ * lowered meanwhile. For every subtraction whose result can't be seen to be right where
+ * it stands. */
+static inline size_t wsc_left(size_t limit, size_t used)
+{
+    return used < limit ? limit - used : 0;
+}
+
 struct wsc_buffer {
-    uint8_t *data; /* NULL until the first append */
-    size_t len;    /* bytes in use */
-    size_t cap;    /* bytes allocated; never above max */
-    size_t max;
+    uint8_t *data;                         /* NULL until the first append */
+    size_t len;                            /* bytes in use; never above cap */
+    size_t cap;                            /* bytes allocated; never above max */
+    size_t max;                            /* the same from wsc_buffer_init on */
     const struct wsc_allocator *allocator; /* borrowed for the buffer's life */
 };
 

@@ -141,7 +141,8 @@ void wsc_conn_hold_failure(struct wsc_conn *conn, bool hold);
  * (RFC 6455 §5.5.1, §5.5.2 allow some delay). After such a close frame the state stays
  * OPEN until wsc_conn_send_close, and what comes is ignored. */
 void wsc_conn_answer_by_hand(struct wsc_conn *conn, bool pings, bool close);
-/* A lower limit for messages that come uncompressed, at most config.max_size. */
+/* A lower limit for messages that come uncompressed, at most config.max_size. May be
+ * changed at any time: a message that has not come whole is held to the new one. */
 void wsc_conn_set_max_plain_size(struct wsc_conn *conn, size_t size);
 /* Give out fragments as they come (true) or whole messages (false, the default). */
 void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming);
