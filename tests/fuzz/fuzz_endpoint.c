@@ -14,7 +14,9 @@ struct side {
     bool in_message;
     size_t message_size; /* of the message that is being sent, or was the last */
     size_t largest;      /* of all that were sent */
-    size_t lowest_limit; /* that was set here */
+    size_t limit;        /* of what comes in here uncompressed */
+    size_t lowest_limit;
+    size_t incoming; /* of the message that comes in, given out */
 };
 
 /* Each message as one record; fragments are joined by the receiver. */
@@ -33,6 +35,9 @@ static void receive(const struct side *from, struct side *side, bool allocation_
         }
         if (event.type == WSC_EVENT_MESSAGE) {
             const struct wsc_message *message = &event.message;
+            side->incoming += message->len;
+            REQUIRE(side->incoming <= (message->compressed ? MAX_SIZE : side->limit));
+            side->incoming = message->fin ? 0 : side->incoming;
             text_add(&side->received, message->data, message->len);
             if (message->fin) {
                 text_add(&side->received, "|", 1);
@@ -133,7 +138,9 @@ static void set_limit(struct side *side, uint8_t what)
 {
     size_t size = what == 0xFF ? SIZE_MAX : (size_t)what << (what & 15);
     wsc_conn_set_max_plain_size(&side->end.conn, size);
-    side->lowest_limit = size < side->lowest_limit ? size : side->lowest_limit;
+    side->limit = size < MAX_SIZE ? size : MAX_SIZE;
+    side->lowest_limit =
+        side->limit < side->lowest_limit ? side->limit : side->lowest_limit;
 }
 
 static void step(struct side sides[2], struct input *input)
@@ -209,6 +216,7 @@ static void open_both(struct side sides[2], uint8_t flags)
         struct end *end = &sides[i].end;
         REQUIRE(end_init(end, i == 0 ? WSC_ROLE_SERVER : WSC_ROLE_CLIENT, MAX_SIZE,
                          deflate) == WSC_OK);
+        sides[i].limit = MAX_SIZE;
         sides[i].lowest_limit = MAX_SIZE;
         end->deflate.server_no_context_takeover = (flags & 2) != 0;
         end->deflate.client_no_context_takeover = (flags & 4) != 0;

@@ -216,7 +216,11 @@ def endpoint_seeds() -> dict[str, bytes]:
         "fragments": b"\x00" + fragments + fragments,
         "references": b"\x00" + bytes([0x00, 0xC1, 200, 0x86, 1, 0x86, 255, 0x86, 255]),
         "streaming": b"\x01" + bytes([0x8C, 0x8D]) + fragments + talk,
-        "idle": b"\x01" + talk + bytes([0x0A, 0x0B]) + talk,
+        "idle": b"\x01" + talk + bytes([0x8A, 0x8B]) + talk,
+        "limits": b"\x00" + fragments + bytes([0x0A, 0x17, 0x0B, 0xFF]) + fragments,
+        "lowered": b"\x01"
+        + bytes([0x01, 0x20, 200, 0x87, 90, 0x0A, 50, 0x01, 0, 9])
+        + bytes([0x87, 90]),
         "pings": b"\x00" + bytes([0x84, 0x85, 0x04, 0x86, 255, 0x87, 255] * 5),
         "refused_early": b"\x01" + bytes([0x0E, 0x0F]) + talk + close,
         "refused_late": b"\x01" + bytes([0x9E, 0xCF]) + talk + talk + fragments,
