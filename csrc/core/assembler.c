@@ -64,11 +64,8 @@ static enum wsc_status resize(struct wsc_assembler *assembler, size_t cap)
             ? memory->alloc(memory->ctx, assembler->kind, &cap)
             : memory->resize(memory->ctx, assembler->kind, assembler->data, &cap);
     assembler->data = data;
-    if (data == NULL) {
-        return WSC_ERR_NO_MEMORY;
-    }
-    assembler->cap = cap;
-    return WSC_OK;
+    assembler->cap = data == NULL ? 0 : cap;
+    return data == NULL ? WSC_ERR_NO_MEMORY : WSC_OK;
 }
 
 /* Make room for `extra` more bytes. `end` is where the payload will end as far as it
@@ -80,6 +77,9 @@ reserve(struct wsc_assembler *assembler, size_t extra, size_t end)
     size_t need = assembler->len + extra;
     if (need <= assembler->cap) {
         return WSC_OK;
+    }
+    if (assembler->data == NULL && assembler->len > 0) {
+        return WSC_ERR_NO_MEMORY; /* lost by wsc_assembler_space() */
     }
     size_t cap = need + need / 2;
     if (cap < FIRST_CAP) {
@@ -301,7 +301,7 @@ uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
     if (assembler->cap - assembler->len < WSC_DIRECT_MIN &&
         cap >= assembler->len + WSC_DIRECT_MIN && cap > assembler->cap &&
         resize(assembler, cap) != WSC_OK) {
-        return NULL; /* wsc_assembler_add meets the same, and says so */
+        return NULL; /* what came is lost: wsc_assembler_add says so */
     }
     size_t room = assembler->cap - assembler->len;
     if (room < WSC_DIRECT_MIN) {
