@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl as ssl_module
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from pywscore import _core
 from pywscore.integrations.aiohttp import WebSocketResponse
 
 # The step aiohttp-oldest means another version than the environment's.
@@ -261,3 +263,39 @@ async def echo(ws: Any, log: list[Any]) -> None:
             await ws.send_str(message.data)
         elif message.type.name == "BINARY":
             await ws.send_bytes(message.data)
+
+
+@asynccontextmanager
+async def raw_server(
+    script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    *,
+    more: bytes = b"",
+    ssl: ssl_module.SSLContext | None = None,
+) -> AsyncIterator[str]:
+    """Accepts, sends ``more`` in the same packet, and goes by ``script``."""
+
+    async def serve(reader: Any, writer: Any) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            [key] = [
+                line.split(": ", 1)[1]
+                for line in head.split("\r\n")
+                if line.lower().startswith("sec-websocket-key")
+            ]
+            writer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+                + _core.accept_key(key).encode()
+                + b"\r\n\r\n"
+                + more
+            )
+            await script(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the end of the test, at the latest
+        finally:
+            writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl)
+    async with running:
+        scheme = "ws" if ssl is None else "wss"
+        yield f"{scheme}://127.0.0.1:{running.sockets[0].getsockname()[1]}/"

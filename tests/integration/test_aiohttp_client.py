@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,9 +14,8 @@ import pytest
 import trustme
 import websockets
 from aiohttp import WSMsgType, web
-from aiohttp_rig import CLOSE, IS_MODEL, PING, PONG, TEXT, frame, run
+from aiohttp_rig import CLOSE, IS_MODEL, PING, PONG, TEXT, frame, raw_server, run
 
-import pywscore
 from pywscore.integrations.aiohttp import ClientWebSocketResponse, ws_connect
 from pywscore.integrations.aiohttp._private import ClientWSTimeout
 
@@ -41,41 +40,6 @@ async def echo(ws: Any) -> None:
 @asynccontextmanager
 async def server(handler: Any = echo, **options: Any) -> AsyncIterator[str]:
     async with websockets.serve(handler, "127.0.0.1", 0, **options) as running:
-        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
-
-
-@asynccontextmanager
-async def raw_server(
-    script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-    *,
-    more: bytes = b"",
-) -> AsyncIterator[str]:
-    """Accepts, sends ``more`` in the same packet, and goes by ``script``."""
-
-    async def serve(reader: Any, writer: Any) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        [key] = [
-            line.split(": ", 1)[1]
-            for line in head.split("\r\n")
-            if line.lower().startswith("sec-websocket-key")
-        ]
-        accept = pywscore._core.accept_key(key)
-        writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
-            + accept.encode()
-            + b"\r\n\r\n"
-            + more
-        )
-        try:
-            await script(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the end of the test, at the latest
-        finally:
-            writer.close()
-
-    running = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with running:
         yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import warnings
+import weakref
 from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -43,17 +44,25 @@ _MAY_BE_GIVEN = ("upgrade", "connection", "sec-websocket-version")
 
 
 class _Tail:
-    """The parser and payload that aiohttp's client protocol has after the upgrade."""
+    """The parser and payload that aiohttp's client protocol has after the upgrade.
 
-    def __init__(self) -> None:
+    Args:
+        response: is closed at the end of TCP, however that came. Not kept alive, for a
+            response that is forgotten gives its place in the pool back too.
+    """
+
+    def __init__(self, response: ClientResponse) -> None:
         self.received = bytearray()
+        self._response = weakref.ref(response)
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         self.received += data
         return False, b""
 
     def feed_eof(self) -> None:
-        pass
+        response = self._response()
+        if response is not None:
+            response.close()
 
     def set_exception(self, exc: Any, cause: Any = None) -> None:
         pass
@@ -63,7 +72,11 @@ class _Tail:
 
 
 class ClientWebSocketResponse(Messages):
-    """A client's connection, with the interface of aiohttp's class of this name."""
+    """A client's connection, with the interface of aiohttp's class of this name.
+
+    Its place in the session's connector is given back when TCP ends, and when this is
+    closed at the latest.
+    """
 
     def __init__(
         self,
@@ -115,6 +128,10 @@ class ClientWebSocketResponse(Messages):
         self._close_code = failure.code
         self._response.close()
 
+    def _lost(self, exc: BaseException) -> None:
+        super()._lost(exc)
+        self._response.close()
+
     def _timed_out(self) -> None:
         self._close_code = WSCloseCode.ABNORMAL_CLOSURE
 
@@ -157,8 +174,10 @@ class ClientWebSocketResponse(Messages):
             await self._closing_handshake(connection)
             return True
         finally:
-            connection.write_now()
-            self._response.close()
+            try:
+                connection.write_now()
+            finally:
+                self._response.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -174,7 +193,15 @@ class ClientWebSocketResponse(Messages):
     def _start_heartbeat(self) -> None:
         connection = self._open_connection()
         if self._heartbeat is not None and not connection._lost:
-            connection.start_heartbeat(self._heartbeat, self._no_pong)
+            # What nobody refers to any more isn't kept by its clock.
+            known = weakref.ref(self)
+
+            def expired() -> None:
+                ws = known()
+                if ws is not None:
+                    ws._no_pong()
+
+            connection.start_heartbeat(self._heartbeat, expired)
 
     def _no_pong(self) -> None:
         assert self._heartbeat is not None
@@ -312,7 +339,7 @@ async def _connect(
         connection = cls(protocol, owner, options=options)
         ws = ClientWebSocketResponse(connection, response, **settings)
         owner.read_timeout = None
-        tail = _Tail()
+        tail = _Tail(response)
         owner.set_parser(tail, tail)
         carry(transport, connection, tail.received, on_engine=False)
         ws._start_heartbeat()
