@@ -24,6 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .enums import CloseCode
+from .shown import shown_url
 
 if TYPE_CHECKING:
     from ._core import Close
@@ -161,9 +162,10 @@ class ConnectionClosedError(ConnectionClosed):
 
 
 class InvalidURI(WebSocketException):
-    """Not a ``ws`` or ``wss`` URI (RFC 6455 §3)."""
+    """Not a ``ws`` or ``wss`` URI (RFC 6455 §3); ``uri`` has no user information."""
 
     def __init__(self, uri: str, msg: str) -> None:
+        uri = shown_url(uri)
         super().__init__(uri, msg)
         self.uri = uri
         self.msg = msg
@@ -173,9 +175,10 @@ class InvalidURI(WebSocketException):
 
 
 class InvalidProxy(WebSocketException):
-    """Not the address of a proxy."""
+    """Not the address of a proxy; ``proxy`` has no user information."""
 
     def __init__(self, proxy: str, msg: str) -> None:
+        proxy = shown_url(proxy)
         super().__init__(proxy, msg)
         self.proxy = proxy
         self.msg = msg

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 from ._version import __version__
+from .shown import shown_header
 
 __all__ = [
     "Headers",
@@ -91,7 +92,8 @@ class Headers(MutableMapping[str, str]):
             raise ValueError(f"invalid header name: {name!a:.200}")
         value = str(value)  # a number is fine
         if not _is_field_value(value):
-            raise ValueError(f"invalid value for header {name}: {value!a:.200}")
+            # Not the value: it may be a secret, with the line break of its file.
+            raise ValueError(f"invalid value for header {name}: control character")
         self._lines.append((name, value))
 
     def __delitem__(self, name: str) -> None:
@@ -123,7 +125,9 @@ class Headers(MutableMapping[str, str]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Headers({self._lines!r})"
+        """For people: without credentials and cookies."""
+        lines = [(name, shown_header(name, value)) for name, value in self._lines]
+        return f"Headers({lines!r})"
 
     def __str__(self) -> str:
         if isinstance(self._data, str):

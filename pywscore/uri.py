@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
 from .exceptions import InvalidURI
@@ -50,8 +50,8 @@ class WebSocketURI:
     port: int
     path: str
     query: str
-    username: str | None = None
-    password: str | None = None
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
 
     @property
     def resource_name(self) -> str:
@@ -152,11 +152,12 @@ def _parse_userinfo(
     username, colon, password = userinfo.partition(":")
     if not colon:
         raise InvalidURI(uri, "username provided without password")
-    try:
-        decoded = [unquote_to_bytes(part).decode() for part in (username, password)]
-    except UnicodeDecodeError as exc:
-        raise InvalidURI(uri, "user information isn't UTF-8") from exc
+    # What isn't UTF-8 becomes what isn't printable: an exception would quote it.
+    username, password = (
+        unquote_to_bytes(part).decode(errors="surrogateescape")
+        for part in (username, password)
+    )
     # RFC 7617 §2: no control characters, and no colon in the user-id.
-    if ":" in decoded[0] or any(not char.isprintable() for char in "".join(decoded)):
+    if ":" in username or not (username + password).isprintable():
         raise InvalidURI(uri, "user information with a character that can't be sent")
-    return decoded[0], decoded[1]
+    return username, password

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-import ssl as ssl_module
 import traceback
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -15,14 +15,15 @@ from ..exceptions import InvalidStatus, SecurityError
 from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
+from ..shown import shown_url
 from ..tls import TLSContext
 from ..typing import LoggerLike, PathLike
 from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
-from .engine import Handover, adopt, uses_engine
 from .handshake import check_subprotocols
 from .listener import ListenerFactory
 from .log import LimitedLogger, printable
+from .opening import open_connection
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -31,7 +32,7 @@ from .options import (
     message_limit,
     water_marks,
 )
-from .proxy import connect_http, connect_socks, get_proxy, parse_proxy
+from .overrides import ChecksOverrides
 from .reconnect import backoff, process_exception
 
 __all__ = [
@@ -44,10 +45,9 @@ __all__ = [
 
 MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
-class connect:
+class connect(ChecksOverrides):
     """Connect to a WebSocket server, in one of three ways::
 
         async with connect("wss://example.org/") as ws: ...    # closes it at the end
@@ -59,7 +59,8 @@ class connect:
                 continue
 
     Redirects are followed, at most 10, never from ``wss`` to ``ws``; to another origin
-    Authorization and Cookie headers aren't sent along.
+    ``additional_headers`` aren't sent along. ``process_redirect()`` of a subclass may
+    decide otherwise.
 
     Args:
         uri: address of the server.
@@ -108,6 +109,8 @@ class connect:
         TypeError, ValueError: if an argument can't be used.
     """
 
+    _headers_given = False
+
     def __init__(
         self,
         uri: str,
@@ -142,13 +145,13 @@ class connect:
         self.open_timeout = open_timeout
         self.reconnect_delays = reconnect_delays
         self.proxy = proxy
-        self.additional_headers = checked_headers(additional_headers)
-        self._ws_uri = parse_uri(uri)
-        self._user_agent_header = user_agent_header
-        self._kwargs = kwargs
-        if not self._ws_uri.secure and kwargs.get("ssl") is not None:
+        self.additional_headers = additional_headers
+        self.ws_uri = parse_uri(uri)
+        self.user_agent_header = user_agent_header
+        self.create_connection_kwargs = kwargs
+        if not self.ws_uri.secure and kwargs.get("ssl") is not None:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
-        if self._ws_uri.secure and kwargs.get("ssl", True) is None:
+        if self.ws_uri.secure and kwargs.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
         tls = kwargs.get("ssl")
         if isinstance(tls, TLSContext):
@@ -192,116 +195,121 @@ class connect:
 
         self._new_connection = new_connection
 
+    @property
+    def additional_headers(self) -> Headers:
+        """More headers for the request, of each try from now on."""
+        return self._additional_headers
+
+    @additional_headers.setter
+    def additional_headers(self, headers: HeadersLike | None) -> None:
+        self._additional_headers = checked_headers(headers)
+        self._headers_given = True
+
     # One connection
 
-    async def _connect(self) -> ClientConnection:
-        uri, headers = self._ws_uri, self.additional_headers
+    async def connect(self) -> ClientConnection:
+        """Try once, as ``await`` does."""
+        uri, ws_uri, headers = self.uri, self.ws_uri, self.additional_headers
+        timeout = asyncio.timeout(self.open_timeout)
         try:
-            async with asyncio.timeout(self.open_timeout) as timeout:
+            async with timeout:
                 for _ in range(MAX_REDIRECTS + 1):
-                    connection = await self._open_tcp(uri, headers)
+                    connection = await open_connection(
+                        ws_uri,
+                        functools.partial(self._new_connection, ws_uri, headers),
+                        carrier=self._carrier,
+                        proxy=self.proxy,
+                        user_agent_header=self.user_agent_header,
+                        **self.create_connection_kwargs,
+                    )
                     try:
-                        await connection._handshake()
+                        await connection._answered
                         return connection
-                    except InvalidStatus as exc:
+                    except BaseException as exc:
                         connection.transport.abort()
-                        uri, headers = self._redirect(exc, uri, headers)
-                    except BaseException:
-                        connection.transport.abort()
-                        raise
+                        way = self._follow(exc, uri, ws_uri, headers)
+                        if way is None:
+                            raise
+                        uri, ws_uri, headers = way
+                    finally:
+                        # It refers to the exception, whose traceback refers to here.
+                        del connection
         except TimeoutError as exc:
             if timeout.expired():
+                exc.__traceback__ = None  # refers to the task
                 raise TimeoutError("timed out during opening handshake") from exc
             raise
+        finally:
+            del timeout  # refers to the task, which may end by the exception
         raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
 
-    def _redirect(
-        self, exc: InvalidStatus, uri: WebSocketURI, headers: Headers
-    ) -> tuple[WebSocketURI, Headers]:
-        """Where to go on, or an exception (HSK-10)."""
+    def _follow(
+        self, exc: BaseException, uri: str, ws_uri: WebSocketURI, headers: Headers
+    ) -> tuple[str, WebSocketURI, Headers] | None:
+        """Where to go on after ``exc`` (HSK-10); None if ``exc`` is to be raised."""
+        if not isinstance(exc, Exception):
+            return None
+        before = self.uri, self.ws_uri, self._additional_headers
+        self.uri, self.ws_uri, self._additional_headers = uri, ws_uri, headers.copy()
+        self._headers_given = False
+        try:
+            new = self.process_redirect(exc)
+            if new is exc:
+                return None
+            if isinstance(new, Exception):
+                try:
+                    raise new from exc
+                finally:
+                    del new  # its traceback refers to here
+            new_ws_uri = parse_uri(new)
+            if new_ws_uri.origin != ws_uri.origin and not self._headers_given:
+                return new, new_ws_uri, Headers()
+            return new, new_ws_uri, self.additional_headers
+        finally:
+            # The next try of ``async for`` asks for the redirect again.
+            self.uri, self.ws_uri, self._additional_headers = before
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Decide what comes after a handshake that failed; for subclasses to override.
+
+        ``uri``, ``ws_uri`` and ``additional_headers`` are those of the handshake. To
+        another origin ``additional_headers`` aren't sent, unless an override sets them.
+
+        Args:
+            exc: an ``InvalidStatus`` if the server gave another answer than 101.
+
+        Returns:
+            The URI to go on with, if ``exc`` is a redirect that may be followed, else
+            the exception to raise.
+        """
+        if not isinstance(exc, InvalidStatus):
+            return exc
         response = exc.response
         locations = response.headers.get_all("Location")
         if response.status_code not in _REDIRECTS or len(locations) != 1:
-            raise exc
-        target = _join(uri, locations[0])
+            return exc
+        target = _join(self.uri, locations[0])
         new = parse_uri(target)
-        if self._kwargs.get("sock") is not None:
-            raise ValueError(
-                f"cannot follow redirect to {target} with a preexisting socket"
-            ) from exc
-        if uri.secure and not new.secure:
-            raise SecurityError(
-                f"cannot follow redirect to non-secure URI {target}"
-            ) from exc
-        if new.origin != uri.origin:
-            for name in ("unix", "host", "port"):
-                if self._kwargs.get(name):
-                    raise ValueError(
-                        f"cannot follow redirect to {target} with an explicit "
-                        f"{'path' if name == 'unix' else name}"
-                    ) from exc
-            kept = [
-                line
-                for line in headers.raw_items()
-                if line[0].lower() not in _CREDENTIALS
-            ]
-            headers = Headers(kept)
-            # A Host that was set by hand was meant for the other origin.
-            headers.pop("Host", None)
-        return new, headers
-
-    async def _open_tcp(self, uri: WebSocketURI, headers: Headers) -> ClientConnection:
-        loop = asyncio.get_running_loop()
-        kwargs = self._kwargs.copy()
-        if uri.secure:
-            if kwargs.get("ssl") is None:
-                kwargs["ssl"] = True
-            kwargs.setdefault("server_hostname", uri.host)
-
-        def factory() -> ClientConnection:
-            return self._new_connection(uri, headers)
-
-        on_engine = uses_engine(self._carrier, loop, kwargs.get("ssl"))
-        tls: TLSContext | None = None
-        name: str | None = None
-        if isinstance(kwargs.get("ssl"), TLSContext):
-            tls = kwargs.pop("ssl")
-            name = kwargs.pop("server_hostname") or uri.host
-        if kwargs.pop("unix", False):
-            if on_engine:
-                made = await loop.create_unix_connection(Handover, **kwargs)
-                return adopt(*made, factory(), tls, name)
-            _, connection = await loop.create_unix_connection(factory, **kwargs)
-            return connection
-        proxy = self.proxy if kwargs.get("sock") is None else None
-        if proxy is True:
-            proxy = get_proxy(uri)
-        if proxy is not None:
-            parsed = parse_proxy(proxy)
-            if parsed.scheme.startswith("http"):
-                if tls is not None:
-                    raise ValueError("TLSContext doesn't go with an HTTP proxy")
-                ours, theirs = _split(kwargs, parsed.scheme == "https")
-                transport = await connect_http(
-                    parsed, uri, self._user_agent_header, **theirs
-                )
-                return await _through(transport, factory(), **ours)
-            kwargs["sock"] = await connect_socks(
-                parsed, uri, kwargs.pop("local_addr", None)
+        kwargs = self.create_connection_kwargs
+        refused = f"cannot follow redirect to {shown_url(target)} with"
+        if kwargs.get("sock") is not None:
+            return ValueError(f"{refused} a preexisting socket")
+        if self.ws_uri.secure and not new.secure:
+            return SecurityError(
+                f"cannot follow redirect to non-secure URI {shown_url(target)}"
             )
-        if kwargs.get("sock") is None:
-            kwargs.setdefault("host", uri.host)
-            kwargs.setdefault("port", uri.port)
-        if on_engine:
-            made = await loop.create_connection(Handover, **kwargs)
-            return adopt(*made, factory(), tls, name)
-        _, connection = await loop.create_connection(factory, **kwargs)
-        return connection
+        if new.origin != self.ws_uri.origin:
+            for name in ("unix", "host", "port"):
+                if kwargs.get(name):
+                    what = "path" if name == "unix" else name
+                    return ValueError(f"{refused} an explicit {what}")
+            self.additional_headers = None
+        return target
 
     # The three ways
 
     def __await__(self) -> Generator[Any, None, ClientConnection]:
-        return self._connect().__await__()
+        return self.connect().__await__()
 
     async def __aenter__(self) -> ClientConnection:
         if hasattr(self, "connection"):
@@ -327,10 +335,13 @@ class connect:
                 connection = await self
             except Exception as exc:
                 error = self._is_fatal(exc)
-                if error is exc:
-                    raise
-                if error is not None:
-                    raise error from exc
+                try:
+                    if error is exc:
+                        raise
+                    if error is not None:
+                        raise error from exc
+                finally:
+                    del error  # its traceback refers to here
                 delays = delays or iter(self.reconnect_delays())
                 delay = next(delays)
                 text = traceback.format_exception_only(exc)[0].strip()
@@ -371,57 +382,10 @@ def unix_connect(
     return connect(uri, unix=True, path=path, **kwargs)
 
 
-def _join(uri: WebSocketURI, location: str) -> str:
+def _join(uri: str, location: str) -> str:
     """The address that a Location header gives (RFC 9110 §10.2.2); http is ws then."""
-    host = f"[{uri.host}]" if ":" in uri.host else uri.host
-    scheme = "https" if uri.secure else "http"
-    base = f"{scheme}://{host}:{uri.port}{uri.resource_name}"
-    target = urllib.parse.urljoin(base, location)
+    target = urllib.parse.urljoin(uri, location)
     for http_scheme, ws_scheme in (("http://", "ws://"), ("https://", "wss://")):
         if target.lower().startswith(http_scheme):
             return ws_scheme + target[len(http_scheme) :]
     return target
-
-
-def _split(
-    kwargs: dict[str, Any], secure: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments for the connection through a proxy, and to it."""
-    ours: dict[str, Any] = {}
-    theirs: dict[str, Any] = {}
-    for name, value in kwargs.items():
-        if name.startswith("ssl") or name == "server_hostname":
-            ours[name] = value
-        else:
-            theirs[name.removeprefix("proxy_")] = value
-    if secure:
-        if theirs.setdefault("ssl", True) is None:
-            raise ValueError("proxy_ssl=None is incompatible with an https:// proxy")
-    elif theirs.get("ssl") is not None:
-        raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
-    return ours, theirs
-
-
-async def _through(
-    transport: asyncio.Transport,
-    connection: ClientConnection,
-    ssl: ssl_module.SSLContext | Literal[True] | None = None,
-    **kwargs: Any,
-) -> ClientConnection:
-    """Put a connection onto a transport that leads to its server."""
-    if ssl is True:
-        ssl = ssl_module.create_default_context()
-    try:
-        if ssl is not None:
-            encrypted = await connection.loop.start_tls(
-                transport, connection, ssl, **kwargs
-            )
-            assert encrypted is not None
-            transport = encrypted
-        else:
-            transport.set_protocol(connection)
-    except BaseException:
-        transport.abort()
-        raise
-    connection.connection_made(transport)
-    return connection

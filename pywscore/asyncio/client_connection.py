@@ -36,9 +36,6 @@ class ClientConnection(Connection):
         super().connection_made(transport)
         self.flush()
 
-    async def _handshake(self) -> None:
-        await self._answered
-
     def _on_response(self, response: Response) -> None:
         self.response = response
         if not self._answered.done():

@@ -13,13 +13,19 @@ from typing import Any, Literal, NoReturn, Self, overload
 
 from .. import _core
 from ..enums import CloseCode, State
-from ..exceptions import ConnectionClosed, InvalidHandshake, ProtocolError
+from ..exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    ProtocolError,
+)
 from ..http import Request, Response
 from ..typing import Data, DataLike
 from .broadcast import broadcast
 from .fragments import receive_fragments, send_fragments
 from .log import printable
 from .options import Options, receive_buffer, timers
+from .overrides import ChecksOverrides
 from .pings import Pings, payload_of
 from .stats import ConnectionStats, connection_stats
 
@@ -37,7 +43,16 @@ def _as_protocol_error() -> Iterator[None]:
         raise ProtocolError(str(exc)) from None
 
 
-class Connection(_core.Connection, asyncio.BufferedProtocol):
+async def _by_recv(connection: Connection) -> AsyncIterator[Data]:
+    """``__aiter__()`` of subclasses whose ``recv()`` is their own."""
+    try:
+        while True:
+            yield await connection.recv()
+    except ConnectionClosedOK:
+        return
+
+
+class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
     """A WebSocket connection, of a server or a client.
 
     ``async for message in ws`` gives messages until the connection ends: it stops when
@@ -67,6 +82,11 @@ class Connection(_core.Connection, asyncio.BufferedProtocol):
     _ended: bool = False
     _end_wanted: bool = False
     _resuming: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.recv is not Connection.recv and cls.__aiter__ is Connection.__aiter__:
+            cls.__aiter__ = _by_recv  # type: ignore[method-assign, assignment]
 
     def __init__(
         self,

@@ -6,9 +6,9 @@ import asyncio
 import re
 import socket
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..exceptions import (
     InvalidProxy,
@@ -49,8 +49,8 @@ class Proxy:
     scheme: str
     host: str
     port: int
-    username: str | None = None
-    password: str | None = None
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
 
 
 def parse_proxy(proxy: str) -> Proxy:
@@ -62,15 +62,19 @@ def parse_proxy(proxy: str) -> Proxy:
     if re.search(r"[\x00-\x20\x7f\\]", proxy):
         raise InvalidProxy(proxy, "white space, control character or backslash")
     try:
-        parts = urlsplit(proxy)
+        parts: SplitResult | None = urlsplit(proxy)
+        assert parts is not None
         port = parts.port
         host = parts.hostname
         if host is not None and not host.isascii():
             host = host.encode("idna").decode()
-    except ValueError as exc:
-        raise InvalidProxy(proxy, str(exc)) from exc
+    except ValueError:
+        # What urlsplit() says may quote the password.
+        parts = None
+    if parts is None:
+        raise InvalidProxy(proxy, "not of the form http://host:port")
     if parts.scheme not in _DEFAULT_PORTS:
-        raise InvalidProxy(proxy, f"scheme {parts.scheme} isn't supported")
+        raise InvalidProxy(proxy, f"scheme isn't one of {', '.join(_DEFAULT_PORTS)}")
     if not host:
         raise InvalidProxy(proxy, "hostname isn't provided")
     if port == 0:
@@ -241,14 +245,14 @@ async def connect_http(
         ProxyError: if it doesn't connect us.
     """
     request = connect_request(proxy, uri, user_agent_header)
-    kwargs.setdefault("host", proxy.host)
-    kwargs.setdefault("port", proxy.port)
     transport, protocol = await asyncio.get_running_loop().create_connection(
-        lambda: _Connecting(request), **kwargs
+        lambda: _Connecting(request), proxy.host, proxy.port, **kwargs
     )
     try:
         await protocol.answered
     except BaseException:
         transport.abort()
         raise
+    finally:
+        del protocol  # refers to the exception, whose traceback refers to here
     return transport

@@ -40,6 +40,7 @@ from .options import (
     message_limit,
     water_marks,
 )
+from .overrides import ChecksOverrides
 from .places import Places, check_limit, network_of
 from .server_connection import ServerConnection
 from .stats import ServerStats, Totals
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 
-class Server:
+class Server(ChecksOverrides):
     """What ``serve()`` gives: like ``asyncio.Server``, with connections.
 
     Args:

@@ -14,11 +14,12 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pywscore
 from pywscore.asyncio.workers import reserve
+from pywscore.shown import shown_url, without_user_info
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
@@ -58,6 +59,13 @@ def _is_printable(char: str) -> bool:
 
 def _escape_char(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments without the passwords in them."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_user_info(message))
 
 
 class EscapingFormatter(logging.Formatter):
@@ -304,12 +312,15 @@ def connect_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def check_uri(uri: str) -> None:
     """Refuse what cannot be a WebSocket URI (RFC 6455 §3) in words of our own."""
-    shown = escape(uri, limit=MAX_ESCAPED)
+    shown = without_credentials(uri)
     try:
         parts = urlsplit(uri)
         port = parts.port
-    except ValueError as error:
-        raise CommandError(f"bad URL {shown!r}: {error}") from None
+    except ValueError:
+        # What urlsplit() says may quote the password.
+        raise CommandError(
+            f"bad URL {shown!r}: it isn't of the form ws://host:port/path"
+        ) from None
     if parts.scheme.lower() not in {"ws", "wss"}:
         raise CommandError(f"bad URL {shown!r}: it must start with ws:// or wss://")
     if not parts.hostname:
@@ -322,9 +333,7 @@ def check_uri(uri: str) -> None:
 
 def without_credentials(uri: str) -> str:
     """The URI as it may be shown: without user and password."""
-    parts = urlsplit(uri)
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return escape(shown, limit=MAX_ESCAPED)
+    return escape(shown_url(uri), limit=MAX_ESCAPED)
 
 
 @contextmanager
@@ -335,6 +344,8 @@ def connect_errors(uri: str) -> Iterator[None]:
         yield
     except pywscore.InvalidURI as error:
         raise CommandError(f"bad URL {shown!r}: {explain(error)}") from None
+    except (pywscore.InvalidProxy, ImportError) as error:
+        raise CommandError(explain(error)) from None
     except pywscore.InvalidStatus as error:
         status = error.response.status_code
         phrase = escape(error.response.reason_phrase, limit=MAX_ESCAPED)

@@ -11,7 +11,6 @@ import pywscore
 from pywscore.cli.common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
-    MAX_ESCAPED,
     CommandError,
     add_client_tls_options,
     add_verbose_option,
@@ -94,12 +93,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def parse_headers(lines: list[str]) -> list[tuple[str, str]]:
-    headers = []
+    headers: list[tuple[str, str]] = []
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name.strip() or not (line.isascii() and line.isprintable()):
+            # Not the line, which may be a secret.
             raise CommandError(
-                f"bad header {escape(line, limit=MAX_ESCAPED)!r}: "
+                f"bad header, the {len(headers) + 1}. --header: "
                 "it must look like 'Name: value'"
             )
         headers.append((name.strip(), value.strip()))

@@ -15,6 +15,7 @@ from pywscore.cli.common import (
     EXIT_INTERRUPTED,
     CommandError,
     EscapingFormatter,
+    Parser,
     configure_output,
 )
 
@@ -22,9 +23,7 @@ COMMANDS = (demo, echo, connect, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pywscore", description="WebSocket tools on top of pywscore."
-    )
+    parser = Parser(prog="pywscore", description="WebSocket tools on top of pywscore.")
     version = getattr(pywscore, "__version__", "unknown")
     parser.add_argument("--version", action="version", version=f"pywscore {version}")
     subparsers = parser.add_subparsers(

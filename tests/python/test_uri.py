@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywscore import InvalidURI, parse_uri
+from pywscore.shown import shown_url
 
 VALID = [
     ("ws://localhost", False, "localhost", 80, "/"),
@@ -109,7 +110,8 @@ def test_valid(uri: str, secure: bool, host: str, port: int, target: str) -> Non
 def test_invalid(uri: str) -> None:
     with pytest.raises(InvalidURI) as info:
         parse_uri(uri)
-    assert info.value.uri == uri
+    assert info.value.uri == shown_url(uri)
+    assert "@" in uri or info.value.uri == uri
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_parse_proxy(text: str, expected: Proxy) -> None:
 def test_invalid_proxy(text: str) -> None:
     with pytest.raises(InvalidProxy) as info:
         parse_proxy(text)
-    assert info.value.proxy == text
+    assert info.value.proxy == text.replace("user@", "")
 
 
 NAMES = ("ws", "wss", "socks", "http", "https", "all", "no")
