@@ -214,14 +214,7 @@ class connect(ChecksOverrides):
         try:
             async with timeout:
                 for _ in range(MAX_REDIRECTS + 1):
-                    connection = await open_connection(
-                        ws_uri,
-                        functools.partial(self._new_connection, ws_uri, headers),
-                        carrier=self._carrier,
-                        proxy=self.proxy,
-                        user_agent_header=self.user_agent_header,
-                        **self.create_connection_kwargs,
-                    )
+                    connection = await self._open(ws_uri, headers)
                     try:
                         await connection._answered
                         return connection
@@ -242,6 +235,21 @@ class connect(ChecksOverrides):
         finally:
             del timeout  # refers to the task, which may end by the exception
         raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _open(self, uri: WebSocketURI, headers: Headers) -> ClientConnection:
+        try:
+            return await open_connection(
+                uri,
+                functools.partial(self._new_connection, uri, headers),
+                carrier=self._carrier,
+                proxy=self.proxy,
+                user_agent_header=self.user_agent_header,
+                **self.create_connection_kwargs,
+            )
+        except OSError as exc:
+            # Frames of asyncio's refer to futures that refer to the exception.
+            exc.__traceback__ = None
+            raise
 
     def _follow(
         self, exc: BaseException, uri: str, ws_uri: WebSocketURI, headers: Headers
