@@ -5,7 +5,23 @@
  * table of its methods, which are in protocol_receive.c, protocol_send.c and
  * protocol_output.c. */
 
+static PyObject *protocol_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    struct pywsc_state *state = pywsc_type_state((PyTypeObject *)cls);
+    PyObject *types = PyTuple_Pack(2, (PyObject *)state->protocol, cls);
+    (void)args;
+    if (types == NULL) {
+        return NULL;
+    }
+    PyObject *result =
+        PyObject_Call(state->objects[PYWSC_INIT_SUBCLASS], types, kwargs);
+    Py_DECREF(types);
+    return result;
+}
+
 static PyMethodDef protocol_methods[] = {
+    {"__init_subclass__", PYWSC_FUNCTION(protocol_init_subclass),
+     METH_CLASS | METH_VARARGS | METH_KEYWORDS, NULL},
     {"receive_data", pywsc_protocol_receive_data, METH_O,
      PyDoc_STR(
          "receive_data($self, data, /)\n--\n\n"

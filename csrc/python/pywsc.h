@@ -46,6 +46,7 @@ enum pywsc_object {
     PYWSC_REQUEST,
     PYWSC_RESPONSE,
     PYWSC_PER_MESSAGE_DEFLATE,
+    PYWSC_INIT_SUBCLASS,
 #if PY_VERSION_HEX < 0x030C0000
     PYWSC_CURRENT_TASK, /* a dict by loop */
 #else

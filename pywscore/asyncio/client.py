@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
+from ..overrides import ChecksOverrides
 from ..protocol import ClientProtocol, checked_headers
 from ..shown import shown_url
 from ..tls import TLSContext
@@ -32,7 +33,6 @@ from .options import (
     message_limit,
     water_marks,
 )
-from .overrides import ChecksOverrides
 from .reconnect import backoff, process_exception
 
 __all__ = [

@@ -20,12 +20,12 @@ from ..exceptions import (
     ProtocolError,
 )
 from ..http import Request, Response
+from ..overrides import ChecksOverrides
 from ..typing import Data, DataLike
 from .broadcast import broadcast
 from .fragments import receive_fragments, send_fragments
 from .log import printable
 from .options import Options, receive_buffer, timers
-from .overrides import ChecksOverrides
 from .pings import Pings, payload_of
 from .stats import ConnectionStats, connection_stats
 

@@ -14,6 +14,7 @@ from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER, Request, Response
+from ..overrides import ChecksOverrides
 from ..tls import TLSContext
 from ..typing import LoggerLike, PathLike
 from .auth import basic_auth
@@ -40,7 +41,6 @@ from .options import (
     message_limit,
     water_marks,
 )
-from .overrides import ChecksOverrides
 from .places import Places, check_limit, network_of
 from .server_connection import ServerConnection
 from .stats import ServerStats, Totals
