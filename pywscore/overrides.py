@@ -64,12 +64,13 @@ def init_subclass(base: type, cls: type, **kwargs: Any) -> None:
         TypeError: if ``cls`` has such a method, by itself or by another base.
     """
     super(base, cls).__init_subclass__(**kwargs)  # type: ignore[arg-type]
-    for ours in cls.__mro__:
-        if ours.__module__.partition(".")[0] != "pywscore":
-            continue
-        for name in sorted(ABSENT.get(ours.__name__, ())):
-            if hasattr(cls, name) and not hasattr(ours, name):
+    ours = [
+        base for base in cls.__mro__ if base.__module__.partition(".")[0] == "pywscore"
+    ]
+    for own in ours:
+        for name in sorted(ABSENT.get(own.__name__, ())):
+            if hasattr(cls, name) and not any(hasattr(one, name) for one in ours):
                 raise TypeError(
-                    f"{cls.__name__}.{name} would never be used: {ours.__name__} "
+                    f"{cls.__name__}.{name} would never be used: {own.__name__} "
                     "of pywscore has no such name, unlike that of websockets"
                 )

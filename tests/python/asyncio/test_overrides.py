@@ -78,6 +78,17 @@ def test_other_names_are_free(ours: Any) -> None:
     assert type("Later", (mine,), {"check": 2}).check == 2
 
 
+def test_classes_of_ours_that_have_the_name() -> None:
+    """uvicorn's calls data_received()."""
+    uvicorn = pytest.importorskip("pywscore.integrations.uvicorn")
+
+    class Mine(uvicorn.WebSocketProtocol):  # type: ignore[misc, name-defined]
+        def data_received(self, data: bytes) -> None: ...
+
+    with pytest.raises(TypeError, match="keepalive"):
+        type("Mine", (uvicorn.WebSocketProtocol,), {"keepalive": 1})
+
+
 # recv() and iteration
 
 
