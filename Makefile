@@ -124,6 +124,8 @@ $(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libw
 	$(LINK) $^ $(LIBS) -o $@
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwsc.a
 	$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
+# The kernel of this target.
+$(B)/tests/fuzz/fuzz_engine $(B)/tests/fuzz/fuzz_engine_replay: $(B)/tests/fuzz/fake_sockets.o
 $(B)/benchmarks/c/%: $(B)/benchmarks/c/%.o $(B)/libwsc.a
 	$(LINK) $^ $(LIBS) -o $@
 

@@ -118,7 +118,9 @@ static void changed_at_every_byte(void)
     static const size_t limits[] = {0, 41, 129, 130};
     for (enum mode mode = PLAIN; mode < MODES; mode++) {
         for (size_t i = 0; i < 2 * sizeof(limits) / sizeof(limits[0]); i++) {
-            for (size_t at = 0; at <= 220; at += mode == COMPRESSED ? 5 : 1) {
+            for (size_t at = 0; at <= 220; at += mode == COMPRESSED  ? 7
+                                                 : mode == ONE_FRAME ? 3
+                                                                     : 1) {
                 struct change change = {at, limits[i / 2], 0,
                                         i % 2 == 0 ? 1 : MAX_SIZE};
                 run(WSC_ROLE_SERVER, mode, 10, change);

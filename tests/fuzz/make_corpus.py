@@ -230,6 +230,75 @@ def endpoint_seeds() -> dict[str, bytes]:
     }
 
 
+def engine_seeds() -> dict[str, bytes]:
+    pair, turns, accept, refuse = b"\x30", b"\x0f", b"\x59", b"\x58"
+
+    def send(side: int, length: int, what: int = 0x10) -> bytes:
+        return bytes([0x60 + side, what, length])
+
+    def fault(call: int, which: int, most: int = 0) -> bytes:
+        return bytes([0x38, call << 3 | which, most])
+
+    def each(step: int, *arguments: int) -> bytes:
+        return b"".join(bytes([step + side, *arguments]) for side in range(4))
+
+    opened = pair + turns * 2
+    large = send(0, 250, 0x90) + send(1, 250, 0x90)
+    return {
+        "echo": b"\x00\x03" + opened + send(0, 40) + send(1, 90, 0x30) + turns,
+        "many": b"\x01\x00" + pair * 4 + turns * 2 + each(0x60, 0x11, 80) + turns,
+        "large": b"\x00\x3f" + opened + large + turns + large + turns,
+        "fragments": b"\x05\x01" + opened + each(0x60, 0x50, 60) * 3 + turns,
+        "patient": b"\x02\x01" + opened + each(0xD0) + turns + large + each(0xD0),
+        "paused": b"\x04\x01"
+        + opened
+        + each(0x60, 0x10, 30) * 3
+        + b"\x03"
+        + each(0xB0)
+        + turns
+        + each(0xA0)
+        + b"\x03"
+        + each(0xA0)
+        + turns,
+        "no_room": b"\x00\x07"
+        + opened
+        + b"\x40\x03"
+        + large
+        + turns
+        + b"\x40\x40"
+        + turns,
+        "half_close": b"\x00\x07"
+        + opened
+        + b"\x40\x03"
+        + send(1, 250, 0x90)
+        + b"\xb0\xe0\x01"
+        + turns
+        + b"\x0f",
+        "close": b"\x00\x03" + opened + b"\x90\x00" + turns,
+        "both_close": b"\x00\x03" + opened + b"\x90\x00\x91\x00" + turns,
+        "abort": b"\x00\x03" + opened * 2 + large + b"\x01\xe0\x02\xe3\x03" + turns,
+        "broken": b"\x00\x03" + opened * 2 + large + b"\xe0\x04\xe2\x00" + turns,
+        "timers": b"\x00\x03"
+        + opened * 2
+        + b"\xc0\x01\xc1\x41\xc2\x81\xc3\xc1"
+        + b"\x50\x20"
+        + turns
+        + b"\x50\xff"
+        + turns,
+        "faults": b"\x00\x03"
+        + opened
+        + b"".join(
+            fault(1, i % 2) + fault(2, i % 5, 3) + send(i % 2, 70) + b"\x02"
+            for i in range(6)
+        ),
+        "no_descriptors": b"\x00\x03" + fault(0, 0) + pair + turns + accept + opened,
+        "not_accepted": b"\x00\x03" + refuse + pair * 2 + turns + accept + turns,
+        "no_memory": b"\x00\x03" + opened + b"\xf0\x01\xf1\x83" + large + pair + turns,
+        "left_to_the_engine": b"\x18\x03" + opened * 2 + large + b"\x02",
+        "after_fork": b"\x28\x03" + opened * 2 + large + b"\x02",
+    }
+
+
 def text_seeds() -> dict[str, bytes]:
     seeds = {
         "ascii": b"plain ASCII text, long enough for every vector width there is " * 3,
@@ -252,6 +321,7 @@ def main() -> None:
         "pmd_inflate": inflate_seeds(),
         "pmd_roundtrip": roundtrip_seeds(),
         "endpoint": endpoint_seeds(),
+        "engine": engine_seeds(),
         "utf8": {name: b"\x03\x05" + text for name, text in text_seeds().items()},
         "mask": {name: b"\x03\x02" + KEY + text for name, text in text_seeds().items()},
     }

@@ -111,7 +111,8 @@ bool wsc_link_tls_failure(const struct wsc_link *link,
                           struct wsc_tls_failure *out_failure);
 /* Close the socket and forget the link; never NULL, never twice. */
 void wsc_link_close(struct wsc_link *link);
-/* Forget the link; the socket is the caller's again. */
+/* Forget the link; the socket is the caller's again. For a new one only: what has been
+ * received ahead and not given out is lost. */
 void wsc_link_forget(struct wsc_link *link);
 /* As wsc_link_close, but data that was not sent is thrown away and the peer gets a
  * reset. */
