@@ -17,6 +17,7 @@ from ..exceptions import (
     ConnectionClosed,
     ConnectionClosedOK,
     InvalidHandshake,
+    InvalidState,
     ProtocolError,
 )
 from ..http import Request, Response
@@ -41,6 +42,15 @@ def _as_protocol_error() -> Iterator[None]:
         raise
     except ValueError as exc:
         raise ProtocolError(str(exc)) from None
+
+
+def check_close(code: int, reason: str) -> None:
+    """Raises:
+    ProtocolError: if they can't be in a close frame (RFC 6455 §7.4).
+    """
+    # It looks at the arguments before it finds that it isn't open.
+    with _as_protocol_error(), contextlib.suppress(InvalidState):
+        _core.ServerProtocol().send_close(code, reason)
 
 
 async def _by_recv(connection: Connection) -> AsyncIterator[Data]:
@@ -409,6 +419,10 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
             self._cause = exc.with_traceback(None)
         if self._pings is not None:
             self._pings.drop(self._close_exception())
+        if self._fragmented_send is not None:
+            # Its iterator may never go on; those who wait for it do.
+            self._fragmented_send.set_result(None)
+            self._fragmented_send = None
         if self._lost_waiter is not None and not self._lost_waiter.done():
             self._lost_waiter.set_result(None)
 

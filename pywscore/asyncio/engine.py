@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
 import os
 import socket
 import ssl as ssl_module
 import sys
 import weakref
 from asyncio import trsock
-from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from .. import _core
 from ..tls import TLSContext, TLSObject
 from .connection import Connection
-from .log import LimitedLogger
 
 __all__ = [
-    "EngineServer",
     "EngineTransport",
     "Handover",
     "adopt",
     "can_take_over",
+    "engine_of",
     "feed",
     "take_over",
     "uses_engine",
 ]
-
-# After an accept that failed for want of descriptors or memory.
-ACCEPT_PAUSE = 1.0
 
 BYTES = sys.byteorder
 
@@ -72,8 +65,8 @@ def engine_of(loop: asyncio.AbstractEventLoop) -> _core.Engine:
     engine = None if known is None else known()
     if engine is None:
         engine = _core.Engine(loop)
-        _engines[loop] = weakref.ref(engine)
         loop.add_reader(engine.fileno(), engine.ready)
+        _engines[loop] = weakref.ref(engine)
     return engine
 
 
@@ -177,79 +170,6 @@ class EngineTransport(_core.EngineTransport):
             self._socket = None
 
 
-class EngineServer:
-    """Accepts connections into an engine; what Server uses of ``asyncio.Server``."""
-
-    def __init__(
-        self,
-        bound: asyncio.Server,
-        new_connection: Callable[[], Connection],
-        log: LimitedLogger,
-        backlog: int,
-        tls: TLSContext | None = None,
-    ) -> None:
-        self._tls = tls
-        self._bound = bound
-        self._new_connection = new_connection
-        self._log = log
-        self._backlog = backlog
-        self._engine = engine_of(bound.get_loop())
-        self._listeners: list[_core.EngineListener] = []
-
-    @property
-    def sockets(self) -> tuple[Any, ...]:
-        return tuple(self._bound.sockets)
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._bound.get_loop()
-
-    def is_serving(self) -> bool:
-        return bool(self._listeners)
-
-    async def start_serving(self) -> None:
-        if self._listeners:
-            return
-        for bound in self._bound.sockets:
-            sock = socket.socket(fileno=bound.fileno())
-            try:
-                sock.listen(self._backlog)
-            finally:
-                sock.detach()
-            self._listeners.append(self._listen(bound.fileno()))
-
-    def _listen(self, fd: int) -> _core.EngineListener:
-        def accepted(fd: int, error: int) -> None:
-            if fd < 0:
-                self._accept_failed(listener, error)
-                return
-            tls = None if self._tls is None else self._tls._current
-            try:
-                connection = self._new_connection()
-                transport = EngineTransport(self._engine, fd, connection, tls)
-            except BaseException:
-                os.close(fd)
-                raise
-            connection.connection_made(cast(asyncio.Transport, transport))
-
-        listener = self._engine.listen(fd, accepted)
-        return listener
-
-    def _accept_failed(self, listener: _core.EngineListener, error: int) -> None:
-        listener.accept(False)
-        self.get_loop().call_later(ACCEPT_PAUSE, listener.accept, True)
-        name = errno.errorcode.get(error, str(error))
-        self._log.log(logging.ERROR, "can't accept connections: %s", name)
-
-    def close(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
-        self._bound.close()
-
-    async def wait_closed(self) -> None:
-        await self._bound.wait_closed()
-
-
 class Handover(asyncio.Protocol):
     """Holds a new transport until its socket is taken over."""
 
@@ -272,15 +192,18 @@ def adopt(
     server_hostname: str | None = None,
 ) -> C:
     """Take the socket over from a transport that has sent nothing."""
-    if tls is not None and handover.received:
-        transport.abort()
-        raise ssl_module.SSLError("the server isn't one for TLS")
     try:
+        if tls is not None and handover.received:
+            raise ssl_module.SSLError("the server isn't one for TLS")
         take_over(transport, connection, tls, server_hostname)
     except BaseException:
         transport.abort()
         raise
-    feed(connection, handover.received)
+    try:
+        feed(connection, handover.received)
+    except BaseException:
+        connection.transport.abort()
+        raise
     return connection
 
 
@@ -317,6 +240,7 @@ def take_over(
 
     Raises:
         OSError: there is no descriptor to be had; ``transport`` is as it was.
+        Exception: what ``connection_made()`` raised; the socket is at its end.
     """
     fd = os.dup(transport.get_extra_info("socket").fileno())
     try:
@@ -335,7 +259,11 @@ def take_over(
     transport.abort()
     if connection.read_paused:
         taken.pause_reading()
-    connection.connection_made(cast(asyncio.Transport, taken))
+    try:
+        connection.connection_made(cast(asyncio.Transport, taken))
+    except BaseException:
+        taken.abort()
+        raise
     return cast(asyncio.Transport, taken)
 
 

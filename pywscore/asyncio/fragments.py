@@ -59,6 +59,7 @@ async def send_fragments(
         fragments = _iterate(message)
     else:
         raise TypeError("data must be str, bytes, iterable, or async iterable")
+    await connection._wait_open()
     try:
         first = await anext(fragments)
     except StopAsyncIteration:
@@ -76,8 +77,9 @@ async def send_fragments(
         connection._fail(CloseCode.INTERNAL_ERROR, "error in fragmented message")
         raise
     finally:
-        connection._fragmented_send = None
-        done.set_result(None)
+        if connection._fragmented_send is done:  # not when TCP has ended meanwhile
+            connection._fragmented_send = None
+            done.set_result(None)
 
 
 async def _turn(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
 import inspect
 import logging
@@ -19,8 +20,8 @@ from ..exceptions import (
     InvalidUpgrade,
     NegotiationError,
 )
-from ..http import Headers, Request, Response, plain_response
-from .log import printable
+from ..http import Headers, HeadersLike, Request, Response, plain_response
+from .log import is_exit, printable
 
 if TYPE_CHECKING:
     from .server import ServerConnection
@@ -53,10 +54,11 @@ def check_origins(origins: Origins | None) -> tuple[str | re.Pattern[str] | None
     """
     if isinstance(origins, (str, re.Pattern)):
         raise TypeError("origins must be a list")
-    for origin in origins or ():
+    allowed = tuple(origins or ())
+    for origin in allowed:
         if origin is not None and not isinstance(origin, (str, re.Pattern)):
             raise TypeError(f"not an origin: {origin!r}")
-    return tuple(origins or ())
+    return allowed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,8 +91,10 @@ class Handshake:
         response = await self._call(
             connection, "process_request", self.process_request, request
         )
+        accepting: object = None
         if response is None:
             response = self._accept(connection, request)
+            accepting = _accepting(response)
         else:
             self._sign(response)
         changed = await self._call(
@@ -98,9 +102,13 @@ class Handshake:
         )
         if changed is not None:
             response = changed
-        if response.status_code == 101 and self.is_closing():
-            return shutting_down()
-        return response
+        if response.status_code >= 200:
+            return response
+        if accepting is None or _accepting(response) != accepting:
+            code = response.status_code
+            connection._log(logging.ERROR, "a hook can't answer with %s", code)
+            return failed()
+        return shutting_down() if self.is_closing() else response
 
     def _sign(self, response: Response) -> None:
         if self.server_header is not None and "Server" not in response.headers:
@@ -121,7 +129,13 @@ class Handshake:
                 response = await response
             if response is not None and not isinstance(response, Response):
                 raise TypeError(f"{name} must return a Response or None")
-        except Exception as exc:
+            if response is not None:
+                response.headers = _as_headers(response.headers)
+        except BaseException as exc:
+            if is_exit(exc) or (
+                isinstance(exc, asyncio.CancelledError) and _is_cancelled()
+            ):
+                raise
             connection._log(logging.ERROR, "%s failed", name, exc_info=exc)
             return failed()
         return response
@@ -144,7 +158,9 @@ class Handshake:
                 logging.INFO, "opening handshake failed: %s", printable(exc)
             )
             response = refusal(exc)
-        except Exception as exc:
+        except BaseException as exc:
+            if is_exit(exc):
+                raise
             connection._log(logging.ERROR, "opening handshake failed", exc_info=exc)
             response = failed()
         self._sign(response)
@@ -197,6 +213,24 @@ class Handshake:
         raise NegotiationError(
             f"invalid subprotocol; expected one of {', '.join(self.subprotocols)}"
         )
+
+
+def _as_headers(headers: HeadersLike) -> Headers:
+    return headers if isinstance(headers, Headers) else Headers(headers)
+
+
+def _accepting(response: Response) -> object:
+    """What makes a 101 one: nothing that a hook may change (RFC 6455 §4.2.2)."""
+    if response.status_code != 101:
+        return None
+    names = "Upgrade", "Connection", "Sec-WebSocket-Accept"
+    return [response.headers.get_all(name) for name in names]
+
+
+def _is_cancelled() -> bool:
+    # Not what a hook awaited, but the task that runs it.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 # Refusals ------------------------------------------------------------------------

@@ -20,6 +20,11 @@ def printable(text: object) -> str:
     return escaped if len(escaped) <= MAX_TEXT else escaped[: MAX_TEXT - 3] + "..."
 
 
+def is_exit(exc: BaseException) -> bool:
+    """Whether it is to end the program, and isn't a failure of what raised it."""
+    return isinstance(exc, (KeyboardInterrupt, SystemExit))
+
+
 class LimitedLogger:
     """At most ten lines a second; how many more there were is said afterwards.
 

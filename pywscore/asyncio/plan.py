@@ -38,6 +38,11 @@ class Plan:
     loop: str | LoopFactory
     arguments: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        # They are looked at more than once, and each worker gets them.
+        self.host = _kept(self.host)
+        self.arguments = {name: _kept(it) for name, it in self.arguments.items()}
+
     def factory(self) -> LoopFactory:
         """The function that makes the event loop."""
         if callable(self.loop):
@@ -97,6 +102,10 @@ class Plan:
                     asyncio.get_running_loop().remove_reader(lifeline.fileno())
                 clean = await _drain(server, self.close_timeout, hurry)
         return 0 if clean else 1
+
+
+def _kept(value: Any) -> Any:
+    return tuple(value) if isinstance(value, Iterator) else value
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -17,9 +18,10 @@ from ..http import SERVER, Request, Response
 from ..overrides import ChecksOverrides
 from ..tls import TLSContext
 from ..typing import LoggerLike, PathLike
+from .acceptor import Acceptor, BoundServer
 from .auth import basic_auth
 from .broadcast import broadcast
-from .engine import EngineServer, uses_engine
+from .connection import check_close
 from .handshake import (
     Handshake,
     Origins,
@@ -28,11 +30,12 @@ from .handshake import (
     SelectSubprotocol,
     check_origins,
     check_subprotocols,
+    failed,
     shutting_down,
     too_many,
 )
 from .listener import ListenerFactory, check_listener, start_listening
-from .log import LimitedLogger, printable
+from .log import LimitedLogger, is_exit, printable
 from .options import (
     MAX_QUEUE,
     WRITE_LIMIT,
@@ -69,7 +72,7 @@ class Server(ChecksOverrides):
 
     def __init__(
         self,
-        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | EngineServer]],
+        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | BoundServer]],
         handler: Callable[[ServerConnection], Awaitable[Any]] | None,
         *,
         listener: ListenerFactory | None = None,
@@ -89,9 +92,10 @@ class Server(ChecksOverrides):
         self._tasks: dict[asyncio.Task[Any], ServerConnection] = {}
         self._closing = False
         self._close_task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
         self._changed: asyncio.Event = asyncio.Event()
         self._closed: asyncio.Event = asyncio.Event()
-        self.server: asyncio.Server | EngineServer
+        self.server: asyncio.Server | BoundServer
         handshake.is_closing = lambda: self._closing
 
     @property
@@ -149,18 +153,29 @@ class Server(ChecksOverrides):
                 themselves.
             code: close code for open connections.
             reason: close reason.
+
+        Raises:
+            ProtocolError: if code or reason can't be sent; the server goes on, then.
         """
-        if self._close_task is None:
-            self._closing = True
-            self.server.close()
-            if close_connections:
-                for ws in list(self._all):
-                    if ws.state is State.OPEN:
-                        ws._start_close(code, reason)
-            for ws in list(self._all):
+        if self._close_task is not None:
+            return
+        check_close(code, reason)
+        loop = self.get_loop()
+        connections = list(self._all)
+        for ws in connections:
+            ws._check_thread()
+        self._closing = True
+        self.server.close()
+        for ws in connections:
+            try:
                 if ws.request is None and not ws._ended:
                     ws._refuse_unasked(shutting_down())
-            self._close_task = self.get_loop().create_task(self._finish())
+                elif close_connections and ws.state is State.OPEN:
+                    ws._start_close(code, reason)
+            except Exception as exc:
+                ws._log(logging.ERROR, "closing a connection failed", exc_info=exc)
+                ws._cut("it could not be closed")
+        self._close_task = loop.create_task(self._finish())
 
     async def _finish(self) -> None:
         self._log.log_always(logging.INFO, "server closing")
@@ -178,36 +193,65 @@ class Server(ChecksOverrides):
 
     # Connections
 
+    def _admit(self, ws: ServerConnection, address: Any) -> None:
+        network = network_of(address) if self._places.counts_addresses else ""
+        # Those that are refused are gone soon, and hold no place meanwhile.
+        ws._has_place = self._places.take(network)
+        if network:
+            ws._network = network
+
     def _arrived(self, ws: ServerConnection) -> None:
+        if ws._has_place is None:
+            self._admit(ws, ws.remote_address)
         self._all.add(ws)
         self._totals.arrived()
-        if self._places.counts_addresses:
-            ws._network = network_of(ws.remote_address)
-        # Those that are refused are gone soon, and hold no place meanwhile.
-        full = not self._places.take(ws._network)
-        if full:
-            ws._has_place = False
         if self._closing:
             ws._refuse_unasked(shutting_down())
-        elif full:
+        elif not ws._has_place:
             self._log.log(logging.INFO, "connection refused: too many connections")
             ws._refuse_unasked(too_many())
 
     def _left(self, ws: ServerConnection) -> None:
         if ws in self._all:
             self._all.discard(ws)
-            if ws._has_place:
-                self._places.give_back(ws._network)
             self._totals.left(ws)
+        self._empty_place(ws)
+
+    def _empty_place(self, ws: ServerConnection) -> None:
+        # What is done for a connection holds its place, too.
+        if ws._has_place and not ws._running and ws not in self._all:
+            ws._has_place = False
+            self._places.give_back(ws._network)
         self._changed.set()
 
+    def _run(
+        self,
+        ws: ServerConnection,
+        task: asyncio.Task[Any],
+        done: Callable[[asyncio.Task[Any]], None],
+    ) -> None:
+        self._tasks[task] = ws
+        ws._running += 1
+        task.add_done_callback(done)
+
+    def _ran(self, task: asyncio.Task[Any]) -> ServerConnection:
+        ws = self._tasks.pop(task)
+        ws._running -= 1
+        self._empty_place(ws)
+        return ws
+
     def _answer(self, ws: ServerConnection, request: Request) -> None:
-        if self._handshake.has_hooks:
-            ws._opening = ws.loop.create_task(self._answer_later(ws, request))
-            self._tasks[ws._opening] = ws
-            ws._opening.add_done_callback(self._opening_done)
-        else:
+        if not self._handshake.has_hooks:
             self._answer_with(ws, self._handshake.answer_at_once(ws, request))
+            return
+        answering = self._answer_later(ws, request)
+        try:
+            ws._opening = ws.loop.create_task(answering)
+        except Exception as exc:
+            answering.close()
+            self._opening_failed(ws, exc)
+        else:
+            self._run(ws, ws._opening, self._opening_done)
 
     async def _answer_later(self, ws: ServerConnection, request: Request) -> None:
         self._answer_with(ws, await self._handshake.answer(ws, request))
@@ -219,38 +263,42 @@ class Server(ChecksOverrides):
         ws.flush()
 
     def _opening_done(self, task: asyncio.Task[None]) -> None:
-        ws = self._tasks.pop(task)
-        self._changed.set()
+        ws = self._ran(task)
+        ws._opening = None
         if task.cancelled():
             if ws.state is State.CONNECTING:  # else the hook was done
                 ws._cut("the opening handshake was cancelled")
-        elif task.exception() is not None:
-            ws._log(
-                logging.ERROR, "opening handshake failed", exc_info=task.exception()
-            )
-            ws._cut("the opening handshake failed")
+        elif (exc := task.exception()) is not None:
+            self._opening_failed(ws, exc)
+
+    def _opening_failed(self, ws: ServerConnection, exc: BaseException) -> None:
+        ws._log(logging.ERROR, "opening handshake failed", exc_info=exc)
+        if ws.state is State.CONNECTING:
+            ws._respond(failed())
+        ws._start_close(CloseCode.INTERNAL_ERROR)
+        ws.flush()
 
     def _start_handler(self, ws: ServerConnection) -> None:
         if self.handler is None:
             assert self._listener is not None
             start_listening(ws, self._listener)
             return
+        running: Coroutine[Any, Any, Any] | None = None
         try:
-            running = self.handler(ws)
-            task: asyncio.Task[Any] = ws.loop.create_task(
-                _core.Stepper(
-                    running if asyncio.iscoroutine(running) else _wait_for(running)
-                )
-            )
-        except Exception as exc:
+            made = self.handler(ws)
+            running = made if asyncio.iscoroutine(made) else _wait_for(made)
+            task: asyncio.Task[Any] = ws.loop.create_task(_core.Stepper(running))
+        except BaseException as exc:
+            if running is not None:
+                running.close()
             self._handler_failed(ws, exc)
-            return
-        self._tasks[task] = ws
-        task.add_done_callback(self._handler_done)
+            if is_exit(exc):
+                raise
+        else:
+            self._run(ws, task, self._handler_done)
 
     def _handler_done(self, task: asyncio.Task[Any]) -> None:
-        ws = self._tasks.pop(task)
-        self._changed.set()
+        ws = self._ran(task)
         if task.cancelled():
             ws._start_close(CloseCode.INTERNAL_ERROR)
         elif (exc := task.exception()) is not None:
@@ -269,13 +317,17 @@ class Server(ChecksOverrides):
     # await serve(...), async with serve(...)
 
     async def _start(self) -> Self:
-        if not hasattr(self, "server"):
-            self.server = await self._create_server()
-            if self.server.is_serving():
-                for sock in self.server.sockets:
-                    name = sock.getsockname()
-                    self._log.log_always(logging.INFO, "server listening on %s", name)
+        async with self._starting:
+            if not hasattr(self, "server"):
+                self.server = await self._create_server()
+                if self.server.is_serving():
+                    self._log_listening()
         return self
+
+    def _log_listening(self) -> None:
+        for sock in self.server.sockets:
+            name = sock.getsockname()
+            self._log.log_always(logging.INFO, "server listening on %s", name)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self._start().__await__()
@@ -394,13 +446,15 @@ def serve(
     assert marks is not None
     check_limit("max_connections", max_connections)
     check_limit("max_connections_per_address", max_connections_per_address)
-    tls = kwargs.get("ssl")
+    tls = kwargs.pop("ssl", None)
     if isinstance(tls, TLSContext):
         if not tls.is_server:
             raise ValueError("serve() needs a context made with TLSContext.server()")
         if carrier == "transport":
             raise ValueError('TLSContext doesn\'t go with carrier="transport"')
     elif tls is not None:
+        if not isinstance(tls, ssl_module.SSLContext):
+            raise TypeError("ssl must be an SSLContext or a TLSContext")
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
     log = LimitedLogger(logger or logging.getLogger("pywscore.server"))
@@ -433,24 +487,18 @@ def serve(
         )
         return factory(protocol, server, options=options)
 
-    async def create_server() -> asyncio.Server | EngineServer:
-        loop = asyncio.get_running_loop()
-        unix = kwargs.pop("unix", False)
-        create = loop.create_unix_server if unix else loop.create_server
-        where = () if unix else (host, port)
-        if not uses_engine(carrier, loop, kwargs.get("ssl")):
-            return await create(new_connection, *where, **kwargs)
-        start = kwargs.pop("start_serving", True)
-        context = kwargs.pop("ssl", None)
-        bound = await create(asyncio.Protocol, *where, start_serving=False, **kwargs)
-        backlog = kwargs.get("backlog", 100)
-        engine_server = EngineServer(bound, new_connection, log, backlog, context)
-        if start:
-            await engine_server.start_serving()
-        return engine_server
-
+    acceptor = Acceptor(
+        where=(host, port),
+        tls=tls,
+        arguments=kwargs,
+        carrier=carrier,
+        new_connection=new_connection,
+        admit=lambda ws, address: server._admit(ws, address),
+        left=lambda ws: server._left(ws),
+        log=log,
+    )
     server = Server(
-        create_server,
+        acceptor.listen,
         handler,
         listener=listener,
         handshake=handshake,

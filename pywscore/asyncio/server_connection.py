@@ -13,17 +13,19 @@ from ..enums import State
 from ..http import Request, Response, plain_response
 from ..typing import StatusLike
 from .connection import Connection
-from .handshake import serialize
+from .handshake import failed, serialize
 from .log import printable
 from .options import Options
 
 if TYPE_CHECKING:
     from .server import Server
 
-__all__ = ["ServerConnection"]
+__all__ = ["REFUSAL_TIMEOUT", "ServerConnection"]
 
 # How long a peer that gets no connection may take to read why.
-_REFUSAL_TIMEOUT = 1.0
+REFUSAL_TIMEOUT = 1.0
+# How long a hook may go on that has waited for the end of its connection.
+_NOTICE = 0.25
 
 
 class ServerConnection(Connection):
@@ -44,7 +46,8 @@ class ServerConnection(Connection):
 
     _opening: asyncio.Task[None] | None = None
     _opened: bool = False
-    _has_place: bool = True
+    _running: int = 0  # tasks of the server's that work for it
+    _has_place: bool | None = None  # None: not asked for yet
     _network: str = ""  # that the place is counted for
 
     def __init__(
@@ -69,9 +72,14 @@ class ServerConnection(Connection):
             self._opens_by(self._accepted_at + self.options.open_timeout)
         del self._accepted_at  # idle connections are many
 
+    @property
+    def _has_begun(self) -> bool:
+        """Whether it has its deadline, and a place or a refusal."""
+        return "_accepted_at" not in self.__dict__
+
     def _refuse_unasked(self, response: Response) -> None:
         self.transport.write(serialize(response))
-        self._closes_within(_REFUSAL_TIMEOUT)
+        self._closes_within(REFUSAL_TIMEOUT)
         self._end()
 
     def _on_request(self, request: Request) -> None:
@@ -80,15 +88,15 @@ class ServerConnection(Connection):
             # No task before this, so that half-open connections have none.
             self.server._answer(self, request)
 
-    def _on_open_timeout(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-        super()._on_open_timeout()
-
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
         if isinstance(exc, ssl.SSLError):
             self._log(logging.INFO, "TLS failed: %s", printable(exc))
+        if self._opening is not None:
+            # It may be who waits for the end: then it has a moment for what it does.
+            notice = 0.0 if self._lost_waiter is None else _NOTICE
+            self.loop.call_later(notice, self._opening.cancel)
+            self._opening = None
         self.server._left(self)
 
     def _respond(self, response: Response) -> bool:
@@ -99,9 +107,9 @@ class ServerConnection(Connection):
             return False
         try:
             self.protocol.respond(response)
-        except ValueError as exc:
+        except Exception as exc:
             self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
-            self.response = plain_response(500, "")
+            self.response = failed()
             self.protocol.respond(self.response)
         self.response.headers._pack()
         if self.response.status_code != 101:

@@ -72,8 +72,8 @@ def run(
             raise TypeError(f"{name} can't be used with several workers")
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ValueError("several workers need SO_REUSEPORT, which this system lacks")
-    serve(handler, host, port, **serve_arguments)  # for its exceptions
-    sockets = reserve(host, port)
+    serve(handler, plan.host, port, **plan.arguments)  # for its exceptions
+    sockets = reserve(plan.host, port)
     try:
         plan.port = sockets[0].getsockname()[1]
         plan.arguments["reuse_port"] = True

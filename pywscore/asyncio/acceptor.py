@@ -1,0 +1,295 @@
+"""How a server listens, and what it accepts until that has a ServerConnection."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl as ssl_module
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from ..tls import TLSContext
+from .engine import EngineTransport, engine_of, uses_engine
+from .log import LimitedLogger, is_exit, printable
+from .server_connection import REFUSAL_TIMEOUT, ServerConnection
+
+__all__ = ["Acceptor", "BoundServer"]
+
+# After an accept that failed for want of descriptors or memory.
+ACCEPT_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptor:
+    """Listens, as often as it is asked to: no try uses an argument up.
+
+    Attributes:
+        where: host and port, nothing for a Unix socket.
+        tls: what each connection has to begin with.
+        arguments: of ``loop.create_server()``, and ``unix``.
+        carrier: as for ``serve()``.
+        new_connection: makes what a transport gets.
+        admit: gives a connection a place, by the peer's address.
+        left: hears of connections that had a place, but never a transport.
+        log: where to log.
+    """
+
+    where: tuple[Any, ...]
+    tls: ssl_module.SSLContext | TLSContext | None
+    arguments: Mapping[str, Any]
+    carrier: str
+    new_connection: Callable[[], ServerConnection]
+    admit: Callable[[ServerConnection, Any], None]
+    left: Callable[[ServerConnection], None]
+    log: LimitedLogger
+
+    async def listen(self) -> asyncio.Server | BoundServer:
+        """Bind, and accept unless ``start_serving`` is False.
+
+        Raises:
+            OSError: if the address can't be listened on; nothing is left open then.
+        """
+        loop = asyncio.get_running_loop()
+        arguments = dict(self.arguments)
+        timeouts = {
+            name: arguments.pop(name, None)
+            for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout")
+            if self.tls is not None
+        }
+        unix = arguments.pop("unix", False)
+        start = arguments.pop("start_serving", True)
+        backlog = arguments.get("backlog", 100)
+        on_engine = uses_engine(self.carrier, loop, self.tls)
+        create = loop.create_unix_server if unix else loop.create_server
+        where = () if unix else self.where
+        bound = await create(
+            partial(Arrival, self), *where, start_serving=False, **arguments
+        )
+        server: asyncio.Server | BoundServer = bound
+        try:
+            if on_engine:
+                server = EngineServer(self, bound, backlog)
+            elif self.tls is not None:
+                server = TLSServer(self, bound, backlog, timeouts)
+            # The server of the loop knows nothing of TLS.
+            assert self.tls is None or server is not bound
+            if start:
+                await server.start_serving()
+        except BaseException as exc:
+            # The caller's own socket may be tried again, once its port is free.
+            if arguments.get("sock") is None or not isinstance(exc, OSError):
+                server.close()
+            raise
+        return server
+
+
+def begin(connection: ServerConnection, transport: asyncio.BaseTransport) -> None:
+    """``connection_made()``; when it raises, nothing is left without a deadline."""
+    try:
+        connection.connection_made(transport)
+    except BaseException:
+        if not connection._has_begun:
+            cast(asyncio.WriteTransport, transport).abort()
+        raise
+
+
+class Arrival(asyncio.Protocol):
+    """What a transport of the loop has until it has a ServerConnection.
+
+    Args:
+        acceptor: whose it is.
+        connection: the ServerConnection, if it is made already.
+    """
+
+    def __init__(
+        self, acceptor: Acceptor, connection: ServerConnection | None = None
+    ) -> None:
+        self._acceptor = acceptor
+        self._connection = connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            connection = self._connection or self._acceptor.new_connection()
+            transport.set_protocol(connection)
+        except BaseException:
+            cast(asyncio.WriteTransport, transport).abort()
+            raise
+        begin(connection, transport)
+
+
+class BoundServer:
+    """Accepts from sockets that an ``asyncio.Server`` has bound, in its place."""
+
+    def __init__(self, acceptor: Acceptor, bound: asyncio.Server, backlog: int) -> None:
+        self._acceptor = acceptor
+        self._bound = bound
+        self._backlog = backlog
+        self._stops: list[Callable[[], object]] = []
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        return tuple(self._bound.sockets)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._bound.get_loop()
+
+    def is_serving(self) -> bool:
+        return bool(self._stops)
+
+    async def start_serving(self) -> None:
+        if self._stops:
+            return
+        try:
+            for bound in self._bound.sockets:
+                sock = socket.socket(fileno=bound.fileno())
+                try:
+                    sock.listen(self._backlog)
+                finally:
+                    sock.detach()
+                self._stops.append(self._accept_from(bound.fileno()))
+        except BaseException:
+            self._stop()
+            raise
+
+    def _accept_from(self, fd: int) -> Callable[[], object]:
+        """Begin to accept; what ends it."""
+        raise NotImplementedError
+
+    def _accept_failed(self, error: int | None) -> None:
+        name = errno.errorcode.get(error or 0, str(error))
+        self._acceptor.log.log(logging.ERROR, "can't accept connections: %s", name)
+
+    def _stop(self) -> None:
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
+
+    def close(self) -> None:
+        self._stop()
+        self._bound.close()
+
+    async def wait_closed(self) -> None:
+        await self._bound.wait_closed()
+
+
+class EngineServer(BoundServer):
+    """Accepts into the engine, without TLS or with that of a TLSContext."""
+
+    def __init__(self, acceptor: Acceptor, bound: asyncio.Server, backlog: int) -> None:
+        super().__init__(acceptor, bound, backlog)
+        assert not isinstance(acceptor.tls, ssl_module.SSLContext)
+        self._tls = acceptor.tls
+        self._engine = engine_of(bound.get_loop())
+
+    def _accept_from(self, fd: int) -> Callable[[], object]:
+        def accepted(fd: int, error: int) -> None:
+            if fd >= 0:
+                self._accepted(fd)
+                return
+            listener.accept(False)
+            self.get_loop().call_later(ACCEPT_PAUSE, listener.accept, True)
+            self._accept_failed(error)
+
+        listener = self._engine.listen(fd, accepted)
+        return listener.close
+
+    def _accepted(self, fd: int) -> None:
+        tls = None if self._tls is None else self._tls._current
+        try:
+            connection = self._acceptor.new_connection()
+            transport = EngineTransport(self._engine, fd, connection, tls)
+        except BaseException:
+            os.close(fd)
+            raise
+        begin(connection, cast(asyncio.Transport, transport))
+
+
+class TLSServer(BoundServer):
+    """Accepts onto transports of the loop, with an ``ssl.SSLContext``.
+
+    A server of asyncio's doesn't tell of connections before TLS is agreed on. Here they
+    have their place from the start, and end with the server.
+    """
+
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        bound: asyncio.Server,
+        backlog: int,
+        timeouts: Mapping[str, float | None],
+    ) -> None:
+        super().__init__(acceptor, bound, backlog)
+        assert isinstance(acceptor.tls, ssl_module.SSLContext)
+        self._tls = acceptor.tls
+        self._timeouts = timeouts
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _accept_from(self, fd: int) -> Callable[[], object]:
+        # Of its own, so that it can't be another's while it is still waited for.
+        sock = socket.socket(fileno=os.dup(fd))
+        sock.setblocking(False)
+        return self._start(self._accept, sock).cancel
+
+    def _start(
+        self, function: Callable[..., Any], sock: socket.socket, *args: Any
+    ) -> asyncio.Task[None]:
+        running = function(sock, *args)
+        try:
+            task: asyncio.Task[None] = self.get_loop().create_task(running)
+        except BaseException:
+            running.close()
+            sock.close()
+            raise
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _accept(self, listening: socket.socket) -> None:
+        with listening:
+            while True:
+                try:
+                    accepted = await self.get_loop().sock_accept(listening)
+                    self._start(self._open, *accepted)
+                except Exception as exc:
+                    self._accept_failed(getattr(exc, "errno", None))
+                    await asyncio.sleep(ACCEPT_PAUSE)
+                await asyncio.sleep(0)  # it needn't have waited
+
+    async def _open(self, sock: socket.socket, address: Any) -> None:
+        acceptor = self._acceptor
+        connection: ServerConnection | None = None
+        timeouts = dict(self._timeouts)
+        try:
+            connection = acceptor.new_connection()
+            acceptor.admit(connection, address)
+            if not connection._has_place:
+                timeouts["ssl_handshake_timeout"] = REFUSAL_TIMEOUT
+            await self.get_loop().connect_accepted_socket(
+                partial(Arrival, acceptor, connection), sock, ssl=self._tls, **timeouts
+            )
+        except BaseException as exc:
+            sock.close()
+            if connection is not None:
+                acceptor.left(connection)
+            if isinstance(exc, asyncio.CancelledError) or is_exit(exc):
+                raise
+            if isinstance(exc, OSError):
+                acceptor.log.log(logging.INFO, "TLS failed: %s", printable(exc))
+            else:
+                context = {"message": "exception while accepting a connection"}
+                self.get_loop().call_exception_handler(context | {"exception": exc})
+
+    def _stop(self) -> None:
+        super()._stop()
+        for task in self._tasks:
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        await super().wait_closed()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
