@@ -97,7 +97,7 @@ class Fleet:
         while not self.signals:
             for worker in self.workers:
                 if worker.process is None and worker.restart_at <= time.monotonic():
-                    self._start(worker)
+                    self._start_again(worker)
             self._wait(self._until_restart())
             for worker in self.workers:
                 self._look_at_ready(worker, addresses)
@@ -109,23 +109,45 @@ class Fleet:
         return True
 
     def _start(self, worker: _Worker) -> None:
-        worker.ready, ready = self.context.Pipe(duplex=False)
+        heard, ready = self.context.Pipe(duplex=False)
         # A forked worker closes its copy of our end, which would keep the others alive.
         ends = [self.lifeline]
         if self.start_method == "fork":
             ends += [self.life]
-        worker.process = self.context.Process(
-            target=_work,
-            args=(self.plan, ready, *ends),
-            name=f"pywscore-worker-{worker.number}",
-        )
         old = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            worker.process.start()
+            process = self.context.Process(
+                target=_work,
+                args=(self.plan, ready, *ends),
+                name=f"pywscore-worker-{worker.number}",
+            )
+            process.start()
+        except BaseException:
+            heard.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
             ready.close()
+        worker.process, worker.ready = process, heard
         worker.started = time.monotonic()
+
+    def _start_again(self, worker: _Worker) -> None:
+        """Not now, if the system can't: others serve meanwhile."""
+        try:
+            self._start(worker)
+        except OSError as exc:
+            if worker.number in self.not_ready:
+                raise
+            self.logger.log(
+                logging.ERROR,
+                "worker %d can't be started: %s; trying again in %.1f s",
+                *(worker.number, exc, worker.delay),
+            )
+            self._start_later(worker)
+
+    def _start_later(self, worker: _Worker) -> None:
+        worker.restart_at = time.monotonic() + worker.delay
+        worker.delay = min(worker.delay * 2, RESTART_MAX)
 
     def _look_at_ready(self, worker: _Worker, addresses: list[Address]) -> None:
         if worker.ready is None or not worker.ready.poll():
@@ -142,12 +164,10 @@ class Fleet:
         worker.ready = None
 
     def _ended(self, worker: _Worker) -> None:
-        now = time.monotonic()
-        if now - worker.started >= STEADY:
+        if time.monotonic() - worker.started >= STEADY:
             worker.delay = RESTART_FIRST
         self._log_end(worker, f"starting another in {worker.delay:.1f} s")
-        worker.restart_at = now + worker.delay
-        worker.delay = min(worker.delay * 2, RESTART_MAX)
+        self._start_later(worker)
         self._forget(worker)
 
     def _forget(self, worker: _Worker) -> None:
@@ -232,25 +252,19 @@ class Fleet:
         def heard(number: int, frame: object) -> None:
             self.signals.append(number)
 
-        self._wakeup, ours = socket.socketpair()
-        self._wakeup.setblocking(False)
-        ours.setblocking(False)
-        old = {}
-        try:
+        with contextlib.ExitStack() as undo:
+            self._wakeup, ours = socket.socketpair()
+            undo.callback(ours.close)
+            undo.callback(self._wakeup.close)
+            self._wakeup.setblocking(False)
+            ours.setblocking(False)
             try:
                 old_fd = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
             except ValueError:
                 raise RuntimeError(
                     "several workers are started from the main thread only"
                 ) from None
+            undo.callback(signal.set_wakeup_fd, old_fd)
             for number in STOP_SIGNALS:
-                old[number] = signal.signal(number, heard)
-            try:
-                yield
-            finally:
-                for number, handler in old.items():
-                    signal.signal(number, handler)
-                signal.set_wakeup_fd(old_fd)
-        finally:
-            self._wakeup.close()
-            ours.close()
+                undo.callback(signal.signal, number, signal.signal(number, heard))
+            yield

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pywscore
+from pywscore.asyncio import fleet as fleet_module
+from pywscore.asyncio import plan as plan_module
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SO_REUSEPORT"), reason="no SO_REUSEPORT"
@@ -357,3 +363,97 @@ def test_no_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(ImportError, match="pip install uvloop"):
         pywscore.run(_handler, "127.0.0.1", 0, loop="uvloop")
+
+
+# --- what can't be started ---
+
+
+def left_over() -> tuple[Any, ...]:
+    resource_tracker.ensure_running()  # there for good
+    return (
+        len(os.listdir("/proc/self/fd")),
+        [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        multiprocessing.active_children(),
+    )
+
+
+@pytest.mark.threat("HLF-1")
+def test_handler_that_cannot_be_pickled() -> None:
+    before = left_over()
+    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
+        pywscore.run(
+            lambda ws: asyncio.sleep(0),
+            *("127.0.0.1", 0),
+            workers=2,
+            start_method="spawn",
+        )
+    assert left_over() == before
+
+
+@pytest.mark.threat("HLF-1")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize("call", ["Pipe", "Process", "start", "socketpair", "signal"])
+@pytest.mark.parametrize("index", [1, 2])
+def test_each_call_that_starts_workers_fails(
+    monkeypatch: pytest.MonkeyPatch, call: str, index: int
+) -> None:
+    before = left_over()
+    calls = []
+
+    def failing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def fails(*args: Any, **kwargs: Any) -> Any:
+            calls.append(function)
+            if len(calls) == index:
+                raise OSError(errno.EMFILE, "on purpose")
+            return function(*args, **kwargs)
+
+        return fails
+
+    context = multiprocessing.get_context("spawn")
+    owner, name = {
+        "Pipe": (type(context), "Pipe"),
+        "Process": (type(context), "Process"),
+        "start": (context.Process, "start"),
+        "socketpair": (socket, "socketpair"),
+        "signal": (signal, "signal"),
+    }[call]
+    fails = failing(getattr(owner, name))
+    monkeypatch.setattr(
+        owner, name, staticmethod(fails) if call == "Process" else fails
+    )
+    failed = None
+    try:
+        pywscore.run(
+            asyncio.sleep,  # nobody connects
+            *("127.0.0.1", 0),
+            workers=2,
+            close_timeout=1,
+            start_method="spawn",
+            on_ready=lambda _: os.kill(os.getpid(), signal.SIGTERM),
+        )
+    except OSError as exc:
+        failed = exc.errno
+    assert failed == (errno.EMFILE if len(calls) >= index else None)
+    monkeypatch.undo()
+    assert left_over() == before
+
+
+@pytest.mark.threat("HLF-1")
+def test_worker_that_cannot_be_started_again(monkeypatch: Any, caplog: Any) -> None:
+    """The others serve meanwhile."""
+
+    def fails(worker: Any) -> None:
+        raise OSError(errno.EAGAIN, "no process to be had")
+
+    fleet = fleet_module.Fleet(
+        plan_module.Plan(None, None, 0, "asyncio", {}), 2, "fork"
+    )
+    fleet.workers = [fleet_module._Worker(number) for number in range(2)]
+    monkeypatch.setattr(fleet, "_start", fails)
+    fleet.not_ready = {1}
+    fleet._start_again(fleet.workers[0])
+    assert fleet.workers[0].restart_at > time.monotonic()
+    assert "no process to be had" in caplog.text
+    with pytest.raises(OSError):
+        fleet._start_again(fleet.workers[1])
