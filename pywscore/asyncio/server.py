@@ -266,8 +266,10 @@ class Server(ChecksOverrides):
         ws = self._ran(task)
         ws._opening = None
         if task.cancelled():
-            if ws.state is State.CONNECTING:  # else the hook was done
+            if ws.state is State.CONNECTING:
                 ws._cut("the opening handshake was cancelled")
+            elif self.handler is not None and not ws._running:
+                ws._start_close(CloseCode.INTERNAL_ERROR)
         elif (exc := task.exception()) is not None:
             self._opening_failed(ws, exc)
 
@@ -485,7 +487,10 @@ def serve(
         protocol = _core.ServerProtocol(
             max_size=limit, compression=deflate, any_request=any_request
         )
-        return factory(protocol, server, options=options)
+        made = factory(protocol, server, options=options)
+        if not isinstance(made, ServerConnection):
+            raise TypeError("create_connection must make a ServerConnection")
+        return made
 
     acceptor = Acceptor(
         where=(host, port),

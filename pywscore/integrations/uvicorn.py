@@ -142,12 +142,16 @@ class WebSocketProtocol(ASGIConnection):
             super().connection_made(transport)  # the engine's
             return
         transport = complete(transport)
-        self.connections.add(self)
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "wss" if is_ssl(transport) else "ws"
         self._trace("WebSocket connection made")
-        super().connection_made(transport)
+        self.connections.add(self)
+        try:
+            super().connection_made(transport)
+        except BaseException:
+            self.connections.discard(self)
+            raise
         if self.options.open_timeout is not None:
             self._opens_by(self.loop.time() + self.options.open_timeout)
 

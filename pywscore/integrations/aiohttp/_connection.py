@@ -128,12 +128,12 @@ class UpgradedConnection(Connection):
 
     def start_closing(self, code: int, message: bytes | str) -> None:
         """Send a close frame; what can't be in one is left out."""
-        if isinstance(message, str):
-            message = message.encode()
-        reason = message[:_CLOSE_PAYLOAD_MAX].decode(errors="ignore")
         try:
+            if isinstance(message, str):
+                message = message.encode()
+            reason = bytes(message[:_CLOSE_PAYLOAD_MAX]).decode(errors="ignore")
             self._start_close(int(code), reason)
-        except (ProtocolError, ValueError, OverflowError):
+        except (ProtocolError, ValueError, OverflowError, TypeError):
             # 1005, 1006 and the like, of another connection perhaps: RFC 6455 §7.4.1
             # has them for this end's eyes only.
             self.protocol.send_close()
@@ -342,15 +342,29 @@ def carry(
     Returns:
         The transport that the connection has now, for those who had it before.
     """
-    shared: Any = transport
+    shared: Any = None
     transport.pause_reading()
-    if on_engine and can_take_over(transport, connection.loop):
-        shared = take_over(transport, connection)
-    else:
-        transport.set_protocol(connection)
-        if transport.get_protocol() is connection:  # a mock's isn't
-            shared = SharedTransport(transport, connection)
-        connection.connection_made(transport)
-        transport.resume_reading()
-    feed(connection, received)
+    try:
+        if on_engine and can_take_over(transport, connection.loop):
+            try:
+                shared = take_over(transport, connection)
+            except OSError as exc:
+                # No descriptor to be had: the transport still has its own.
+                connection._log(
+                    logging.WARNING, "the engine can't take a socket over: %s", exc
+                )
+        if shared is None:
+            shared = transport
+            transport.set_protocol(connection)
+            if transport.get_protocol() is connection:  # a mock's isn't
+                shared = SharedTransport(transport, connection)
+            connection.connection_made(transport)
+            transport.resume_reading()
+        feed(connection, received)
+    except BaseException:
+        # Half of the answer may be sent: there is no other.
+        for either in (transport, connection.transport):
+            if either is not None:
+                either.abort()
+        raise
     return shared

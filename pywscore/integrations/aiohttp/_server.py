@@ -117,7 +117,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         super().__init__(status=101)
         if carrier not in ("auto", "transport"):
             raise ValueError(f"carrier must be auto or transport, not {carrier!r}")
-        self._protocols = protocols
+        self._protocols = tuple(protocols)  # can_prepare() looks at them, too
         self._timeout = timeout
         self._receive_timeout = receive_timeout
         self._autoclose = autoclose
@@ -185,7 +185,12 @@ class WebSocketResponse(Messages, web.StreamResponse):
         self._ws_protocol = protocol
         if request.transport is None:
             raise ClientConnectionResetError("Connection lost")
-        writer = await super().prepare(request)
+        try:
+            writer = await super().prepare(request)
+        except BaseException:
+            if self._connection is None:
+                self._payload_writer = None  # it may be tried again
+            raise
         assert writer is not None
         request.protocol.keep_alive(False)
         return writer
@@ -224,11 +229,12 @@ class WebSocketResponse(Messages, web.StreamResponse):
         headers = Headers(list(self.headers.items()))
         accepted.respond(Response(101, self.reason or "", headers))
         handler = request.protocol
+        connection = self._new_connection(accepted, handler, transport)
+        self._use(connection, self._max_msg_size)
+        # From here on aiohttp has no other response for the request.
         events = _Events(self)
         handler.set_parser(events)  # type: ignore[arg-type]
         upgraded_handler(handler)
-        connection = self._new_connection(accepted, handler, transport)
-        self._use(connection, self._max_msg_size)
         received = bytes(events.received)
         events.received.clear()
         taken = carry(

@@ -450,6 +450,7 @@ def test_worker_that_cannot_be_started_again(monkeypatch: Any, caplog: Any) -> N
         plan_module.Plan(None, None, 0, "asyncio", {}), 2, "fork"
     )
     fleet.workers = [fleet_module._Worker(number) for number in range(2)]
+    fleet.logger = fleet.plan.logger
     monkeypatch.setattr(fleet, "_start", fails)
     fleet.not_ready = {1}
     fleet._start_again(fleet.workers[0])
