@@ -231,15 +231,18 @@ class WebSocketResponse(Messages, web.StreamResponse):
         handler = request.protocol
         connection = self._new_connection(accepted, handler, transport)
         self._use(connection, self._max_msg_size)
-        # From here on aiohttp has no other response for the request.
-        events = _Events(self)
-        handler.set_parser(events)  # type: ignore[arg-type]
-        upgraded_handler(handler)
-        received = bytes(events.received)
-        events.received.clear()
-        taken = carry(
-            transport, connection, received, on_engine=self._on_engine(connection)
-        )
+        try:
+            events = _Events(self)
+            handler.set_parser(events)  # type: ignore[arg-type]
+            upgraded_handler(handler)
+            received = bytes(events.received)
+            events.received.clear()
+            taken = carry(
+                transport, connection, received, on_engine=self._on_engine(connection)
+            )
+        except BaseException:
+            transport.abort()  # aiohttp has no other response after an upgrade
+            raise
         if not connection._lost:
             handler.transport = taken
         size = sum(len(name) + len(value) + 4 for name, value in headers.raw_items())
