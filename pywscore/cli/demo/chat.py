@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -31,6 +32,10 @@ logger = logging.getLogger("pywscore.cli")
 MAX_ROOMS = 1000
 MAX_MEMBERS = 500
 HISTORY = 50
+# Bytes of memory that the messages of a room's history may take, and those of all rooms
+# without members together.
+MAX_HISTORY = 64 * 1024
+MAX_EMPTY_HISTORY = 8 * 1024 * 1024
 MESSAGES_PER_SECOND = 20
 # What may wait for a member whose connection is full before it is let go; it
 # reconnects and reads the history instead.
@@ -108,7 +113,8 @@ class Room:
     def __init__(self, name: str, *, clock: Clock = time.time) -> None:
         self.name = name
         self.members: dict[str, Member] = {}
-        self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
+        self.history: deque[dict[str, Any]] = deque()
+        self.history_size = 0
         self._last_id = 0
         self._clock = clock
         self._closing: set[asyncio.Task[None]] = set()
@@ -141,7 +147,7 @@ class Room:
         if self.members.get(member.name.casefold()) is not member:
             return
         del self.members[member.name.casefold()]
-        self.tell(Event("leave", name=member.name, time=self._now()))
+        self.tell(self._leaves(member))
 
     def say(self, member: Member, text: str) -> None:
         self._last_id += 1
@@ -151,24 +157,46 @@ class Room:
             "text": text,
             "time": self._now(),
         }
-        self.history.append(fields)
+        self._remember(fields)
         self.tell(Event("message", **fields))
+
+    def _remember(self, fields: dict[str, Any]) -> None:
+        self.history.append(fields)
+        self.history_size += _size(fields)
+        while len(self.history) > HISTORY or self.history_size > MAX_HISTORY:
+            self.history_size -= _size(self.history.popleft())
 
     def typing(self, member: Member, *, active: bool) -> None:
         self.tell(Event("typing", name=member.name, active=active), exclude=member)
 
     def tell(self, event: Event, *, exclude: Member | None = None) -> None:
+        """Tell the members. Those who can't be told are let go, and the others are told
+        of that, in turn."""
+        lost = deque(self._tell(event, exclude))
+        while lost:
+            lost += self._tell(self._leaves(lost.popleft()))
+
+    def _tell(self, event: Event, exclude: Member | None = None) -> list[Member]:
         lost = [
             member
             for member in self.members.values()
             if member is not exclude and not member.tell(event)
         ]
         for member in lost:
-            self.drop(member)
+            del self.members[member.name.casefold()]
+            self._close(member)
+        return lost
+
+    def _leaves(self, member: Member) -> Event:
+        return Event("leave", name=member.name, time=self._now())
 
     def drop(self, member: Member) -> None:
         """Let a broken or slow member go; its handler ends with its connection."""
-        self.leave(member)
+        if self.members.get(member.name.casefold()) is member:
+            self._close(member)
+            self.leave(member)
+
+    def _close(self, member: Member) -> None:
         closing = asyncio.create_task(member.ws.close(TRY_AGAIN_LATER, "too slow"))
         self._closing.add(closing)
         closing.add_done_callback(self._closed)
@@ -180,6 +208,10 @@ class Room:
 
     def _now(self) -> float:
         return round(self._clock(), 3)
+
+
+def _size(fields: dict[str, Any]) -> int:
+    return sum(map(sys.getsizeof, (fields, *fields.values())))
 
 
 class Chat:
@@ -196,17 +228,27 @@ class Chat:
         if room is None:
             if len(self._rooms) >= MAX_ROOMS and not self._forget_empty_room():
                 return None
+            self._bound_history()
             room = self._rooms[name] = Room(name)
         self._rooms.move_to_end(name)
         return room
 
     def _forget_empty_room(self) -> bool:
-        """Empty rooms keep their history until their place is needed."""
+        """Empty rooms keep their history until their place or memory is needed."""
         for name, room in self._rooms.items():
             if not room.members:
                 del self._rooms[name]
                 return True
         return False
+
+    def _bound_history(self) -> None:
+        kept = sum(r.history_size for r in self._rooms.values() if not r.members)
+        for name, room in list(self._rooms.items()):
+            if kept <= MAX_EMPTY_HISTORY:
+                return
+            if not room.members:
+                kept -= room.history_size
+                del self._rooms[name]
 
     async def handle(self, ws: pywscore.Connection) -> None:
         assert ws.request is not None  # the handshake is over
@@ -229,6 +271,8 @@ class Chat:
             pass
         finally:
             room.leave(member)
+            if not room.members:
+                self._bound_history()
             logger.info("%s left %s", escape(member.name), escape(room.name))
 
     async def _listen(

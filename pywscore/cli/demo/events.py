@@ -19,6 +19,7 @@ of `server` stays the same.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ DEFAULT_NAME = "Anonymous"
 DEFAULT_ROOM = "lobby"
 
 _JOINER = "\u200d"
+# Control characters, with all that str.splitlines() knows.
+_NOT_IN_LINES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_NOT_IN_NAMES = dict.fromkeys(map(ord, ":*"))
 
 
 class BadMessage(Exception):
@@ -74,18 +78,23 @@ class Event:
                 others = ", ".join(n for n in fields["users"] if n != fields["name"])
                 first = f"* you are {fields['name']} in {fields['room']}"
                 here = f"{first}, with {others}" if others else f"{first}, alone"
-                return "\n".join([*map(_said, fields["history"]), here])
+                return "\n".join([*map(_said, fields["history"]), _one_line(here)])
             case "join":
-                return f"* {fields['name']} joined"
+                return _one_line(f"* {fields['name']} joined")
             case "leave":
-                return f"* {fields['name']} left"
+                return _one_line(f"* {fields['name']} left")
             case "error":
                 return f"* {fields['text']}"
         return None
 
 
 def _said(message: dict[str, Any]) -> str:
-    return f"{message['name']}: {message['text']}"
+    return _one_line(f"{message['name']}: {message['text']}")
+
+
+def _one_line(text: str) -> str:
+    # What looks like another line could be taken for another member's.
+    return _NOT_IN_LINES.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +139,10 @@ def clean_text(text: str) -> str:
 
 
 def clean_name(text: str) -> str:
-    """A name for a person or a room: one line, nothing invisible."""
-    text = " ".join(unicodedata.normalize("NFC", text).split())
+    """A name for a person or a room: one line, nothing invisible, and no colon or
+    asterisk, which tell plain lines apart."""
+    text = unicodedata.normalize("NFC", text).translate(_NOT_IN_NAMES)
+    text = " ".join(text.split())
     return _without(text, {"Cc", "Cf", "Co", "Cn"}, keep=_JOINER).strip(" " + _JOINER)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ import pywscore
 from pywscore.cli.demo import chat as chat_module
 from pywscore.cli.demo import select_subprotocol
 from pywscore.cli.demo.chat import (
+    HISTORY,
     MAX_BEHIND,
+    MAX_EMPTY_HISTORY,
+    MAX_HISTORY,
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
     Chat,
@@ -172,6 +176,46 @@ def test_a_slow_member_is_let_go_and_memory_stays_bounded() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.threat("SLW-3")
+def test_all_slow_members_are_let_go_at_once() -> None:
+    """Nothing of that is in the handler of the one who speaks, each is told once."""
+
+    async def scenario() -> None:
+        room = Room("tea")
+        ann, ann_ws = join(room, "Ann")
+        slow = [join(room, f"m{number}")[1] for number in range(499)]
+        closes = 0
+
+        async def close(*args: Any) -> None:
+            nonlocal closes
+            closes += 1
+
+        for ws in slow:
+            ws.full, ws.close = True, close  # type: ignore[method-assign]
+        for _ in range(100):
+            room.say(ann, "x" * MAX_TEXT)
+        await asyncio.sleep(0)
+        assert list(room.members) == ["ann"]
+        assert closes == 499
+        kinds = ann_ws.kinds()
+        assert (kinds.count("leave"), kinds.count("message")) == (499, 100)
+
+    asyncio.run(scenario())
+
+
+def test_dropped_twice_is_closed_once() -> None:
+    async def scenario() -> None:
+        room = Room("tea")
+        ann, ann_ws = join(room, "Ann")
+        room.drop(ann)
+        room.drop(ann)
+        assert len(room._closing) == 1
+        await asyncio.sleep(0)
+        assert ann_ws.closed == (1013, "too slow")
+
+    asyncio.run(scenario())
+
+
 def test_a_member_that_catches_up_stays() -> None:
     room = Room("tea")
     ann, _ = join(room, "Ann")
@@ -221,6 +265,55 @@ def test_rooms_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert room is not None
         join(room, "Ann")
     assert chat.room("e") is None
+
+
+def test_history_is_bounded_in_memory() -> None:
+    """Whoever comes and goes, in however many rooms."""
+    chat = Chat()
+    for number in range(1500):
+        room = chat.room(str(number))
+        assert room is not None
+        member, _ = join(room, "Ann")
+        if number % 5 == 0:
+            for _ in range(HISTORY):
+                room.say(member, "\U0001f375" * MAX_TEXT + str(number))
+        else:
+            room.say(member, "hello")
+        assert room.history_size <= MAX_HISTORY
+        room.leave(member)
+    kept = [room for room in chat._rooms.values() if room.history]
+    size = sum(sys.getsizeof(it["text"]) for room in kept for it in room.history)
+    assert size <= MAX_EMPTY_HISTORY + MAX_HISTORY
+    assert "1499" in chat._rooms  # the oldest go first
+    room = chat.room("1495")
+    assert room is not None and room.history[-1]["text"].endswith("1495")
+
+
+# What str.splitlines() knows, and other control characters.
+BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85"]
+BREAKS += ["\u2028", "\u2029", "\0", "\b", "\x1b", "\x7f", "\x9b", "\t"]
+
+
+@pytest.mark.threat("LOG-2")
+@pytest.mark.parametrize("character", BREAKS)
+def test_nobody_speaks_for_others_in_plain_lines(character: str) -> None:
+    room = Room("tea")
+    ann, _ = join(room, "Ann")
+    _, plain = join(room, "Plain", subprotocol=None)
+    said = f"hi{character}Bob: I owe Ann 100{character}"
+    for text in (said, clean_text(said)):
+        room.say(ann, text)
+    _, late = join(room, "Late", subprotocol=None)
+    *history, here = late.told[0].split("\n")
+    assert here.startswith("* you are Late")
+    for line in (*history, *plain.told):
+        assert line.startswith(("Ann: hi", "* "))
+        assert len(line.splitlines()) == 1 and line.isprintable()
+
+
+@pytest.mark.parametrize("name", ["Bob: hi", "* Bob left", "Bob:", "*:"])
+def test_names_do_not_look_like_lines(name: str) -> None:
+    assert not set(clean_name(name)) & set(":*")
 
 
 @pytest.mark.parametrize(
