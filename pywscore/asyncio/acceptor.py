@@ -92,10 +92,24 @@ def begin(connection: ServerConnection, transport: asyncio.BaseTransport) -> Non
     """``connection_made()``; when it raises, nothing is left without a deadline."""
     try:
         connection.connection_made(transport)
-    except BaseException:
-        if not connection._has_begun:
-            cast(asyncio.WriteTransport, transport).abort()
-        raise
+    except BaseException as exc:
+        if connection._has_begun:
+            raise
+        abort(transport, exc)
+
+
+def abort(transport: asyncio.BaseTransport, exc: BaseException) -> None:
+    """End what can't get a connection because of ``exc``."""
+    cast(asyncio.WriteTransport, transport).abort()
+    if is_exit(exc):
+        raise exc
+    report(exc)
+
+
+def report(exc: BaseException) -> None:
+    """Tell the loop's exception handler; who calls is none of its frames then."""
+    context = {"message": "exception while accepting a connection", "exception": exc}
+    asyncio.get_running_loop().call_exception_handler(context)
 
 
 class Arrival(asyncio.Protocol):
@@ -116,10 +130,10 @@ class Arrival(asyncio.Protocol):
         try:
             connection = self._connection or self._acceptor.new_connection()
             transport.set_protocol(connection)
-        except BaseException:
-            cast(asyncio.WriteTransport, transport).abort()
-            raise
-        begin(connection, transport)
+        except BaseException as exc:
+            abort(transport, exc)
+        else:
+            begin(connection, transport)
 
 
 class BoundServer:
@@ -280,9 +294,10 @@ class TLSServer(BoundServer):
                 raise
             if isinstance(exc, OSError):
                 acceptor.log.log(logging.INFO, "TLS failed: %s", printable(exc))
+                # It has frames of asyncio's that have what has it.
+                exc.__traceback__ = None
             else:
-                context = {"message": "exception while accepting a connection"}
-                self.get_loop().call_exception_handler(context | {"exception": exc})
+                report(exc)
 
     def _stop(self) -> None:
         super()._stop()

@@ -142,9 +142,11 @@ class Handshake:
 
     def _accept(self, connection: ServerConnection, request: Request) -> Response:
         protocol = connection.protocol
+        if protocol.handshake_exception is not None:
+            # Not raised: what the protocol keeps would get a traceback, which refers
+            # to the connection.
+            return self._refuse(connection, protocol.handshake_exception)
         try:
-            if protocol.handshake_exception is not None:
-                raise protocol.handshake_exception
             self._check_origin(connection, request)
             subprotocol = self._choose_subprotocol(connection)
             return protocol.build_response(
@@ -154,15 +156,18 @@ class Handshake:
                 else (("Server", self.server_header),),
             )
         except InvalidHandshake as exc:
-            connection._log(
-                logging.INFO, "opening handshake failed: %s", printable(exc)
-            )
-            response = refusal(exc)
+            return self._refuse(connection, exc)
         except BaseException as exc:
             if is_exit(exc):
                 raise
             connection._log(logging.ERROR, "opening handshake failed", exc_info=exc)
             response = failed()
+        self._sign(response)
+        return response
+
+    def _refuse(self, connection: ServerConnection, exc: Exception) -> Response:
+        connection._log(logging.INFO, "opening handshake failed: %s", printable(exc))
+        response = refusal(exc)
         self._sign(response)
         return response
 
@@ -236,7 +241,7 @@ def _is_cancelled() -> bool:
 # Refusals ------------------------------------------------------------------------
 
 
-def refusal(exc: InvalidHandshake) -> Response:
+def refusal(exc: Exception) -> Response:
     """The response that a request failing with ``exc`` gets."""
     status = http.HTTPStatus.BAD_REQUEST
     extra: dict[str, str] = {}
