@@ -18,7 +18,7 @@ import pytest
 import pywscore
 from pywscore import _core
 from pywscore.asyncio import ServerConnection, engine
-from pywscore.asyncio import server as server_module
+from pywscore.asyncio import serving as server_module
 from pywscore.asyncio.places import Places
 
 pytestmark = [

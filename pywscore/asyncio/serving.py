@@ -1,0 +1,319 @@
+"""Server: what its connections have in common, and how they begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self
+
+from .. import _core
+from ..enums import CloseCode, State
+from ..exceptions import ConnectionClosed
+from ..http import Request, Response
+from ..overrides import ChecksOverrides
+from .acceptor import BoundServer
+from .connection import check_close
+from .handshake import Handshake, failed, shutting_down, too_many
+from .listener import ListenerFactory, start_listening
+from .log import LimitedLogger, is_exit, printable
+from .places import Places, network_of
+from .server_connection import ServerConnection
+from .stats import ServerStats, Totals
+
+__all__ = ["Server"]
+
+
+class Server(ChecksOverrides):
+    """What ``serve()`` gives: like ``asyncio.Server``, with connections.
+
+    Args:
+        create_server: starts to listen.
+        handler: coroutine function for one connection; None with a listener.
+        listener: makes what gets the messages of one connection.
+        handshake: how to answer requests.
+        log: where to log.
+        places: how many connections it takes, half-open ones included.
+    """
+
+    def __init__(
+        self,
+        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | BoundServer]],
+        handler: Callable[[ServerConnection], Awaitable[Any]] | None,
+        *,
+        listener: ListenerFactory | None = None,
+        handshake: Handshake,
+        log: LimitedLogger,
+        places: Places,
+    ) -> None:
+        self.handler = handler
+        self.logger = log.logger
+        self._create_server = create_server
+        self._listener = listener
+        self._handshake = handshake
+        self._log = log
+        self._places = places
+        self._all: set[ServerConnection] = set()
+        self._totals = Totals()
+        self._tasks: dict[asyncio.Task[Any], ServerConnection] = {}
+        self._closing = False
+        self._close_task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._changed: asyncio.Event = asyncio.Event()
+        self._closed: asyncio.Event = asyncio.Event()
+        self.server: asyncio.Server | BoundServer
+        handshake.is_closing = lambda: self._closing
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """The connections that are open, as a new set."""
+        return {ws for ws in self._all if ws.protocol.state is State.OPEN}
+
+    def stats(self) -> ServerStats:
+        """What all connections have counted, those that ended included.
+
+        It looks at each connection there is; the messages aren't counted in Python.
+        """
+        return self._totals.stats(self._all)
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets."""
+        return tuple(self.server.sockets)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the server runs on."""
+        return self.server.get_loop()
+
+    def is_serving(self) -> bool:
+        """Whether new connections are accepted."""
+        return not self._closing and self.server.is_serving()
+
+    async def start_serving(self) -> None:
+        """Start to accept connections, after ``serve(..., start_serving=False)``."""
+        await self.server.start_serving()
+
+    async def serve_forever(self) -> None:
+        """Serve until ``close()`` is called or this is cancelled; that closes, too."""
+        try:
+            if not self._closing and not self.is_serving():
+                await self.start_serving()
+            await self.wait_closed()
+        except asyncio.CancelledError:
+            self.close()
+            await self.wait_closed()
+            raise
+
+    def close(
+        self,
+        close_connections: bool = True,
+        code: int = CloseCode.GOING_AWAY,
+        reason: str = "",
+    ) -> None:
+        """Stop listening, and end the connections; ``wait_closed()`` waits for it.
+
+        Requests that aren't answered yet get 503.
+
+        Args:
+            close_connections: close them now; False waits until they end by
+                themselves.
+            code: close code for open connections.
+            reason: close reason.
+
+        Raises:
+            ProtocolError: if code or reason can't be sent; the server goes on, then.
+        """
+        if self._close_task is not None:
+            return
+        check_close(code, reason)
+        loop = self.get_loop()
+        connections = list(self._all)
+        for ws in connections:
+            ws._check_thread()
+        self._closing = True
+        self.server.close()
+        for ws in connections:
+            try:
+                if ws.request is None and not ws._ended:
+                    ws._refuse_unasked(shutting_down())
+                elif close_connections and ws.state is State.OPEN:
+                    ws._start_close(code, reason)
+            except Exception as exc:
+                ws._log(logging.ERROR, "closing a connection failed", exc_info=exc)
+                ws._cut("it could not be closed")
+        self._close_task = loop.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        self._log.log_always(logging.INFO, "server closing")
+        while self._all or self._tasks:
+            self._changed.clear()
+            await self._changed.wait()
+        await self.server.wait_closed()
+        self._closed.set()
+        self._log.flush()
+        self._log.log_always(logging.INFO, "server closed")
+
+    async def wait_closed(self) -> None:
+        """Wait until all connections are gone and all handlers have returned."""
+        await self._closed.wait()
+
+    # Connections
+
+    def _admit(self, ws: ServerConnection, address: Any) -> None:
+        network = network_of(address) if self._places.counts_addresses else ""
+        # Those that are refused are gone soon, and hold no place meanwhile.
+        ws._has_place = self._places.take(network)
+        if network:
+            ws._network = network
+
+    def _arrived(self, ws: ServerConnection) -> None:
+        if ws._has_place is None:
+            self._admit(ws, ws.remote_address)
+        self._all.add(ws)
+        self._totals.arrived()
+        if self._closing:
+            ws._refuse_unasked(shutting_down())
+        elif not ws._has_place:
+            self._log.log(logging.INFO, "connection refused: too many connections")
+            ws._refuse_unasked(too_many())
+
+    def _left(self, ws: ServerConnection) -> None:
+        if ws in self._all:
+            self._all.discard(ws)
+            self._totals.left(ws)
+        self._empty_place(ws)
+
+    def _empty_place(self, ws: ServerConnection) -> None:
+        # What is done for a connection holds its place, too.
+        if ws._has_place and not ws._running and ws not in self._all:
+            ws._has_place = False
+            self._places.give_back(ws._network)
+        self._changed.set()
+
+    def _run(
+        self,
+        ws: ServerConnection,
+        task: asyncio.Task[Any],
+        done: Callable[[asyncio.Task[Any]], None],
+    ) -> None:
+        self._tasks[task] = ws
+        ws._running += 1
+        task.add_done_callback(done)
+
+    def _ran(self, task: asyncio.Task[Any]) -> ServerConnection:
+        ws = self._tasks.pop(task)
+        ws._running -= 1
+        self._empty_place(ws)
+        return ws
+
+    def _answer(self, ws: ServerConnection, request: Request) -> None:
+        if not self._handshake.has_hooks:
+            self._answer_with(ws, self._handshake.answer_at_once(ws, request))
+            return
+        answering = self._answer_later(ws, request)
+        try:
+            ws._opening = ws.loop.create_task(answering)
+        except Exception as exc:
+            answering.close()
+            self._opening_failed(ws, exc)
+        else:
+            self._run(ws, ws._opening, self._opening_done)
+
+    async def _answer_later(self, ws: ServerConnection, request: Request) -> None:
+        self._answer_with(ws, await self._handshake.answer(ws, request))
+
+    def _answer_with(self, ws: ServerConnection, response: Response) -> None:
+        if ws._respond(response):
+            self._start_handler(ws)
+        # Not before: it goes on to what came with the request, pings for instance.
+        ws.flush()
+
+    def _opening_done(self, task: asyncio.Task[None]) -> None:
+        ws = self._ran(task)
+        ws._opening = None
+        if task.cancelled():
+            if ws.state is State.CONNECTING:
+                ws._cut("the opening handshake was cancelled")
+            elif self.handler is not None and not ws._running:
+                ws._start_close(CloseCode.INTERNAL_ERROR)
+        elif (exc := task.exception()) is not None:
+            self._opening_failed(ws, exc)
+
+    def _opening_failed(self, ws: ServerConnection, exc: BaseException) -> None:
+        ws._log(logging.ERROR, "opening handshake failed", exc_info=exc)
+        if ws.state is State.CONNECTING:
+            ws._respond(failed())
+        ws._start_close(CloseCode.INTERNAL_ERROR)
+        ws.flush()
+
+    def _start_handler(self, ws: ServerConnection) -> None:
+        if self.handler is None:
+            assert self._listener is not None
+            start_listening(ws, self._listener)
+            return
+        running: Coroutine[Any, Any, Any] | None = None
+        try:
+            made = self.handler(ws)
+            running = made if asyncio.iscoroutine(made) else _wait_for(made)
+            task: asyncio.Task[Any] = ws.loop.create_task(_core.Stepper(running))
+        except BaseException as exc:
+            if running is not None:
+                running.close()
+            self._handler_failed(ws, exc)
+            if is_exit(exc):
+                raise
+        else:
+            self._run(ws, task, self._handler_done)
+
+    def _handler_done(self, task: asyncio.Task[Any]) -> None:
+        ws = self._ran(task)
+        if task.cancelled():
+            ws._start_close(CloseCode.INTERNAL_ERROR)
+        elif (exc := task.exception()) is not None:
+            self._handler_failed(ws, exc)
+        else:
+            ws._start_close(CloseCode.NORMAL_CLOSURE)
+
+    def _handler_failed(self, ws: ServerConnection, exc: BaseException) -> None:
+        if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
+            if self.logger.isEnabledFor(logging.DEBUG):
+                ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
+        else:
+            ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
+        ws._start_close(CloseCode.INTERNAL_ERROR)
+
+    # await serve(...), async with serve(...)
+
+    async def _start(self) -> Self:
+        async with self._starting:
+            if not hasattr(self, "server"):
+                self.server = await self._create_server()
+                if self.server.is_serving():
+                    self._log_listening()
+        return self
+
+    def _log_listening(self) -> None:
+        for sock in self.server.sockets:
+            name = sock.getsockname()
+            self._log.log_always(logging.INFO, "server listening on %s", name)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+
+async def _wait_for(running: Awaitable[Any]) -> None:
+    await running
