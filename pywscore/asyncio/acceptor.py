@@ -163,15 +163,15 @@ class BoundServer:
                 sock = socket.socket(fileno=bound.fileno())
                 try:
                     sock.listen(self._backlog)
+                    self._stops.append(self._accept_from(sock))
                 finally:
                     sock.detach()
-                self._stops.append(self._accept_from(bound.fileno()))
         except BaseException:
             self._stop()
             raise
 
-    def _accept_from(self, fd: int) -> Callable[[], object]:
-        """Begin to accept; what ends it."""
+    def _accept_from(self, sock: socket.socket) -> Callable[[], object]:
+        """Begin to accept from what it borrows; what ends it."""
         raise NotImplementedError
 
     def _accept_failed(self, error: int | None) -> None:
@@ -200,7 +200,7 @@ class EngineServer(BoundServer):
         self._tls = acceptor.tls
         self._engine = engine_of(bound.get_loop())
 
-    def _accept_from(self, fd: int) -> Callable[[], object]:
+    def _accept_from(self, sock: socket.socket) -> Callable[[], object]:
         def accepted(fd: int, error: int) -> None:
             if fd >= 0:
                 self._accepted(fd)
@@ -209,7 +209,7 @@ class EngineServer(BoundServer):
             self.get_loop().call_later(ACCEPT_PAUSE, listener.accept, True)
             self._accept_failed(error)
 
-        listener = self._engine.listen(fd, accepted)
+        listener = self._engine.listen(sock.fileno(), accepted)
         return listener.close
 
     def _accepted(self, fd: int) -> None:
@@ -243,11 +243,11 @@ class TLSServer(BoundServer):
         self._timeouts = timeouts
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def _accept_from(self, fd: int) -> Callable[[], object]:
-        # Of its own, so that it can't be another's while it is still waited for.
-        sock = socket.socket(fileno=os.dup(fd))
-        sock.setblocking(False)
-        return self._start(self._accept, sock).cancel
+    def _accept_from(self, sock: socket.socket) -> Callable[[], object]:
+        # Its own, whose number isn't another's while it is still waited for.
+        own = sock.dup()
+        own.setblocking(False)
+        return self._start(self._accept, own).cancel
 
     def _start(
         self, function: Callable[..., Any], sock: socket.socket, *args: Any
