@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ..tls import TLSContext
 from .engine import EngineTransport, engine_of, uses_engine
-from .log import LimitedLogger, is_exit, printable
+from .log import LimitedLogger, is_exit
 from .server_connection import REFUSAL_TIMEOUT, ServerConnection
 
 __all__ = ["Acceptor", "BoundServer"]
@@ -292,12 +292,10 @@ class TLSServer(BoundServer):
                 acceptor.left(connection)
             if isinstance(exc, asyncio.CancelledError) or is_exit(exc):
                 raise
-            if isinstance(exc, OSError):
-                acceptor.log.log(logging.INFO, "TLS failed: %s", printable(exc))
-                # It has frames of asyncio's that have what has it.
-                exc.__traceback__ = None
-            else:
+            if not isinstance(exc, OSError):
                 report(exc)
+            # Peers' faults aren't logged, as by asyncio. Frames of it have what has it.
+            exc.__traceback__ = None
 
     def _stop(self) -> None:
         super()._stop()
