@@ -9,8 +9,7 @@
 static bool is_repeated(const struct wsc_str *protocols, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
-        if (protocols[i].len == protocols[index].len &&
-            memcmp(protocols[i].data, protocols[index].data, protocols[i].len) == 0) {
+        if (wsc_str_equal(protocols[i], protocols[index])) {
             return true;
         }
     }

@@ -111,8 +111,7 @@ static bool is_offered(const struct wsc_http_head *head, struct wsc_str protocol
     size_t position = 0;
     struct wsc_str offered;
     while (wsc_handshake_protocol_next(head, &position, &offered) == WSC_OK) {
-        if (offered.len == protocol.len &&
-            memcmp(offered.data, protocol.data, protocol.len) == 0) {
+        if (wsc_str_equal(offered, protocol)) {
             return true;
         }
     }
@@ -161,7 +160,7 @@ static bool
 has_header(const struct wsc_http_header *headers, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
-        if (wsc_str_equal_nocase(headers[i].name, name)) {
+        if (wsc_str_is_nocase(headers[i].name, name)) {
             return true;
         }
     }

@@ -7,11 +7,6 @@
 
 static const char DEFLATE_NAME[] = "permessage-deflate";
 
-static bool str_equals(struct wsc_str str, const char *text)
-{
-    return str.len == strlen(text) && memcmp(str.data, text, str.len) == 0;
-}
-
 /* ---- Parameters: RFC 7692 §7.1 ---- */
 
 enum param {
@@ -79,7 +74,7 @@ static void element_read(struct element *element, enum direction direction,
                          const struct wsc_extension_item *item)
 {
     for (int i = 0; i < PARAM_COUNT; i++) {
-        if (!str_equals(item->name, PARAM_NAMES[i])) {
+        if (!wsc_str_is(item->name, PARAM_NAMES[i])) {
             continue;
         }
         if (element->present[i]) {
@@ -322,7 +317,7 @@ enum wsc_status wsc_extension_accept(const struct wsc_deflate_settings *settings
             accepted = accepted || (is_deflate && offer_acceptable(settings, &offer));
             if (!accepted && item.kind == WSC_EXTENSION_ITEM_EXTENSION) {
                 memset(&offer, 0, sizeof(offer));
-                is_deflate = str_equals(item.name, DEFLATE_NAME);
+                is_deflate = wsc_str_is(item.name, DEFLATE_NAME);
             }
             break;
         case WSC_EXTENSION_ITEM_BAD:
@@ -397,7 +392,7 @@ static void answer_name(const struct wsc_deflate_settings *settings,
                         struct wsc_str name)
 {
     /* RFC 6455 §4.1: an extension that was not requested fails the connection. */
-    if (settings == NULL || !str_equals(name, DEFLATE_NAME)) {
+    if (settings == NULL || !wsc_str_is(name, DEFLATE_NAME)) {
         element_fail(answer, WSC_EXTENSION_UNKNOWN, name);
     }
     else if (agreed_name->data != NULL) {

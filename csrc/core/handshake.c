@@ -57,17 +57,12 @@ bool wsc_handshake_lists(const struct wsc_http_head *head, const char *name,
         struct wsc_str listed;
         size_t position = 0;
         while (wsc_http_list_next(header->value, &position, &listed)) {
-            if (wsc_str_equal_nocase(listed, element)) {
+            if (wsc_str_is_nocase(listed, element)) {
                 return true;
             }
         }
     }
     return false;
-}
-
-bool wsc_handshake_str_equal(struct wsc_str a, struct wsc_str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 bool wsc_handshake_http_version_is_good(const struct wsc_http_head *head)

@@ -33,7 +33,6 @@ enum wsc_status wsc_handshake_refuse_repeated(struct wsc_handshake_failure *out_
 bool wsc_handshake_lists(const struct wsc_http_head *head, const char *name,
                          const char *element);
 
-bool wsc_handshake_str_equal(struct wsc_str a, struct wsc_str b);
 /* HTTP/1.1, or a later minor version, which means no less (RFC 9110 §2.5). */
 bool wsc_handshake_http_version_is_good(const struct wsc_http_head *head);
 

@@ -15,16 +15,11 @@
 
 #define PROTOCOL_HEADER "Sec-WebSocket-Protocol"
 
-static bool str_is(struct wsc_str text, const char *want)
-{
-    return text.len == strlen(want) && memcmp(text.data, want, text.len) == 0;
-}
-
 static enum wsc_status
 check_start(const struct wsc_http_head *head, struct wsc_handshake_failure *out_failure)
 {
     /* RFC 6455 §4.2.1 item 1: a GET request of HTTP/1.1 or higher. */
-    if (!str_is(head->method, "GET")) {
+    if (!wsc_str_is(head->method, "GET")) {
         return wsc_handshake_refuse(out_failure, WSC_HANDSHAKE_METHOD,
                                     METHOD_NOT_ALLOWED, NULL, NULL,
                                     "Only GET opens a WebSocket connection.");
@@ -94,7 +89,7 @@ static enum wsc_status check_no_body(const struct wsc_http_head *head,
     case WSC_ONCE:
         break;
     }
-    if (!str_is(header->value, "0")) {
+    if (!wsc_str_is(header->value, "0")) {
         return wsc_handshake_refuse(out_failure, WSC_HANDSHAKE_BODY, BAD_REQUEST,
                                     "Content-Length", header,
                                     "The request must not have a body.");
@@ -143,7 +138,7 @@ static enum wsc_status check_version(const struct wsc_http_head *head,
         break;
     }
     /* RFC 6455 §4.2.1 item 6; §4.4: another version is answered with those we speak. */
-    if (!str_is(header->value, "13")) {
+    if (!wsc_str_is(header->value, "13")) {
         return wsc_handshake_refuse(out_failure, WSC_HANDSHAKE_VERSION,
                                     UPGRADE_REQUIRED, name, header,
                                     "Only version 13 of the WebSocket protocol is "
@@ -204,7 +199,7 @@ static enum wsc_status check_origin(const struct wsc_http_head *head,
 static bool is_among(struct wsc_str text, const struct wsc_str *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (wsc_handshake_str_equal(text, list[i])) {
+        if (wsc_str_equal(text, list[i])) {
             return true;
         }
     }
@@ -315,8 +310,7 @@ bool wsc_handshake_origin_is_allowed(const struct wsc_handshake_request *request
     for (size_t i = 0; i < count; i++) {
         bool both_absent = origins[i].data == NULL && request->origin.data == NULL;
         bool both_given = origins[i].data != NULL && request->origin.data != NULL;
-        if (both_absent ||
-            (both_given && wsc_handshake_str_equal(origins[i], request->origin))) {
+        if (both_absent || (both_given && wsc_str_equal(origins[i], request->origin))) {
             return true;
         }
     }

@@ -56,7 +56,7 @@ static enum wsc_status check_upgrade(const struct wsc_http_head *head,
     case WSC_ONCE:
         break;
     }
-    if (!wsc_str_equal_nocase(header->value, "websocket")) {
+    if (!wsc_str_is_nocase(header->value, "websocket")) {
         return refuse(out_failure, WSC_HANDSHAKE_UPGRADE, "Upgrade", header,
                       "The Upgrade header is not websocket.");
     }
@@ -91,7 +91,7 @@ static enum wsc_status check_accept(const struct wsc_http_head *head, const char
     }
     /* Item 4. */
     struct wsc_str want = {.data = expected, .len = sizeof(expected)};
-    if (!wsc_handshake_str_equal(header->value, want)) {
+    if (!wsc_str_equal(header->value, want)) {
         return refuse(out_failure, WSC_HANDSHAKE_ACCEPT, ACCEPT_HEADER, header,
                       "Sec-WebSocket-Accept does not answer the key that was sent.");
     }
@@ -186,7 +186,7 @@ static enum wsc_status check_protocol(const struct wsc_http_head *head,
         break;
     }
     for (size_t i = 0; i < offer->protocol_count; i++) {
-        if (wsc_handshake_str_equal(header->value, offer->protocols[i])) {
+        if (wsc_str_equal(header->value, offer->protocols[i])) {
             out_answer->protocol = header->value;
             return WSC_OK;
         }

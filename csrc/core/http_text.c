@@ -61,29 +61,13 @@ bool wsc_http_is_target(struct wsc_str text)
            memchr(text.data, '#', text.len) == NULL;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-bool wsc_str_equal_nocase(struct wsc_str a, const char *b)
-{
-    for (size_t i = 0; i < a.len; i++) {
-        /* b's NUL ends it: a NUL in `a` must not match it and read on. */
-        if (b[i] == '\0' || lower(a.data[i]) != lower(b[i])) {
-            return false;
-        }
-    }
-    return b[a.len] == '\0';
-}
-
 const struct wsc_http_header *wsc_http_head_find(const struct wsc_http_head *head,
                                                  const char *name,
                                                  const struct wsc_http_header *previous)
 {
     size_t i = previous == NULL ? 0 : (size_t)(previous - head->headers) + 1;
     for (; i < head->header_count; i++) {
-        if (wsc_str_equal_nocase(head->headers[i].name, name)) {
+        if (wsc_str_is_nocase(head->headers[i].name, name)) {
             return &head->headers[i];
         }
     }

@@ -59,7 +59,7 @@ PyObject *pywsc_headers_new(struct pywsc_state *state,
 
 static PyObject *method_of(struct pywsc_state *state, const struct wsc_http_head *head)
 {
-    bool is_get = head->method.len == 3 && memcmp(head->method.data, "GET", 3) == 0;
+    bool is_get = wsc_str_is(head->method, "GET");
     return is_get ? Py_NewRef(state->names[PYWSC_NAME_GET])
                   : pywsc_header_text(head->method);
 }

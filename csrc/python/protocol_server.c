@@ -128,7 +128,7 @@ static int
 note_subprotocol(struct pywsc_protocol *self, const struct pywsc_headers *headers)
 {
     for (size_t i = 0; i < headers->count; i++) {
-        if (wsc_str_equal_nocase(headers->items[i].name, "Sec-WebSocket-Protocol")) {
+        if (wsc_str_is_nocase(headers->items[i].name, "Sec-WebSocket-Protocol")) {
             Py_XSETREF(self->subprotocol, pywsc_header_text(headers->items[i].value));
             return self->subprotocol == NULL ? -1 : 0;
         }

@@ -457,23 +457,10 @@ static void character_classes(void)
     CHECK(wsc_http_is_field_value(wsc_str_of("")));
 }
 
-static void comparing_without_case(void)
-{
-    CHECK(wsc_str_equal_nocase(wsc_str_of("Upgrade"), "uPGRADE"));
-    CHECK(wsc_str_equal_nocase(wsc_str_of(""), ""));
-    CHECK(!wsc_str_equal_nocase(wsc_str_of("Upgrade"), "Upgrad"));
-    CHECK(!wsc_str_equal_nocase(wsc_str_of("Upgrad"), "Upgrade"));
-    CHECK(!wsc_str_equal_nocase(wsc_str_of("a@"),
-                                "a`")); /* differ in the case bit only */
-    CHECK(!wsc_str_equal_nocase(wsc_str_of("["), "{"));
-    struct wsc_str with_nul = {.data = "a\0b", .len = 3};
-    CHECK(!wsc_str_equal_nocase(with_nul, (const char *)test_guarded("a", 2)));
-}
-
 TEST_MAIN(TEST(default_limits), TEST(results_of_a_request), TEST(results_of_a_response),
           TEST(every_byte_at_every_place), TEST(limits_hold_before_memory_is_spent),
           TEST(limits_are_those_of_the_line), TEST(endless_heads_cost_the_block_limit),
           TEST(header_counts), TEST(a_mebibyte_byte_by_byte_is_linear),
           TEST(few_allocations), TEST(survives_every_failed_allocation),
           TEST(empty_pieces_change_nothing), TEST(tokens_of_a_list),
-          TEST(character_classes), TEST(comparing_without_case))
+          TEST(character_classes))

@@ -7,26 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "wsc/buffer.h"
 #include "wsc/status.h"
+#include "wsc/str.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* A borrowed piece of text, not NUL-terminated. */
-struct wsc_str {
-    const char *data; /* NULL means absent */
-    size_t len;
-};
-/* All of `text`, which stays the caller's; NULL is absent. */
-static inline struct wsc_str wsc_str_of(const char *text)
-{
-    struct wsc_str str = {text, text == NULL ? 0 : strlen(text)};
-    return str;
-}
 
 #define WSC_WINDOW_BITS_MIN 8
 #define WSC_WINDOW_BITS_MAX 15

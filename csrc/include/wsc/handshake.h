@@ -15,6 +15,7 @@
 #include "wsc/http_head.h"
 #include "wsc/outgoing.h"
 #include "wsc/status.h"
+#include "wsc/str.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -14,8 +14,8 @@
 
 #include "wsc/alloc.h"
 #include "wsc/buffer.h"
-#include "wsc/extension.h"
 #include "wsc/status.h"
+#include "wsc/str.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -113,7 +113,6 @@ bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab;
                                                       space or tab at either end; may be
                                                       empty */
 bool wsc_http_is_target(struct wsc_str text); /* visible ASCII without '#', not empty */
-bool wsc_str_equal_nocase(struct wsc_str a, const char *b);
 
 #ifdef __cplusplus
 }
