@@ -10,7 +10,7 @@
 
 /* Earlier ones have CVE-2018-25032 and CVE-2022-37434; zlib-ng never had them. */
 #if ZLIB_VERNUM < 0x12d0 && !defined(ZLIBNG_VERNUM)
-#error "pywscore needs zlib 1.2.13 or later, or a compatible zlib-ng"
+#error "libwsc needs zlib 1.2.13 or later, or a compatible zlib-ng"
 #endif
 
 /* Contexts with the same key can stand in for each other. */

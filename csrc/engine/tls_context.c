@@ -80,7 +80,7 @@ static int choose_name(SSL *ssl, int *alert, void *arg)
 static bool configure(struct wsc_tls_context *context)
 {
     SSL_CTX *ssl_ctx = context->ssl_ctx;
-    static const unsigned char id[] = "pywscore";
+    static const unsigned char id[] = "libwsc";
     (void)SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                            SSL_OP_CIPHER_SERVER_PREFERENCE);
     (void)SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);

@@ -255,7 +255,7 @@ static bool child_chooses(const char *variable, const char *want)
 {
     pid_t child = fork();
     if (child == 0) {
-        if (setenv("PYWSCORE_SIMD", variable, 1) != 0) {
+        if (setenv("WSC_SIMD", variable, 1) != 0) {
             _exit(2);
         }
         _exit(strcmp(wsc_simd_name(), want) == 0 ? 0 : 1);

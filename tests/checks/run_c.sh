@@ -8,7 +8,7 @@ set -u
 if [ "${1:-}" = --one ]; then
     simd=${2%%:*} program=${2#*:}
     log=$program.$simd.log
-    [ "$simd" = default ] || export PYWSCORE_SIMD="$simd"
+    [ "$simd" = default ] || export WSC_SIMD="$simd"
     start=$(date +%s)
     # shellcheck disable=SC2086
     timeout "${TEST_SECONDS:-300}" ${RUN:-} "$program" >"$log" 2>&1

@@ -72,7 +72,7 @@ static const struct wsc_simd_ops *find_variant(const char *name)
 
 const struct wsc_simd_ops *wsc_simd_choose(void)
 {
-    const char *wanted = getenv("PYWSCORE_SIMD");
+    const char *wanted = getenv("WSC_SIMD");
     const struct wsc_simd_ops *ops = wanted != NULL ? find_variant(wanted) : NULL;
     if (ops == NULL) {
         ops = variants[variant_count() - 1];

@@ -1,8 +1,8 @@
 /* Which implementation of masking and UTF-8 validation is in use.
  *
  * The best one the CPU has is chosen at the first use, once per process; the
- * environment variable PYWSCORE_SIMD (a name below) overrides the choice if this CPU
- * and build have it, and is ignored otherwise. Thread-safe. */
+ * environment variable WSC_SIMD (a name below) overrides the choice if this CPU and
+ * build have it, and is ignored otherwise. Thread-safe. */
 #ifndef WSC_SIMD_H
 #define WSC_SIMD_H
 
