@@ -386,7 +386,7 @@ enum wsc_status wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out
 
 /* --- output --- */
 
-const struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn)
+struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn)
 {
     if (conn->pong_pending && conn->outgoing.size == 0) {
         conn->pong_pending = false;

@@ -205,3 +205,15 @@ enum wsc_status wsc_conn_respond(struct wsc_conn *conn, uint16_t status_code,
     }
     return WSC_OK;
 }
+
+enum wsc_status wsc_conn_accept(struct wsc_conn *conn, struct wsc_str protocol)
+{
+    struct wsc_http_header headers[WSC_ACCEPT_HEADERS];
+    size_t count;
+    enum wsc_status status = wsc_conn_accept_headers(conn, protocol, headers, &count);
+    if (status != WSC_OK) {
+        return status;
+    }
+    return wsc_conn_respond(conn, STATUS_SWITCHING_PROTOCOLS, wsc_str_of(NULL), headers,
+                            count, NULL, 0);
+}

@@ -94,8 +94,6 @@ static int read_limits(PyObject *const options[PYWSC_CONFIG_OPTIONS],
                        struct wsc_conn_config *config)
 {
     struct wsc_http_limits *limits = &config->http_limits;
-    wsc_http_limits_init(limits);
-    config->max_size = 1 << 20;
     return (options[PYWSC_MAX_SIZE] != NULL &&
             pywsc_size_argument(options[PYWSC_MAX_SIZE], "max_size",
                                 WSC_MESSAGE_SIZE_MAX, &config->max_size) < 0) ||
@@ -140,7 +138,7 @@ static struct pywsc_config *config_new(struct pywsc_state *state, enum wsc_role 
         return NULL;
     }
     config->users = 1;
-    config->conn.role = role;
+    wsc_conn_config_init(&config->conn, role);
     config->conn.any_request = any_request;
     config->conn.allocator = &pywsc_allocator;
     config->conn.payload_memory = &pywsc_payload_memory;

@@ -237,14 +237,7 @@ void write_response_head(struct blob *head, struct end *end, const char *extensi
 
 enum wsc_status end_accept(struct end *end, const char *protocol)
 {
-    struct wsc_http_header headers[WSC_ACCEPT_HEADERS];
-    size_t count = 0;
-    struct wsc_str none = {NULL, 0};
-    enum wsc_status status =
-        wsc_conn_accept_headers(&end->conn, wsc_str_of(protocol), headers, &count);
-    return status == WSC_OK
-               ? wsc_conn_respond(&end->conn, 101, none, headers, count, NULL, 0)
-               : status;
+    return wsc_conn_accept(&end->conn, wsc_str_of(protocol));
 }
 
 enum wsc_status

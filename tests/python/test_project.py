@@ -57,6 +57,14 @@ def test_version_is_written_once() -> None:
     assert attribute == "pywscore._version.__version__"
 
 
+def test_the_library_has_the_version_of_the_package() -> None:
+    header = (ROOT / "csrc/include/wsc/version.h").read_text()
+    numbers = re.findall(r"#define WSC_VERSION_(?:MAJOR|MINOR|PATCH) +(\d+)", header)
+    [text] = re.findall(r'#define WSC_VERSION +"(.*)"', header)
+    assert text == pywscore.__version__
+    assert ".".join(numbers) == re.match(r"[\d.]+", text)[0]  # type: ignore[index]
+
+
 def test_changelog_begins_with_the_current_version() -> None:
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert headings[0] == pywscore.__version__

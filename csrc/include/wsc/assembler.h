@@ -23,6 +23,8 @@ extern "C" {
 #define WSC_EMPTY_FRAMES_MAX 1024
 /* The most that "no limit" means. */
 #define WSC_MESSAGE_SIZE_MAX (SIZE_MAX / 4)
+/* The limit of who sets none. */
+#define WSC_MESSAGE_SIZE_DEFAULT ((size_t)1 << 20)
 
 /* A message, or in streaming mode one fragment of it. */
 struct wsc_message {

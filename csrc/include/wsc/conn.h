@@ -63,6 +63,10 @@ struct wsc_conn_config {
     struct wsc_deflate_pool *deflate_pool;      /* borrowed for life; may be NULL */
 };
 
+/* Messages of 1 MiB, the limits of wsc_http_limits_init, memory from malloc, no
+ * compression. The payloads of messages are given back with free(). */
+void wsc_conn_config_init(struct wsc_conn_config *config, enum wsc_role role);
+
 /* Everything that only the opening handshake needs; freed when it is over. */
 struct wsc_conn_opening;
 /* Everything that only control frames need; freed between them. */
@@ -181,6 +185,11 @@ wsc_conn_respond(struct wsc_conn *conn, uint16_t status, struct wsc_str reason,
                  const struct wsc_http_header *headers, size_t count,
                  const uint8_t *body, size_t body_len);
 
+/* Server: the whole answer in one: what wsc_conn_accept_headers and wsc_conn_respond
+ * do, with their errors, and no headers of the caller's. */
+WSC_NODISCARD enum wsc_status
+wsc_conn_accept(struct wsc_conn *conn, struct wsc_str protocol);
+
 /* Client: queue the request: `headers` in their order (Host among them), then Upgrade,
  * Connection, Sec-WebSocket-Key, Sec-WebSocket-Version, -Extensions and -Protocol. */
 WSC_NODISCARD enum wsc_status
@@ -246,10 +255,11 @@ WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn, uint32_t code
 
 /* --- output --- */
 
-/* The output that waits, a pending pong included. Look with wsc_outgoing_peek, then
- * call wsc_conn_sent. */
-const struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
-/* Without encoding a pending pong: is there anything to send? */
+/* The output that waits, a pong included if nothing else does. Give it to
+ * wsc_link_write, or look with wsc_outgoing_peek and then call wsc_conn_sent; until
+ * wsc_conn_wants_send says no. */
+struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
+/* Is there anything to send, a pending pong included? */
 bool wsc_conn_wants_send(const struct wsc_conn *conn);
 void wsc_conn_sent(struct wsc_conn *conn, size_t len);
 

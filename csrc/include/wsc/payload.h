@@ -32,6 +32,8 @@ struct wsc_payload_memory {
     void (*free)(void *ctx, enum wsc_payload_kind kind, uint8_t *payload);
 };
 
+/* malloc, realloc, free: a payload is given back with free(). Static storage. */
+const struct wsc_payload_memory *wsc_payload_memory_default(void);
 /* Plain memory from an allocator (borrowed while *memory is in use). */
 void wsc_payload_memory_init(struct wsc_payload_memory *memory,
                              const struct wsc_allocator *allocator);
