@@ -12,7 +12,7 @@ from pathlib import Path
 # The core, lowest first: a file includes headers of its own layer or of a lower one.
 # The name is that of the file and of its headers (wsc/NAME.h, NAME_*.h).
 CORE_LAYERS = [
-    ("version", "status", "alloc", "str"),
+    ("api", "version", "status", "alloc", "str"),
     ("simd", "buffer", "payload", "outgoing", "crypto"),
     ("frame", "mask"),
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "wsc/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -20,13 +22,14 @@ struct wsc_allocator {
 };
 
 /* malloc, realloc, free. Static storage. */
-const struct wsc_allocator *wsc_allocator_default(void);
+WSC_API const struct wsc_allocator *wsc_allocator_default(void);
 
-void *wsc_alloc(const struct wsc_allocator *allocator, size_t size);
+WSC_API void *wsc_alloc(const struct wsc_allocator *allocator, size_t size);
 /* As wsc_alloc, zero-filled. */
-void *wsc_alloc_zeroed(const struct wsc_allocator *allocator, size_t size);
-void *wsc_realloc(const struct wsc_allocator *allocator, void *ptr, size_t size);
-void wsc_free(const struct wsc_allocator *allocator, void *ptr);
+WSC_API void *wsc_alloc_zeroed(const struct wsc_allocator *allocator, size_t size);
+WSC_API void *
+wsc_realloc(const struct wsc_allocator *allocator, void *ptr, size_t size);
+WSC_API void wsc_free(const struct wsc_allocator *allocator, void *ptr);
 
 #ifdef __cplusplus
 }

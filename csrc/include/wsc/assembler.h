@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/deflate.h"
 #include "wsc/frame.h"
 #include "wsc/parser.h"
@@ -62,11 +63,11 @@ struct wsc_assembler {
     bool streaming;
 };
 
-void wsc_assembler_init(struct wsc_assembler *assembler,
-                        const struct wsc_payload_memory *memory, size_t max_size,
-                        struct wsc_deflate *deflate);
+WSC_API void wsc_assembler_init(struct wsc_assembler *assembler,
+                                const struct wsc_payload_memory *memory,
+                                size_t max_size, struct wsc_deflate *deflate);
 /* Free what has been joined so far. */
-void wsc_assembler_fini(struct wsc_assembler *assembler);
+WSC_API void wsc_assembler_fini(struct wsc_assembler *assembler);
 
 /* Payloads with less than that to come are copied from where they were received. */
 #ifndef WSC_DIRECT_MIN
@@ -75,9 +76,9 @@ void wsc_assembler_fini(struct wsc_assembler *assembler);
 /* In the middle of an uncompressed payload, `missing` bytes of it to come: where the
  * next *out_len of them belong. They may be received there, and a slice be made of
  * them. NULL: there is no room for WSC_DIRECT_MIN. */
-uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
-                             const struct wsc_frame_header *header, uint64_t missing,
-                             size_t *out_len);
+WSC_API uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
+                                     const struct wsc_frame_header *header,
+                                     uint64_t missing, size_t *out_len);
 
 /* Take one slice of a data frame (text, binary, continuation).
  * WSC_OK: *out_message is complete (or is a fragment, when streaming).
@@ -85,10 +86,10 @@ uint8_t *wsc_assembler_space(struct wsc_assembler *assembler,
  * the next slice when the limit was lowered, or at the byte inflated past it;
  * WSC_ERR_UTF8 at the first bad byte; WSC_ERR_POLICY; WSC_ERR_PROTOCOL (compressed
  * data); WSC_ERR_NO_MEMORY. After an error the joined bytes have been freed. */
-WSC_NODISCARD enum wsc_status wsc_assembler_add(struct wsc_assembler *assembler,
-                                                const struct wsc_frame_header *header,
-                                                const struct wsc_slice *slice,
-                                                struct wsc_message *out_message);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_assembler_add(struct wsc_assembler *assembler,
+                  const struct wsc_frame_header *header, const struct wsc_slice *slice,
+                  struct wsc_message *out_message);
 
 #ifdef __cplusplus
 }

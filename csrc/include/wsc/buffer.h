@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 #include "wsc/status.h"
 
 #ifdef __cplusplus
@@ -32,24 +33,24 @@ struct wsc_buffer {
 };
 
 /* Start empty. `max` is the most bytes it will ever hold. Allocates nothing. */
-void wsc_buffer_init(struct wsc_buffer *buffer, const struct wsc_allocator *allocator,
-                     size_t max);
+WSC_API void wsc_buffer_init(struct wsc_buffer *buffer,
+                             const struct wsc_allocator *allocator, size_t max);
 /* Free the bytes and start empty again; the buffer may be used further. */
-void wsc_buffer_fini(struct wsc_buffer *buffer);
+WSC_API void wsc_buffer_fini(struct wsc_buffer *buffer);
 /* Make room for `extra` more bytes after `len`, growing by 1.5 x but never past `max`.
  * WSC_ERR_TOO_BIG or WSC_ERR_NO_MEMORY leave the buffer as it was. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_buffer_reserve(struct wsc_buffer *buffer, size_t extra);
 /* Copy `len` bytes to the end; the same errors as wsc_buffer_reserve. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_buffer_append(struct wsc_buffer *buffer, const void *data, size_t len);
 /* wsc_buffer_append of a NUL-terminated string, without the NUL. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_buffer_append_str(struct wsc_buffer *buffer, const char *text);
 /* Drop the first `n` bytes (n <= len), moving the rest down. */
-void wsc_buffer_consume(struct wsc_buffer *buffer, size_t n);
+WSC_API void wsc_buffer_consume(struct wsc_buffer *buffer, size_t n);
 /* len = 0; keeps the memory unless the capacity is above `keep_cap`. */
-void wsc_buffer_clear(struct wsc_buffer *buffer, size_t keep_cap);
+WSC_API void wsc_buffer_clear(struct wsc_buffer *buffer, size_t keep_cap);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/status.h"
 
 #ifdef __cplusplus
@@ -40,21 +41,22 @@ struct wsc_close {
 };
 
 /* May this code be in a close frame: 1000-1003, 1007-1014, 3000-4999. */
-bool wsc_close_code_is_valid(uint32_t code);
+WSC_API bool wsc_close_code_is_valid(uint32_t code);
 /* The close code that an error status calls for. */
-uint16_t wsc_close_code_for(enum wsc_status error);
+WSC_API uint16_t wsc_close_code_for(enum wsc_status error);
 
 /* Decode a close frame's payload. WSC_ERR_PROTOCOL: one byte, more than 125, or a code
  * that may not be on the wire; WSC_ERR_UTF8: the reason. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_close_decode(const uint8_t *payload, size_t len, struct wsc_close *out_close);
 /* Check and copy. Code WSC_CLOSE_NO_STATUS_RCVD with an empty reason makes a frame
  * without body. WSC_ERR_INVALID_ARGUMENT: another code that may not be sent, a reason
  * longer than 123 bytes or not UTF-8. */
-WSC_NODISCARD enum wsc_status wsc_close_init(struct wsc_close *close, uint32_t code,
-                                             const char *reason, size_t reason_len);
+WSC_API WSC_NODISCARD enum wsc_status wsc_close_init(struct wsc_close *close,
+                                                     uint32_t code, const char *reason,
+                                                     size_t reason_len);
 /* Write the payload, at most 125 bytes; returns its size. */
-size_t wsc_close_encode(const struct wsc_close *close, uint8_t *out);
+WSC_API size_t wsc_close_encode(const struct wsc_close *close, uint8_t *out);
 
 #ifdef __cplusplus
 }

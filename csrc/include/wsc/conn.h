@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/assembler.h"
 #include "wsc/close.h"
 #include "wsc/handshake.h"
@@ -65,7 +66,7 @@ struct wsc_conn_config {
 
 /* Messages of 1 MiB, the limits of wsc_http_limits_init, memory from malloc, no
  * compression. The payloads of messages are given back with free(). */
-void wsc_conn_config_init(struct wsc_conn_config *config, enum wsc_role role);
+WSC_API void wsc_conn_config_init(struct wsc_conn_config *config, enum wsc_role role);
 
 /* Everything that only the opening handshake needs; freed when it is over. */
 struct wsc_conn_opening;
@@ -112,65 +113,67 @@ struct wsc_conn {
 
 /* `config` is borrowed for the connection's life (share it between connections).
  * WSC_ERR_NO_MEMORY; WSC_ERR_INVALID_ARGUMENT: settings or max_size out of range. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config);
-void wsc_conn_fini(struct wsc_conn *conn);
+WSC_API void wsc_conn_fini(struct wsc_conn *conn);
 
 /* --- receiving --- */
 
 /* Give input; borrowed until wsc_conn_next_event returned WSC_NEED_DATA or an error.
  * WSC_ERR_INVALID_STATE: the last input is not used up yet. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_feed(struct wsc_conn *conn, const uint8_t *data, size_t len);
 /* Is a payload coming in that is worth receiving to where it belongs? */
-bool wsc_conn_receives_large(const struct wsc_conn *conn);
+WSC_API bool wsc_conn_receives_large(const struct wsc_conn *conn);
 /* Where that is, and how much: to be fed from there at once. NULL: receive anywhere. */
-uint8_t *wsc_conn_receive_space(struct wsc_conn *conn, size_t *out_len);
+WSC_API uint8_t *wsc_conn_receive_space(struct wsc_conn *conn, size_t *out_len);
 /* The peer ended its side of the TCP connection, or it broke: state CLOSED. Input that
  * is left is dropped: take its events first. Frees what only receiving needs. */
-void wsc_conn_feed_eof(struct wsc_conn *conn);
+WSC_API void wsc_conn_feed_eof(struct wsc_conn *conn);
 /* WSC_OK with *out_event; WSC_NEED_DATA: feed, or (server) answer the request first;
  * negative: the connection's sticky error. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event);
 /* Input that was fed and not used yet. */
-size_t wsc_conn_input_left(const struct wsc_conn *conn);
+WSC_API size_t wsc_conn_input_left(const struct wsc_conn *conn);
 /* The unused input has been copied to `data`: read on from there. */
-void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data);
+WSC_API void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data);
 /* On hold, an error of the peer's is returned and sets `error` as always, but queues
  * the close frame and leaves OPEN only when the hold ends: what came before the error
  * can be answered (§7.1.7 sets no time). Nothing more is read either way. */
-void wsc_conn_hold_failure(struct wsc_conn *conn, bool hold);
+WSC_API void wsc_conn_hold_failure(struct wsc_conn *conn, bool hold);
 /* Leave the answers to the peer's pings, or to its close frame, to the owner
  * (RFC 6455 §5.5.1, §5.5.2 allow some delay). After such a close frame the state stays
  * OPEN until wsc_conn_send_close, and what comes is ignored. */
-void wsc_conn_answer_by_hand(struct wsc_conn *conn, bool pings, bool close);
+WSC_API void wsc_conn_answer_by_hand(struct wsc_conn *conn, bool pings, bool close);
 /* A lower limit for messages that come uncompressed, at most config.max_size. May be
  * changed at any time: a message that has not come whole is held to the new one. */
-void wsc_conn_set_max_plain_size(struct wsc_conn *conn, size_t size);
+WSC_API void wsc_conn_set_max_plain_size(struct wsc_conn *conn, size_t size);
 /* Give out fragments as they come (true) or whole messages (false, the default). */
-void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming);
+WSC_API void wsc_conn_set_streaming(struct wsc_conn *conn, bool streaming);
 
 /* --- the opening handshake --- */
 
 /* The head of the request (server) or response (client). Valid from its event, or the
  * handshake's error, until accept or respond, or the next call of next_event; NULL
  * otherwise. */
-const struct wsc_http_head *wsc_conn_head(const struct wsc_conn *conn);
+WSC_API const struct wsc_http_head *wsc_conn_head(const struct wsc_conn *conn);
 /* What was wrong with it; NULL if nothing. Valid as long as the head. */
-const struct wsc_handshake_failure *wsc_conn_failure(const struct wsc_conn *conn);
+WSC_API const struct wsc_handshake_failure *
+wsc_conn_failure(const struct wsc_conn *conn);
 /* What a correct request asks for. */
-const struct wsc_handshake_request *wsc_conn_request(const struct wsc_conn *conn);
+WSC_API const struct wsc_handshake_request *
+wsc_conn_request(const struct wsc_conn *conn);
 
 /* Server, with `any_request`: send the refusal that wsc_conn_failure calls for.
  * WSC_ERR_INVALID_STATE: no such request waits for an answer. */
-WSC_NODISCARD enum wsc_status wsc_conn_refuse(struct wsc_conn *conn);
+WSC_API WSC_NODISCARD enum wsc_status wsc_conn_refuse(struct wsc_conn *conn);
 /* Server: the extension answer and Sec-WebSocket-Accept that a 101 needs, as headers to
  * be written first: Upgrade, Connection, Sec-WebSocket-Accept, and if agreed
  * Sec-WebSocket-Extensions; then Sec-WebSocket-Protocol if `protocol` is present. At
  * most WSC_ACCEPT_HEADERS; they point into the connection's opening state. */
 #define WSC_ACCEPT_HEADERS 5
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
                         struct wsc_http_header out_headers[WSC_ACCEPT_HEADERS],
                         size_t *out_count);
@@ -180,34 +183,34 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
  * WSC_ERR_INVALID_STATE: no request waits for an answer. WSC_ERR_HANDSHAKE: 101 to a
  * request that cannot be accepted. WSC_ERR_INVALID_ARGUMENT: not writable (see
  * wsc_handshake_write_response); nothing is queued then. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_respond(struct wsc_conn *conn, uint16_t status, struct wsc_str reason,
                  const struct wsc_http_header *headers, size_t count,
                  const uint8_t *body, size_t body_len);
 
 /* Server: the whole answer in one: what wsc_conn_accept_headers and wsc_conn_respond
  * do, with their errors, and no headers of the caller's. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_accept(struct wsc_conn *conn, struct wsc_str protocol);
 
 /* Client: queue the request: `headers` in their order (Host among them), then Upgrade,
  * Connection, Sec-WebSocket-Key, Sec-WebSocket-Version, -Extensions and -Protocol. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str target,
                       const struct wsc_http_header *headers, size_t count,
                       const struct wsc_str *protocols, size_t protocol_count);
 /* Client: what the server agreed to; valid as long as the head. */
-const struct wsc_handshake_answer *wsc_conn_answer(const struct wsc_conn *conn);
+WSC_API const struct wsc_handshake_answer *wsc_conn_answer(const struct wsc_conn *conn);
 /* Client: the first bytes of the body of a response other than 101. */
-struct wsc_str wsc_conn_response_body(const struct wsc_conn *conn);
+WSC_API struct wsc_str wsc_conn_response_body(const struct wsc_conn *conn);
 
 /* The parameters of permessage-deflate; false when it was not agreed. */
-bool wsc_conn_deflate_params(const struct wsc_conn *conn,
-                             struct wsc_deflate_params *out_params);
+WSC_API bool wsc_conn_deflate_params(const struct wsc_conn *conn,
+                                     struct wsc_deflate_params *out_params);
 
 /* What was counted of compressed messages; all zero while there is no
  * permessage-deflate. */
-struct wsc_deflate_traffic wsc_conn_compressed(const struct wsc_conn *conn);
+WSC_API struct wsc_deflate_traffic wsc_conn_compressed(const struct wsc_conn *conn);
 
 /* --- sending --- */
 
@@ -226,7 +229,7 @@ enum wsc_compress {
  * WSC_ERR_INVALID_STATE: not OPEN, or fragments out of order. WSC_ERR_NO_MEMORY,
  * WSC_ERR_RANDOM: nothing was queued; in the middle of a compressed message the
  * connection is failed with 1011. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data,
               size_t len, bool fin, enum wsc_compress compress,
               const struct wsc_reference *reference, bool *out_referenced);
@@ -234,38 +237,39 @@ wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data
  * until it is sent, or copied where that is cheaper. Its compressor starts anew, since
  * the peer's window is no longer its own. A client masks a frame of its own (§5.3).
  * The same errors as wsc_conn_send; none of them fails the connection of a server. */
-WSC_NODISCARD enum wsc_status wsc_conn_send_shared(struct wsc_conn *conn,
-                                                   struct wsc_shared_message *message,
-                                                   enum wsc_compress compress);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_conn_send_shared(struct wsc_conn *conn, struct wsc_shared_message *message,
+                     enum wsc_compress compress);
 /* At most 125 bytes, else WSC_ERR_INVALID_ARGUMENT. Allowed in OPEN; a ping or pong in
  * CLOSING before our close frame was sent does not exist (§5.5.1). */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_send_ping(struct wsc_conn *conn, const uint8_t *data, size_t len);
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_send_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
 /* Start the closing handshake (§7.1.2). Code WSC_CLOSE_NO_STATUS_RCVD: an empty frame.
  * In CLOSING and CLOSED does nothing and is WSC_OK. */
-WSC_NODISCARD enum wsc_status wsc_conn_send_close(struct wsc_conn *conn, uint32_t code,
-                                                  const char *reason,
-                                                  size_t reason_len);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_conn_send_close(struct wsc_conn *conn, uint32_t code, const char *reason,
+                    size_t reason_len);
 /* Fail the connection (§7.1.7): a close frame, if one may still be sent, and nothing is
  * read any more. Not an error of the peer: `error` stays as it is. */
-WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn, uint32_t code,
-                                            const char *reason, size_t reason_len);
+WSC_API WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn,
+                                                    uint32_t code, const char *reason,
+                                                    size_t reason_len);
 
 /* --- output --- */
 
 /* The output that waits, a pong included if nothing else does. Give it to
  * wsc_link_write, or look with wsc_outgoing_peek and then call wsc_conn_sent; until
  * wsc_conn_wants_send says no. */
-struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
+WSC_API struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
 /* Is there anything to send, a pending pong included? */
-bool wsc_conn_wants_send(const struct wsc_conn *conn);
-void wsc_conn_sent(struct wsc_conn *conn, size_t len);
+WSC_API bool wsc_conn_wants_send(const struct wsc_conn *conn);
+WSC_API void wsc_conn_sent(struct wsc_conn *conn, size_t len);
 
 /* Nothing has been heard for a while: give back compression memory (between messages).
  */
-void wsc_conn_release_idle(struct wsc_conn *conn);
+WSC_API void wsc_conn_release_idle(struct wsc_conn *conn);
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 #include "wsc/outgoing.h"
 #include "wsc/status.h"
 #include "wsc/tls.h"
@@ -54,94 +55,96 @@ struct wsc_io {
 
 /* `receive_size` bytes are shared by all links. WSC_ERR_NO_MEMORY, or WSC_ERR_IO with
  * errno set. */
-WSC_NODISCARD enum wsc_status wsc_engine_new(const struct wsc_allocator *allocator,
-                                             size_t receive_size,
-                                             struct wsc_engine **out_engine);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_engine_new(const struct wsc_allocator *allocator, size_t receive_size,
+               struct wsc_engine **out_engine);
 /* Closes all links and listeners that are left. NULL is fine. */
-void wsc_engine_free(struct wsc_engine *engine);
+WSC_API void wsc_engine_free(struct wsc_engine *engine);
 /* What the event loop watches for reading. */
-int wsc_engine_fd(const struct wsc_engine *engine);
+WSC_API int wsc_engine_fd(const struct wsc_engine *engine);
 /* In a child after fork(): forget everything without touching what parent and child
  * share. Only wsc_engine_free may follow. */
-void wsc_engine_forget(struct wsc_engine *engine);
+WSC_API void wsc_engine_forget(struct wsc_engine *engine);
 
 /* Look which sockets are ready, waiting at most `timeout_ms` (0: not at all). The
  * number of them, 0 if none. While there are some left that the last call found, only
  * their number. */
-size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
+WSC_API size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
 /* The next event of those that poll found: true with *out. Links may be closed between
  * two calls, also those that are ready. */
-bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out);
+WSC_API bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out);
 /* Has something been received that wsc_engine_next has not given out? Who doesn't call
  * it until it says false has to come back without waiting for wsc_engine_fd, which
  * doesn't show that. */
-bool wsc_engine_has_received(const struct wsc_engine *engine);
+WSC_API bool wsc_engine_has_received(const struct wsc_engine *engine);
 
 /* Accept from `fd`, which is listening and non-blocking; it stays the caller's. When
  * descriptors or memory are short, WSC_IO_ERROR comes: stop accepting for a while. With
  * EMFILE one connection has been taken and closed by a spare descriptor. */
-WSC_NODISCARD enum wsc_status wsc_listener_new(struct wsc_engine *engine, int fd,
-                                               void *owner,
-                                               struct wsc_listener **out_listener);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_listener_new(struct wsc_engine *engine, int fd, void *owner,
+                 struct wsc_listener **out_listener);
 /* Stop or go on accepting. */
-void wsc_listener_accept(struct wsc_listener *listener, bool on);
-void wsc_listener_close(struct wsc_listener *listener);
+WSC_API void wsc_listener_accept(struct wsc_listener *listener, bool on);
+WSC_API void wsc_listener_close(struct wsc_listener *listener);
 
 /* Take over a connected socket: it is made non-blocking and closed with the link. On
  * error it stays the caller's. Reading begins at once. */
-WSC_NODISCARD enum wsc_status wsc_link_new(struct wsc_engine *engine, int fd,
-                                           void *owner, struct wsc_link **out_link);
+WSC_API WSC_NODISCARD enum wsc_status wsc_link_new(struct wsc_engine *engine, int fd,
+                                                   void *owner,
+                                                   struct wsc_link **out_link);
 /* Speak TLS on a new link, with the handshake first; until that is done, nothing comes
  * but WSC_IO_ERROR, and wsc_link_write gives WSC_NEED_SPACE. A client says and checks
  * `server_name`; NULL, which fails if it is to be checked: neither. On error the link
  * is only good for closing. `context` has to outlive the link. */
-WSC_NODISCARD enum wsc_status wsc_link_start_tls(struct wsc_link *link,
-                                                 const struct wsc_tls_context *context,
-                                                 const char *server_name);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_link_start_tls(struct wsc_link *link, const struct wsc_tls_context *context,
+                   const char *server_name);
 /* Is the TLS handshake done, if there is one? */
-bool wsc_link_is_open(const struct wsc_link *link);
+WSC_API bool wsc_link_is_open(const struct wsc_link *link);
 /* Encrypted bytes that wsc_link_write took and the socket did not yet. */
-size_t wsc_link_unsent(const struct wsc_link *link);
+WSC_API size_t wsc_link_unsent(const struct wsc_link *link);
 /* False without TLS, or before its handshake is done. *out_info is to be freed with
  * wsc_tls_info_fini. */
-bool wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info);
+WSC_API bool
+wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info);
 /* False unless TLS has failed; then that is the reason for WSC_IO_ERROR or WSC_ERR_IO,
  * whatever errno is. */
-bool wsc_link_tls_failure(const struct wsc_link *link,
-                          struct wsc_tls_failure *out_failure);
+WSC_API bool
+wsc_link_tls_failure(const struct wsc_link *link, struct wsc_tls_failure *out_failure);
 /* Close the socket and forget the link; never NULL, never twice. */
-void wsc_link_close(struct wsc_link *link);
+WSC_API void wsc_link_close(struct wsc_link *link);
 /* Forget the link; the socket is the caller's again. For a new one only: what has been
  * received ahead and not given out is lost. */
-void wsc_link_forget(struct wsc_link *link);
+WSC_API void wsc_link_forget(struct wsc_link *link);
 /* As wsc_link_close, but data that was not sent is thrown away and the peer gets a
  * reset. */
-void wsc_link_abort(struct wsc_link *link);
+WSC_API void wsc_link_abort(struct wsc_link *link);
 /* Stop or go on reading: TCP pushes back. WSC_ERR_IO, when going on: errno says why.
  * Without reading, TLS still takes what its handshake or a write waits for. */
-enum wsc_status wsc_link_read(struct wsc_link *link, bool on);
+WSC_API enum wsc_status wsc_link_read(struct wsc_link *link, bool on);
 /* From now on (or no more) WSC_IO_READABLE comes in the place of what is received, so
  * that the caller can say where to. Not with TLS, where it changes nothing. */
-void wsc_link_notify(struct wsc_link *link, bool on);
+WSC_API void wsc_link_notify(struct wsc_link *link, bool on);
 /* Receive at most `size` bytes into `data`; NULL: into the engine's buffer. True with
  * *out: WSC_IO_DATA, WSC_IO_EOF or WSC_IO_ERROR. False: nothing after all. */
-bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
-                      struct wsc_io *out);
+WSC_API bool
+wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size, struct wsc_io *out);
 /* Send what waits. WSC_OK: all of it. WSC_NEED_SPACE: the socket takes no more now;
  * WSC_IO_WRITABLE comes when it does. WSC_ERR_IO: errno says why; WSC_IO_ERROR does not
  * come for it. What was sent has been consumed. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing);
 /* End our side: the peer reads end-of-file. */
-void wsc_link_end(struct wsc_link *link);
-int wsc_link_fd(const struct wsc_link *link);
+WSC_API void wsc_link_end(struct wsc_link *link);
+WSC_API int wsc_link_fd(const struct wsc_link *link);
 /* Room for the address of an Internet socket. */
 #define WSC_ADDRESS_SIZE 28
 /* This end's address, or the peer's, as the system's struct sockaddr: its size, 0 if
  * there is none or it is larger than WSC_ADDRESS_SIZE. The peer's is there no longer
  * once it has reset the connection. */
-size_t wsc_link_address(const struct wsc_link *link, bool peer,
-                        uint8_t out_address[WSC_ADDRESS_SIZE]);
+WSC_API size_t wsc_link_address(const struct wsc_link *link, bool peer,
+                                uint8_t out_address[WSC_ADDRESS_SIZE]);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/buffer.h"
 #include "wsc/status.h"
 #include "wsc/str.h"
@@ -34,9 +35,9 @@ struct wsc_deflate_settings {
 };
 
 /* No limits, level -1, memLevel 8, threshold 0, offer_client_max_window_bits true. */
-void wsc_deflate_settings_init(struct wsc_deflate_settings *settings);
+WSC_API void wsc_deflate_settings_init(struct wsc_deflate_settings *settings);
 /* WSC_ERR_INVALID_ARGUMENT when a value is out of its range. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_deflate_settings_check(const struct wsc_deflate_settings *settings);
 
 /* What both ends agreed on. Window bits are 8-15. */
@@ -61,7 +62,7 @@ enum wsc_extension_error {
 
 /* Client: append the value of the Sec-WebSocket-Extensions header that offers
  * permessage-deflate with these settings. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_extension_offer(const struct wsc_deflate_settings *settings,
                     struct wsc_buffer *out);
 
@@ -74,7 +75,7 @@ wsc_extension_offer(const struct wsc_deflate_settings *settings,
  * WSC_OK with *out_accepted; if true, *out_params is set and the answer's value has
  * been appended to `out_answer`. WSC_ERR_HANDSHAKE: the header is not RFC 6455 §9.1
  * grammar (400). Errors of the buffer. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_extension_accept(const struct wsc_deflate_settings *settings, struct wsc_str header,
                      bool *out_accepted, struct wsc_deflate_params *out_params,
                      struct wsc_buffer *out_answer);
@@ -83,7 +84,7 @@ wsc_extension_accept(const struct wsc_deflate_settings *settings, struct wsc_str
  * was offered. `header` joined as above; absent or empty is no extension agreed.
  * WSC_OK with *out_agreed and, if true, *out_params. WSC_ERR_HANDSHAKE with *out_error;
  * *out_where is the offending name or value (borrowed from `header`). */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_extension_check_answer(const struct wsc_deflate_settings *settings,
                            struct wsc_str header, bool *out_agreed,
                            struct wsc_deflate_params *out_params,

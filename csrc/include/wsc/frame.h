@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/status.h"
 
 #ifdef __cplusplus
@@ -55,15 +56,16 @@ struct wsc_frame_header {
  * 125 bytes or fragmented, a reserved opcode, a length not in its minimal form, or one
  * with the most significant bit set. RSV bits, masking by role and the place in a
  * message depend on the connection: the parser checks them. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_frame_header_decode(const uint8_t *data, size_t len,
                         struct wsc_frame_header *out_header, size_t *out_size);
 
 /* How many bytes the header of such a frame takes: 2 to WSC_FRAME_HEADER_MAX. */
-size_t wsc_frame_header_size(uint64_t payload_len, bool masked);
+WSC_API size_t wsc_frame_header_size(uint64_t payload_len, bool masked);
 /* Write the header, wsc_frame_header_size() bytes; returns that size. `payload_len` is
  * at most WSC_PAYLOAD_LEN_MAX. */
-size_t wsc_frame_header_encode(const struct wsc_frame_header *header, uint8_t *out);
+WSC_API size_t wsc_frame_header_encode(const struct wsc_frame_header *header,
+                                       uint8_t *out);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/buffer.h"
 #include "wsc/crypto.h"
 #include "wsc/extension.h"
@@ -64,13 +65,13 @@ struct wsc_handshake_request {
 /* Server: check a complete request head, RFC 6455 §4.2.1. WSC_OK with *out_request, or
  * WSC_ERR_HANDSHAKE with *out_failure. Also checks the grammar of
  * Sec-WebSocket-Protocol. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_handshake_check_request(const struct wsc_http_head *head,
                             struct wsc_handshake_request *out_request,
                             struct wsc_handshake_failure *out_failure);
 /* The failure that stands for a head that could not be read. */
-void wsc_handshake_head_failure(const struct wsc_http_head *head,
-                                struct wsc_handshake_failure *out_failure);
+WSC_API void wsc_handshake_head_failure(const struct wsc_http_head *head,
+                                        struct wsc_handshake_failure *out_failure);
 
 /* More offered subprotocols than this are refused (400): each is compared with each. */
 #define WSC_HANDSHAKE_PROTOCOLS_MAX 128
@@ -78,39 +79,40 @@ void wsc_handshake_head_failure(const struct wsc_http_head *head,
  * Sec-WebSocket-Protocol lines. Start with *position 0. WSC_OK with the next one,
  * WSC_NEED_DATA at the end; WSC_ERR_HANDSHAKE on a bad grammar, which a checked request
  * does not have. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_handshake_protocol_next(const struct wsc_http_head *head, size_t *position,
                             struct wsc_str *out_protocol);
 /* Is the request's Origin on the list? Exact match; an entry with data NULL stands for
  * a request without Origin (RFC 6455 §10.2). */
-bool wsc_handshake_origin_is_allowed(const struct wsc_handshake_request *request,
-                                     const struct wsc_str *origins, size_t count);
+WSC_API bool
+wsc_handshake_origin_is_allowed(const struct wsc_handshake_request *request,
+                                const struct wsc_str *origins, size_t count);
 /* All values of the header of that name, joined by ", ", appended to `out`; on an error
  * of the buffer, nothing. */
-WSC_NODISCARD enum wsc_status wsc_handshake_join(const struct wsc_http_head *head,
-                                                 const char *name,
-                                                 struct wsc_buffer *out);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_handshake_join(const struct wsc_http_head *head, const char *name,
+                   struct wsc_buffer *out);
 
 /* Queue a response: status line, the headers in their order (both parts are checked:
  * token; field value), the empty line and the body. Adds no header by itself. `reason`
  * absent: the standard phrase for the status. WSC_ERR_INVALID_ARGUMENT when anything is
  * not writable as it stands (CR, LF, NUL, a name that is no token, a status outside
  * 100-599): nothing is queued then. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_handshake_write_response(struct wsc_outgoing *out, uint16_t status,
                              struct wsc_str reason,
                              const struct wsc_http_header *headers, size_t count,
                              const uint8_t *body, size_t body_len);
 /* Queue a request: "GET target HTTP/1.1", the headers, the empty line. The same
  * checks; `target` is visible ASCII without '#', not empty. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_handshake_write_request(struct wsc_outgoing *out, struct wsc_str target,
                             const struct wsc_http_header *headers, size_t count);
 /* The standard phrase for a status code, "" if there is none. Static storage. */
-const char *wsc_handshake_status_phrase(uint16_t status);
+WSC_API const char *wsc_handshake_status_phrase(uint16_t status);
 
 /* Client: a new random Sec-WebSocket-Key (§4.1 item 7), no NUL. */
-WSC_NODISCARD enum wsc_status wsc_handshake_new_key(char out_key[WSC_KEY_SIZE]);
+WSC_API WSC_NODISCARD enum wsc_status wsc_handshake_new_key(char out_key[WSC_KEY_SIZE]);
 
 /* What a client asked for, to check the answer against. */
 struct wsc_handshake_offer {
@@ -129,7 +131,7 @@ struct wsc_handshake_answer {
  * validate the server's response as follows"). WSC_OK with *out_answer, or
  * WSC_ERR_HANDSHAKE with *out_failure. `scratch` is emptied, then used to join header
  * lines; *out_failure may point into it. Errors of the buffer and of wsc_accept_key. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_handshake_check_response(const struct wsc_http_head *head,
                              const struct wsc_handshake_offer *offer,
                              struct wsc_buffer *scratch,

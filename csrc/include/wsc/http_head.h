@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 #include "wsc/buffer.h"
 #include "wsc/status.h"
 #include "wsc/str.h"
@@ -28,7 +29,7 @@ struct wsc_http_limits {
     size_t count;       /* header lines; above: 431 */
 };
 /* 8 KiB, 8 KiB, 32 KiB, 128. */
-void wsc_http_limits_init(struct wsc_http_limits *limits);
+WSC_API void wsc_http_limits_init(struct wsc_http_limits *limits);
 
 enum wsc_http_kind {
     WSC_HTTP_REQUEST,
@@ -78,41 +79,42 @@ struct wsc_http_head {
 };
 
 /* `limits` is copied; `allocator` borrowed for the head's life. Allocates nothing. */
-void wsc_http_head_init(struct wsc_http_head *head, enum wsc_http_kind kind,
-                        const struct wsc_http_limits *limits,
-                        const struct wsc_allocator *allocator);
-void wsc_http_head_fini(struct wsc_http_head *head);
+WSC_API void wsc_http_head_init(struct wsc_http_head *head, enum wsc_http_kind kind,
+                                const struct wsc_http_limits *limits,
+                                const struct wsc_allocator *allocator);
+WSC_API void wsc_http_head_fini(struct wsc_http_head *head);
 /* Read on. *out_used bytes of `data` belong to the head (all of them, unless WSC_OK).
  * WSC_OK: complete; what follows in `data` is not HTTP head any more. Feeding on uses
  * nothing and returns WSC_OK again.
  * WSC_NEED_DATA. WSC_ERR_HANDSHAKE: `head->error` says why; sticky.
  * WSC_ERR_NO_MEMORY: sticky as well. */
-WSC_NODISCARD enum wsc_status wsc_http_head_feed(struct wsc_http_head *head,
-                                                 const uint8_t *data, size_t len,
-                                                 size_t *out_used);
+WSC_API WSC_NODISCARD enum wsc_status wsc_http_head_feed(struct wsc_http_head *head,
+                                                         const uint8_t *data,
+                                                         size_t len, size_t *out_used);
 
 /* The first header of this name after `previous` (NULL: from the start), or NULL.
  * ASCII case is ignored. */
-const struct wsc_http_header *
+WSC_API const struct wsc_http_header *
 wsc_http_head_find(const struct wsc_http_head *head, const char *name,
                    const struct wsc_http_header *previous);
 
 /* Walk a comma-separated list (RFC 9110 §5.6.1): start with *position 0. False at the
  * end. White space around an element is removed, empty elements are passed over. Commas
  * inside quoted strings are not understood: for lists of tokens and the like only. */
-bool wsc_http_list_next(struct wsc_str list, size_t *position,
-                        struct wsc_str *out_element);
+WSC_API bool
+wsc_http_list_next(struct wsc_str list, size_t *position, struct wsc_str *out_element);
 /* The same for a list of tokens: WSC_OK with the next token; WSC_NEED_DATA at the end;
  * WSC_ERR_HANDSHAKE when an element is not a token. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_http_token_next(struct wsc_str list, size_t *position, struct wsc_str *out_token);
 
 /* Character classes, for those who write heads. */
-bool wsc_http_is_token(struct wsc_str text);       /* RFC 9110 §5.6.2, not empty */
-bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab; no
-                                                      space or tab at either end; may be
-                                                      empty */
-bool wsc_http_is_target(struct wsc_str text); /* visible ASCII without '#', not empty */
+WSC_API bool wsc_http_is_token(struct wsc_str text); /* RFC 9110 §5.6.2, not empty */
+WSC_API bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab;
+                                                      no space or tab at either end; may
+                                                      be empty */
+WSC_API bool
+wsc_http_is_target(struct wsc_str text); /* visible ASCII without '#', not empty */
 
 #ifdef __cplusplus
 }

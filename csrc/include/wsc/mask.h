@@ -11,20 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* In place. */
-void wsc_mask_apply(uint8_t *data, size_t len, const uint8_t masking_key[4],
-                    size_t offset);
+WSC_API void
+wsc_mask_apply(uint8_t *data, size_t len, const uint8_t masking_key[4], size_t offset);
 /* From `src` to `dst`, which are the same or do not overlap. */
-void wsc_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
-                   const uint8_t masking_key[4], size_t offset);
+WSC_API void wsc_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
+                           const uint8_t masking_key[4], size_t offset);
 /* As wsc_mask_copy; returns whether every byte written is ASCII (< 0x80): one pass over
  * the payload for unmasking and for the common case of UTF-8 validation. */
-bool wsc_mask_copy_ascii(uint8_t *dst, const uint8_t *src, size_t len,
-                         const uint8_t masking_key[4], size_t offset);
+WSC_API bool wsc_mask_copy_ascii(uint8_t *dst, const uint8_t *src, size_t len,
+                                 const uint8_t masking_key[4], size_t offset);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 #include "wsc/buffer.h"
 #include "wsc/status.h"
 
@@ -50,29 +51,29 @@ struct wsc_outgoing {
     size_t bytes_start; /* of `bytes`, already consumed */
 };
 
-void wsc_outgoing_init(struct wsc_outgoing *outgoing,
-                       const struct wsc_allocator *allocator);
-void wsc_outgoing_fini(struct wsc_outgoing *outgoing);
+WSC_API void
+wsc_outgoing_init(struct wsc_outgoing *outgoing, const struct wsc_allocator *allocator);
+WSC_API void wsc_outgoing_fini(struct wsc_outgoing *outgoing);
 /* Room for `len` bytes at the end, to be written by the caller before the next call.
  * Not counted until wsc_outgoing_commit. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_data);
-void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len);
+WSC_API void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len);
 /* Queue `header` (copied) and then the referenced memory. On error nothing is queued
  * and the reference stays the caller's; on WSC_OK it is transferred. Without a header,
  * and with nothing waiting, it costs no memory. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_outgoing_append_reference(struct wsc_outgoing *outgoing, const uint8_t *header,
                               size_t header_len, const struct wsc_reference *reference);
 /* The first pieces in order, at most `max`; borrowed until the queue changes. */
-size_t wsc_outgoing_peek(const struct wsc_outgoing *outgoing,
-                         struct wsc_outgoing_piece *out_pieces, size_t max);
+WSC_API size_t wsc_outgoing_peek(const struct wsc_outgoing *outgoing,
+                                 struct wsc_outgoing_piece *out_pieces, size_t max);
 /* `len` bytes (<= size) were sent. Memory above a small capacity is given back when
  * nothing waits any more. */
-void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len);
+WSC_API void wsc_outgoing_consume(struct wsc_outgoing *outgoing, size_t len);
 /* Do the lengths agree with each other: is what is counted there, and nothing else? The
  * functions above assert it. Takes as long as there are references. */
-bool wsc_outgoing_check(const struct wsc_outgoing *outgoing);
+WSC_API bool wsc_outgoing_check(const struct wsc_outgoing *outgoing);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/frame.h"
 #include "wsc/status.h"
 
@@ -38,13 +39,14 @@ struct wsc_parser {
     bool want_masked;
 };
 
-void wsc_parser_init(struct wsc_parser *parser, enum wsc_role role, bool allow_rsv1);
+WSC_API void
+wsc_parser_init(struct wsc_parser *parser, enum wsc_role role, bool allow_rsv1);
 /* Take the next slice from *data, *len, which are moved past what was used.
  * WSC_OK with *out_slice; WSC_NEED_DATA: *len is 0 now. WSC_ERR_PROTOCOL as soon as the
  * bytes at hand show it; sticky only by the caller's care: do not call again. */
-WSC_NODISCARD enum wsc_status wsc_parser_next(struct wsc_parser *parser,
-                                              const uint8_t **data, size_t *len,
-                                              struct wsc_slice *out_slice);
+WSC_API WSC_NODISCARD enum wsc_status wsc_parser_next(struct wsc_parser *parser,
+                                                      const uint8_t **data, size_t *len,
+                                                      struct wsc_slice *out_slice);
 
 #ifdef __cplusplus
 }

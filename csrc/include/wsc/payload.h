@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,10 +34,10 @@ struct wsc_payload_memory {
 };
 
 /* malloc, realloc, free: a payload is given back with free(). Static storage. */
-const struct wsc_payload_memory *wsc_payload_memory_default(void);
+WSC_API const struct wsc_payload_memory *wsc_payload_memory_default(void);
 /* Plain memory from an allocator (borrowed while *memory is in use). */
-void wsc_payload_memory_init(struct wsc_payload_memory *memory,
-                             const struct wsc_allocator *allocator);
+WSC_API void wsc_payload_memory_init(struct wsc_payload_memory *memory,
+                                     const struct wsc_allocator *allocator);
 
 #ifdef __cplusplus
 }

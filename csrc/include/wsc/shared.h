@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 #include "wsc/deflate.h"
 #include "wsc/frame.h"
 #include "wsc/status.h"
@@ -36,8 +37,8 @@ struct wsc_shared_memory {
 
 /* Plain memory with an atomic count, from an allocator that is borrowed until the last
  * frame is gone. */
-void wsc_shared_memory_init(struct wsc_shared_memory *memory,
-                            const struct wsc_allocator *allocator);
+WSC_API void wsc_shared_memory_init(struct wsc_shared_memory *memory,
+                                    const struct wsc_allocator *allocator);
 
 /* What the bytes of a compressed message depend on. */
 struct wsc_shared_key {
@@ -74,18 +75,19 @@ struct wsc_shared_message {
 
 /* A whole message: `opcode` is TEXT (the caller passes UTF-8) or BINARY. All pointers
  * are borrowed until wsc_shared_message_fini; `pool` may be NULL. Allocates nothing. */
-void wsc_shared_message_init(struct wsc_shared_message *message,
-                             const struct wsc_allocator *allocator,
-                             const struct wsc_shared_memory *memory,
-                             struct wsc_deflate_pool *pool, enum wsc_opcode opcode,
-                             const uint8_t *data, size_t len);
+WSC_API void wsc_shared_message_init(struct wsc_shared_message *message,
+                                     const struct wsc_allocator *allocator,
+                                     const struct wsc_shared_memory *memory,
+                                     struct wsc_deflate_pool *pool,
+                                     enum wsc_opcode opcode, const uint8_t *data,
+                                     size_t len);
 /* Let go of the frames; connections may still hold them. */
-void wsc_shared_message_fini(struct wsc_shared_message *message);
+WSC_API void wsc_shared_message_fini(struct wsc_shared_message *message);
 
 /* The frame for such connections, made when first asked for; borrowed until
  * wsc_shared_message_fini. WSC_ERR_TOO_BIG: there are WSC_SHARED_FRAMES_MAX others, or
  * the message has no frame that fits in memory. WSC_ERR_NO_MEMORY. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_shared_message_frame(struct wsc_shared_message *message,
                          const struct wsc_shared_key *key,
                          const struct wsc_shared_frame **out_frame);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
 #include "wsc/engine.h"
 
 #ifdef __cplusplus
@@ -28,14 +29,14 @@ struct wsc_short_poll {
 };
 
 /* Nothing is ready any more, after `handled` sockets were: is it worth a try? */
-bool wsc_short_poll_wanted(struct wsc_short_poll *policy, size_t handled);
+WSC_API bool wsc_short_poll_wanted(struct wsc_short_poll *policy, size_t handled);
 /* The outcome of a try. */
-void wsc_short_poll_note(struct wsc_short_poll *policy, bool found);
+WSC_API void wsc_short_poll_note(struct wsc_short_poll *policy, bool found);
 /* The try: what wsc_engine_poll gives, as soon as it isn't 0 or after
  * WSC_SHORT_POLL_NS. */
-size_t wsc_engine_poll_short(struct wsc_engine *engine);
+WSC_API size_t wsc_engine_poll_short(struct wsc_engine *engine);
 /* The monotonic clock, in nanoseconds. */
-uint64_t wsc_clock_ns(void);
+WSC_API uint64_t wsc_clock_ns(void);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "wsc/api.h"
 #include "wsc/status.h"
 
 #ifdef __cplusplus
@@ -15,13 +16,13 @@ extern "C" {
 #endif
 
 /* "scalar", "sse2", "avx2", "avx512" or "neon". Static storage. */
-const char *wsc_simd_name(void);
+WSC_API const char *wsc_simd_name(void);
 /* The names that this CPU and build can run, "scalar" first, best last, NULL after the
  * last. Static storage. */
-const char *const *wsc_simd_available(void);
+WSC_API const char *const *wsc_simd_available(void);
 /* Use this one from now on (for tests and benchmarks).
  * WSC_ERR_INVALID_ARGUMENT: unknown name, or not available here. */
-WSC_NODISCARD enum wsc_status wsc_simd_select(const char *name);
+WSC_API WSC_NODISCARD enum wsc_status wsc_simd_select(const char *name);
 
 #ifdef __cplusplus
 }

@@ -6,14 +6,10 @@
 #ifndef WSC_STATUS_H
 #define WSC_STATUS_H
 
+#include "wsc/api.h"
+
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(__GNUC__) || defined(__clang__)
-#define WSC_NODISCARD __attribute__((warn_unused_result))
-#else
-#define WSC_NODISCARD
 #endif
 
 enum wsc_status {
@@ -34,7 +30,7 @@ enum wsc_status {
 };
 
 /* The enumerator's name, for example "WSC_ERR_UTF8". Static storage; never NULL. */
-const char *wsc_status_name(enum wsc_status status);
+WSC_API const char *wsc_status_name(enum wsc_status status);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "wsc/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -24,11 +26,11 @@ static inline struct wsc_str wsc_str_of(const char *text)
 }
 
 /* The same bytes. What is absent equals what is empty. */
-bool wsc_str_equal(struct wsc_str a, struct wsc_str b);
+WSC_API bool wsc_str_equal(struct wsc_str a, struct wsc_str b);
 /* The bytes of `text`, without its NUL. */
-bool wsc_str_is(struct wsc_str str, const char *text);
+WSC_API bool wsc_str_is(struct wsc_str str, const char *text);
 /* The same but for the case of ASCII letters, whatever the locale. */
-bool wsc_str_is_nocase(struct wsc_str str, const char *text);
+WSC_API bool wsc_str_is_nocase(struct wsc_str str, const char *text);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wsc/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -45,7 +47,7 @@ struct wsc_timer_wheel {
     struct wsc_timer *slots[WSC_TIMER_LEVELS][WSC_TIMER_SLOTS];
 };
 
-void wsc_timers_init(struct wsc_timer_wheel *wheel, uint64_t now);
+WSC_API void wsc_timers_init(struct wsc_timer_wheel *wheel, uint64_t now);
 
 /* Is it added? No longer, once wsc_timers_next has given it out. */
 static inline bool wsc_timer_is_added(const struct wsc_timer *timer)
@@ -56,19 +58,19 @@ static inline bool wsc_timer_is_added(const struct wsc_timer *timer)
 /* Let `timer` be due at `at`; if it is added already it is moved. For a time that has
  * come, it is due one tick after the latest time that the wheel was told: taking the
  * due timers comes to an end whatever is added meanwhile. */
-void wsc_timers_add(struct wsc_timer_wheel *wheel, struct wsc_timer *timer,
-                    uint64_t at);
+WSC_API void
+wsc_timers_add(struct wsc_timer_wheel *wheel, struct wsc_timer *timer, uint64_t at);
 /* Does nothing unless it is added. */
-void wsc_timers_cancel(struct wsc_timer_wheel *wheel, struct wsc_timer *timer);
+WSC_API void wsc_timers_cancel(struct wsc_timer_wheel *wheel, struct wsc_timer *timer);
 
 /* The next timer that is due at `now`, which is thereby no longer added; NULL when
  * there is none. Earlier ones first; those of one tick in any order. A `now` before the
  * one told last counts as that one. */
-struct wsc_timer *wsc_timers_next(struct wsc_timer_wheel *wheel, uint64_t now);
+WSC_API struct wsc_timer *wsc_timers_next(struct wsc_timer_wheel *wheel, uint64_t now);
 
 /* When to call wsc_timers_next again: never later than the first timer is due, and the
  * very tick if few are due around it; WSC_TIMERS_NEVER without timers. */
-uint64_t wsc_timers_next_time(const struct wsc_timer_wheel *wheel);
+WSC_API uint64_t wsc_timers_next_time(const struct wsc_timer_wheel *wheel);
 
 #ifdef __cplusplus
 }

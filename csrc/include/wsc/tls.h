@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "wsc/alloc.h"
+#include "wsc/api.h"
 #include "wsc/status.h"
 
 #ifdef __cplusplus
@@ -29,36 +30,36 @@ enum wsc_tls_verify {
 
 /* A client verifies chain and name, a server asks for no certificate, unless told
  * otherwise. */
-WSC_NODISCARD enum wsc_status wsc_tls_context_new(const struct wsc_allocator *allocator,
-                                                  bool server,
-                                                  struct wsc_tls_context **out_context);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_tls_context_new(const struct wsc_allocator *allocator, bool server,
+                    struct wsc_tls_context **out_context);
 /* Not before the links that were made with it are closed. NULL is fine. */
-void wsc_tls_context_free(struct wsc_tls_context *context);
+WSC_API void wsc_tls_context_free(struct wsc_tls_context *context);
 
 /* These give WSC_ERR_IO and say why in `out_message`, of WSC_TLS_MESSAGE_SIZE. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_tls_context_certificate(struct wsc_tls_context *context, const char *chain_file,
                             const char *key_file, const char *password,
                             char *out_message);
 /* The certificates to trust; both NULL: the system's. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_tls_context_trust(struct wsc_tls_context *context, const char *file,
                       const char *folder, char *out_message);
 /* For TLS 1.2; OpenSSL's syntax. */
-WSC_NODISCARD enum wsc_status wsc_tls_context_ciphers(struct wsc_tls_context *context,
-                                                      const char *ciphers,
-                                                      char *out_message);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_tls_context_ciphers(struct wsc_tls_context *context, const char *ciphers,
+                        char *out_message);
 /* Clients that ask for `name`, or a subdomain of it if it begins with "*.", get the
  * certificate of `other`, which has to live as long as `context`. */
-WSC_NODISCARD enum wsc_status wsc_tls_context_add_name(struct wsc_tls_context *context,
-                                                       const char *name,
-                                                       struct wsc_tls_context *other);
-void wsc_tls_context_verify(struct wsc_tls_context *context, enum wsc_tls_verify verify,
-                            bool check_host_name);
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_tls_context_add_name(struct wsc_tls_context *context, const char *name,
+                         struct wsc_tls_context *other);
+WSC_API void wsc_tls_context_verify(struct wsc_tls_context *context,
+                                    enum wsc_tls_verify verify, bool check_host_name);
 /* 1.3 only, rather than 1.2 and 1.3. */
-WSC_NODISCARD enum wsc_status
+WSC_API WSC_NODISCARD enum wsc_status
 wsc_tls_context_only_1_3(struct wsc_tls_context *context, char *out_message);
-bool wsc_tls_context_is_server(const struct wsc_tls_context *context);
+WSC_API bool wsc_tls_context_is_server(const struct wsc_tls_context *context);
 
 /* What a handshake agreed on; text is static or the link's. */
 struct wsc_tls_info {
@@ -71,7 +72,7 @@ struct wsc_tls_info {
     uint8_t *certificate; /* the peer's, as DER; NULL if there is none; owned */
     size_t certificate_len;
 };
-void wsc_tls_info_fini(struct wsc_tls_info *info);
+WSC_API void wsc_tls_info_fini(struct wsc_tls_info *info);
 
 /* Why TLS failed, in OpenSSL's words; all text is static. */
 struct wsc_tls_failure {

@@ -3,6 +3,8 @@
 #ifndef WSC_VERSION_H
 #define WSC_VERSION_H
 
+#include "wsc/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -14,7 +16,7 @@ extern "C" {
 #define WSC_VERSION       "0.1.0"
 
 /* WSC_VERSION of the library that is loaded. Static storage. */
-const char *wsc_version(void);
+WSC_API const char *wsc_version(void);
 
 #ifdef __cplusplus
 }
