@@ -1,5 +1,8 @@
 # The C core and its tests, without Python. Every goal builds into build/<flavour>.
 #
+#   make lib          libwsc.a and the shared object, into build/release
+#   make install      these, the headers, wsc.pc and a CMake package, below
+#                     DESTDIR/PREFIX, /usr/local; LIBDIR=lib64 in the place of lib
 #   make test         gcc, warnings as errors, every test with every SIMD version
 #   make kqueue       the engine's tests over kqueue, which is emulated (part of test)
 #   make macos        compile for macOS and FreeBSD; skipped without python -m ziglang
@@ -49,6 +52,9 @@ CC_neon        = aarch64-linux-gnu-gcc
 FLAGS_neon     = -O2 -g
 # The engine as under macOS and FreeBSD, but for the kernel.
 FLAGS_kqueue   = -O2 -g $(ASAN) -DWSC_POLLER_KQUEUE=1 -Itests/c/kqueue
+# Archive and shared object are of the same objects. Warnings of other compilers are no
+# reason not to build.
+FLAGS_release  = -O3 -g -DNDEBUG -fPIC -fvisibility=hidden -DWSC_SHARED -Wno-error
 FLAGS_avx512   = -O2 -g -DWSC_SIMD_EMULATE_AVX512
 
 COMPILER = $(or $(CC_$(FLAVOUR)),$(CC))
@@ -62,7 +68,7 @@ SUPPORT := $(filter-out tests/c/test_%.c,$(sort $(wildcard tests/c/*.c)))
 TESTS   := $(sort $(wildcard tests/c/test_*$(T)*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*$(FUZZ)*.c))
 BENCHES := $(sort $(wildcard benchmarks/c/bench_*.c))
-CHECKED := $(sort $(shell find csrc tests/c tests/fuzz tests/checks benchmarks \
+CHECKED := $(sort $(shell find csrc tests/c tests/fuzz tests/checks benchmarks examples \
              -name '*.[ch]' 2>/dev/null))
 
 CORE_O    = $(CORE:%.c=$(B)/%.o)
@@ -73,7 +79,7 @@ REPLAY_PROGRAMS = $(FUZZERS:%.c=$(B)/%_replay)
 BENCH_PROGRAMS  = $(BENCHES:%.c=$(B)/%)
 
 .PHONY: test kqueue macos asan intsan valgrind fuzz replay coverage bench format format-check tidy \
-        layers simd-neon simd-avx512 clean programs run-tests run-fuzz run-replay run-bench
+        layers simd-neon simd-avx512 clean lib install programs run-tests run-fuzz run-replay run-bench
 .SECONDARY:
 
 test:
@@ -130,6 +136,48 @@ $(B)/benchmarks/c/%: $(B)/benchmarks/c/%.o $(B)/libwsc.a
 	$(LINK) $^ $(LIBS) -o $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# ---- the library -----------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+HEADERS = $(sort $(wildcard csrc/include/wsc/*.h))
+VERSION = $(shell sed -n 's/^.define WSC_VERSION  *"\(.*\)"/\1/p' csrc/include/wsc/version.h)
+SERIES  = $(basename $(VERSION))
+
+ifeq ($(shell uname -s),Darwin)
+SHARED      = libwsc.$(VERSION).dylib
+SONAME      = libwsc.$(SERIES).dylib
+NAME        = libwsc.dylib
+LINK_SHARED = -dynamiclib -install_name @rpath/$(SONAME)
+else
+SHARED      = libwsc.so.$(VERSION)
+SONAME      = libwsc.so.$(SERIES)
+NAME        = libwsc.so
+LINK_SHARED = -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions -Wl,-z,defs
+endif
+
+lib:
+	@$(MAKE) -s -j2 FLAVOUR=release build/release/libwsc.a build/release/$(SHARED)
+$(B)/$(SHARED): $(CORE_O)
+	$(LINK) $(LINK_SHARED) $^ $(LIBS) -o $@
+
+INTO = $(DESTDIR)$(PREFIX)
+# From LIBDIR back to PREFIX.
+UP   = $(subst $() ,/,$(patsubst %,..,$(subst /, ,$(LIBDIR))))
+FILL = sed $(foreach name,PREFIX LIBDIR UP VERSION SERIES SHARED SONAME,\
+           -e 's|@$(name)@|$($(name))|g')
+install: lib
+	install -d $(INTO)/include/wsc $(INTO)/$(LIBDIR)/pkgconfig $(INTO)/$(LIBDIR)/cmake/wsc
+	install -m 644 $(HEADERS) $(INTO)/include/wsc
+	install -m 644 build/release/libwsc.a $(INTO)/$(LIBDIR)
+	install -m 755 build/release/$(SHARED) $(INTO)/$(LIBDIR)
+	ln -sf $(SHARED) $(INTO)/$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(INTO)/$(LIBDIR)/$(NAME)
+	$(FILL) csrc/package/wsc.pc.in >$(INTO)/$(LIBDIR)/pkgconfig/wsc.pc
+	for name in wscConfig wscConfigVersion; do \
+	    $(FILL) csrc/package/$$name.cmake.in >$(INTO)/$(LIBDIR)/cmake/wsc/$$name.cmake; \
+	done
 
 # ---- fuzzing, benchmarks ---------------------------------------------------------------
 

@@ -224,8 +224,8 @@ enum wsc_compress {
  * CONTINUATION for the next fragments; `compress` is ignored then). The data is copied,
  * masked or compressed before this returns, except with `reference` (may be NULL): then
  * data and len are the reference's, and where they can be sent as they are (by a
- * server, uncompressed) they are, with *out_referenced true and the reference
- * transferred. Text is not checked here: the caller passes UTF-8.
+ * server, uncompressed) they are, with *out_referenced (NULL without reference) true
+ * and the reference transferred. Text is not checked here: the caller passes UTF-8.
  * WSC_ERR_INVALID_STATE: not OPEN, or fragments out of order. WSC_ERR_NO_MEMORY,
  * WSC_ERR_RANDOM: nothing was queued; in the middle of a compressed message the
  * connection is failed with 1011. */
@@ -260,8 +260,8 @@ WSC_API WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn,
 /* --- output --- */
 
 /* The output that waits, a pong included if nothing else does. Give it to
- * wsc_link_write, or look with wsc_outgoing_peek and then call wsc_conn_sent; until
- * wsc_conn_wants_send says no. */
+ * wsc_link_write, or look with wsc_outgoing_peek and then call wsc_conn_sent; and
+ * again, until its size is 0. */
 WSC_API struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
 /* Is there anything to send, a pending pong included? */
 WSC_API bool wsc_conn_wants_send(const struct wsc_conn *conn);
