@@ -164,6 +164,15 @@ def test_each_header_stands_alone(prefix: Path, tmp_path: Path, compiler: str) -
         call(*command, *WARNINGS, "-fsyntax-only", f"-I{prefix}/include", source)
 
 
+def test_the_documentation_compiles(prefix: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs/c-api.md").read_text()
+    programs = re.findall(r"^```c\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert programs
+    for program in programs:
+        (tmp_path / "program.c").write_text(program)
+        call(*CC, f"-I{prefix}/include", "-c", "program.c", cwd=tmp_path)
+
+
 CMAKE = """
 cmake_minimum_required(VERSION 3.10)
 project(consumer C)

@@ -24,12 +24,13 @@ struct wsc_allocator {
 /* malloc, realloc, free. Static storage. */
 WSC_API const struct wsc_allocator *wsc_allocator_default(void);
 
+/* The three functions of `allocator`. */
 WSC_API void *wsc_alloc(const struct wsc_allocator *allocator, size_t size);
-/* As wsc_alloc, zero-filled. */
-WSC_API void *wsc_alloc_zeroed(const struct wsc_allocator *allocator, size_t size);
 WSC_API void *
 wsc_realloc(const struct wsc_allocator *allocator, void *ptr, size_t size);
 WSC_API void wsc_free(const struct wsc_allocator *allocator, void *ptr);
+/* As wsc_alloc, zero-filled. */
+WSC_API void *wsc_alloc_zeroed(const struct wsc_allocator *allocator, size_t size);
 
 #ifdef __cplusplus
 }

@@ -63,6 +63,7 @@ struct wsc_assembler {
     bool streaming;
 };
 
+/* Start before a message. `deflate` is NULL when not agreed. Allocates nothing. */
 WSC_API void wsc_assembler_init(struct wsc_assembler *assembler,
                                 const struct wsc_payload_memory *memory,
                                 size_t max_size, struct wsc_deflate *deflate);

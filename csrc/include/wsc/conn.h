@@ -115,6 +115,7 @@ struct wsc_conn {
  * WSC_ERR_NO_MEMORY; WSC_ERR_INVALID_ARGUMENT: settings or max_size out of range. */
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config);
+/* Free what it holds, and release the references that were not sent. */
 WSC_API void wsc_conn_fini(struct wsc_conn *conn);
 
 /* --- receiving --- */
@@ -265,6 +266,7 @@ WSC_API WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn,
 WSC_API struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
 /* Is there anything to send, a pending pong included? */
 WSC_API bool wsc_conn_wants_send(const struct wsc_conn *conn);
+/* `len` bytes of the output were sent. wsc_link_write does this itself. */
 WSC_API void wsc_conn_sent(struct wsc_conn *conn, size_t len);
 
 /* Nothing has been heard for a while: give back compression memory (between messages).

@@ -48,6 +48,7 @@ struct wsc_key_pool {
     uint32_t fork_generation; /* of the process that filled it */
 };
 
+/* Start without keys. */
 WSC_API void wsc_key_pool_init(struct wsc_key_pool *pool);
 /* A fresh masking key; used bytes are wiped. WSC_ERR_RANDOM as wsc_random_fill. */
 WSC_API WSC_NODISCARD enum wsc_status

@@ -86,6 +86,7 @@ wsc_listener_new(struct wsc_engine *engine, int fd, void *owner,
                  struct wsc_listener **out_listener);
 /* Stop or go on accepting. */
 WSC_API void wsc_listener_accept(struct wsc_listener *listener, bool on);
+/* Forget the listener; `fd` stays open. */
 WSC_API void wsc_listener_close(struct wsc_listener *listener);
 
 /* Take over a connected socket: it is made non-blocking and closed with the link. On
@@ -137,6 +138,7 @@ WSC_API WSC_NODISCARD enum wsc_status
 wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing);
 /* End our side: the peer reads end-of-file. */
 WSC_API void wsc_link_end(struct wsc_link *link);
+/* Its socket, which stays the link's. */
 WSC_API int wsc_link_fd(const struct wsc_link *link);
 /* Room for the address of an Internet socket. */
 #define WSC_ADDRESS_SIZE 28

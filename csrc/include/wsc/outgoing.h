@@ -51,11 +51,13 @@ struct wsc_outgoing {
     size_t bytes_start; /* of `bytes`, already consumed */
 };
 
+/* Start empty. `allocator` is borrowed for life. Allocates nothing. */
 WSC_API void
 wsc_outgoing_init(struct wsc_outgoing *outgoing, const struct wsc_allocator *allocator);
+/* Free and release what waits. */
 WSC_API void wsc_outgoing_fini(struct wsc_outgoing *outgoing);
 /* Room for `len` bytes at the end, to be written by the caller before the next call.
- * Not counted until wsc_outgoing_commit. */
+ * Not counted until wsc_outgoing_commit, which takes the first `len` bytes of it. */
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_outgoing_reserve(struct wsc_outgoing *outgoing, size_t len, uint8_t **out_data);
 WSC_API void wsc_outgoing_commit(struct wsc_outgoing *outgoing, size_t len);

@@ -39,6 +39,7 @@ struct wsc_parser {
     bool want_masked;
 };
 
+/* Start before a frame. `role` is this end's: a server wants masked frames. */
 WSC_API void
 wsc_parser_init(struct wsc_parser *parser, enum wsc_role role, bool allow_rsv1);
 /* Take the next slice from *data, *len, which are moved past what was used.

@@ -47,6 +47,7 @@ struct wsc_timer_wheel {
     struct wsc_timer *slots[WSC_TIMER_LEVELS][WSC_TIMER_SLOTS];
 };
 
+/* Start without timers, at the time `now`. */
 WSC_API void wsc_timers_init(struct wsc_timer_wheel *wheel, uint64_t now);
 
 /* Is it added? No longer, once wsc_timers_next has given it out. */

@@ -54,6 +54,7 @@ wsc_tls_context_ciphers(struct wsc_tls_context *context, const char *ciphers,
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_tls_context_add_name(struct wsc_tls_context *context, const char *name,
                          struct wsc_tls_context *other);
+/* What is asked of the peer; `check_host_name` is for clients. */
 WSC_API void wsc_tls_context_verify(struct wsc_tls_context *context,
                                     enum wsc_tls_verify verify, bool check_host_name);
 /* 1.3 only, rather than 1.2 and 1.3. */
@@ -72,6 +73,7 @@ struct wsc_tls_info {
     uint8_t *certificate; /* the peer's, as DER; NULL if there is none; owned */
     size_t certificate_len;
 };
+/* Free the certificate. */
 WSC_API void wsc_tls_info_fini(struct wsc_tls_info *info);
 
 /* Why TLS failed, in OpenSSL's words; all text is static. */

@@ -20,6 +20,7 @@ struct wsc_utf8 {
     uint8_t state; /* private: what may come next; 0 at a code point boundary */
 };
 
+/* Start of text. */
 WSC_API void wsc_utf8_init(struct wsc_utf8 *utf8);
 /* Validate the next piece. WSC_OK, or WSC_ERR_UTF8 with *out_error (may be NULL) set to
  * the index in this piece of the first byte that cannot be right. After an error the
