@@ -66,9 +66,12 @@ const struct wsc_http_header *wsc_http_head_find(const struct wsc_http_head *hea
                                                  const struct wsc_http_header *previous)
 {
     size_t i = previous == NULL ? 0 : (size_t)(previous - head->headers) + 1;
+    size_t len = strlen(name);
     for (; i < head->header_count; i++) {
-        if (wsc_str_is_nocase(head->headers[i].name, name)) {
-            return &head->headers[i];
+        /* Most names differ in length already. */
+        const struct wsc_http_header *header = &head->headers[i];
+        if (header->name.len == len && wsc_str_is_nocase(header->name, name)) {
+            return header;
         }
     }
     return NULL;
