@@ -364,8 +364,11 @@ class Connection:
     def _is_alive(self, latency: float, /) -> None:
         """The pong that answers our last keepalive ping came after `latency` s."""
     def _closes_within(self, seconds: float | None, /) -> None:
-        """From now on only the end of TCP is awaited, for so long. Said twice, the
-        first time counts."""
+        """From now on only the end of TCP is awaited, for so long after the peer took
+        some of our output last. Said twice, the shorter time counts."""
+    def _untaken(self) -> int:
+        """Bytes of output that the peer's system has not acknowledged, as far as ours
+        tells."""
     @property
     def _keepalive(self) -> bool:
         """Keepalive pings are to be sent or answered."""
@@ -396,6 +399,9 @@ class Connection:
         """The keepalive ping was not answered in time."""
     def _abort(self, why: str) -> None:
         """Closing, or what waits to be sent, took too long."""
+    def _on_output_taken(self) -> None:
+        """While closing: a look found that the peer's system has all our output. Called
+        more than once."""
     async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
         """recv(decode=True) got a binary message that isn't UTF-8."""
     async def _send_slow(

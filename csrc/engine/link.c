@@ -94,6 +94,13 @@ bool wsc_link_tls_failure(const struct wsc_link *link,
     return link->tls != NULL && wsc_tls_get_failure(link->tls, out_failure);
 }
 
+static void close_socket(struct wsc_link *link)
+{
+    int fd = link->source.fd;
+    wsc_source_free(&link->source);
+    (void)close(fd);
+}
+
 void wsc_link_close(struct wsc_link *link)
 {
     int fd = link->source.fd;
@@ -101,8 +108,8 @@ void wsc_link_close(struct wsc_link *link)
         wsc_tls_end(link->tls);
         (void)wsc_tls_send(link->tls, fd);
     }
-    wsc_source_free(&link->source);
-    (void)close(fd);
+    wsc_socket_discard(fd);
+    close_socket(link);
 }
 
 void wsc_link_forget(struct wsc_link *link)
@@ -114,10 +121,7 @@ void wsc_link_abort(struct wsc_link *link)
 {
     struct linger linger = {1, 0};
     (void)setsockopt(link->source.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    if (link->tls != NULL) {
-        link->tls->end_sent = true; /* an abort is not an orderly end */
-    }
-    wsc_link_close(link);
+    close_socket(link);
 }
 
 enum wsc_status wsc_link_read(struct wsc_link *link, bool on)

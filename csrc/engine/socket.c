@@ -6,11 +6,22 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "wsc/engine.h"
+
+#ifdef __linux__
+#include <linux/sockios.h>
+#endif
+
 #define PIECES 64
+
+/* What a peer may have sent before it has seen our end, in steps. */
+#define DISCARD_STEP ((size_t)16 << 10)
+#define DISCARD_MAX  ((size_t)256 << 10)
 
 /* SIGPIPE is switched off per socket where that can be done: macOS has the flag in new
  * headers only, and old systems don't know it. */
@@ -96,6 +107,51 @@ ssize_t wsc_socket_peek(int fd, void *data, size_t size)
 {
     ssize_t got = recv(fd, data, size, MSG_PEEK);
     return got < 0 ? -errno : got;
+}
+
+void wsc_socket_discard(int fd)
+{
+    uint8_t data[DISCARD_STEP];
+    for (size_t done = 0; done < DISCARD_MAX;) {
+        ssize_t got = wsc_socket_receive(fd, data, sizeof(data));
+        if (got <= 0 && got != -EINTR) {
+            return;
+        }
+        done += got > 0 ? (size_t)got : 1;
+    }
+}
+
+size_t wsc_socket_untaken(int fd)
+{
+    int size = 0;
+#if defined(SIOCOUTQ)
+    int result = ioctl(fd, SIOCOUTQ, &size);
+#elif defined(SO_NWRITE)
+    socklen_t len = sizeof(size);
+    int result = getsockopt(fd, SOL_SOCKET, SO_NWRITE, &size, &len);
+#elif defined(FIONWRITE)
+    int result = ioctl(fd, FIONWRITE, &size);
+#else
+    int result = -1;
+#endif
+    return result < 0 || size < 0 ? 0 : (size_t)size;
+}
+
+bool wsc_socket_taken(int fd, uint64_t *out_count)
+{
+#ifdef __linux__
+    /* struct tcp_info, as far as tcpi_bytes_acked: not all headers have that. */
+    uint64_t info[16];
+    socklen_t len = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0 && len == sizeof(info)) {
+        *out_count = info[15];
+        return true;
+    }
+#else
+    (void)fd;
+#endif
+    *out_count = 0;
+    return false;
 }
 
 ssize_t wsc_socket_send(int fd, const void *data, size_t len)

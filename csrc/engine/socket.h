@@ -17,6 +17,9 @@ WSC_NODISCARD enum wsc_status wsc_socket_prepare(int fd);
 ssize_t wsc_socket_receive(int fd, void *data, size_t size);
 /* The same, and what is received stays to be received again. */
 ssize_t wsc_socket_peek(int fd, void *data, size_t size);
+/* Drop what has come, so far as it isn't a flood: to close a socket with something in
+ * it sends a reset, which cuts what was sent before. */
+void wsc_socket_discard(int fd);
 /* As send() without flags. */
 ssize_t wsc_socket_send(int fd, const void *data, size_t len);
 /* One call with what stands first in `outgoing`, which is not consumed; `*out_offered`

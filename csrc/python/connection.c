@@ -1,6 +1,7 @@
 #include "connection_methods.h"
 #include "listener.h"
 #include "receive_buffer.h"
+#include "untaken.h"
 
 /* Connection: what it is made of, and what Python sees of it. */
 
@@ -176,6 +177,7 @@ static PyMethodDef connection_methods[] = {
     {"_on_close_received", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_listener_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_closing", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_output_taken", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_lost", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_open_timeout", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_send_keepalive_ping", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
@@ -186,6 +188,7 @@ static PyMethodDef connection_methods[] = {
     {"_has_opened", pywsc_deadlines_opened, METH_NOARGS, NULL},
     {"_closes_within", pywsc_deadlines_closing, METH_O, NULL},
     {"_is_alive", pywsc_deadlines_alive, METH_O, NULL},
+    {"_untaken", pywsc_untaken_size, METH_NOARGS, NULL},
     {NULL},
 };
 

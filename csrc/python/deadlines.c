@@ -3,13 +3,22 @@
 #include <math.h>
 
 #include "connection.h"
+#include "untaken.h"
 #include "wsc/deflate.h"
 
 #define NEVER INFINITY
-/* Output that the kernel takes no byte of for this long ends the connection (SLW-4);
+/* Output that the peer takes no byte of for this long ends the connection (SLW-4);
  * looked at every STALL_SAMPLE seconds. */
 #define STALL_LIMIT  40.0
 #define STALL_SAMPLE 4.0
+/* While closing, so much of it is progress, and who has some left to take has so many
+ * seconds for that at least: TCP lets a reader of 20 KB/s have 64 KiB at a time
+ * (END-1). Looked at CLOSE_LOOKS times in close_timeout, if that isn't rarer than
+ * CLOSE_SAMPLE. */
+#define TAKEN_MIN    1024
+#define TAKE_WITHIN  4.0
+#define CLOSE_LOOKS  8
+#define CLOSE_SAMPLE 0.5
 /* How often a pong that is awaited is asked for, and output that is in a ping's way. */
 #define PONG_SAMPLE  1.0
 #define IDLE_SAMPLES 8
@@ -42,7 +51,7 @@ static int arm(struct pywsc_connection *connection)
     if (connection->lost) {
         return 0;
     }
-    double at = sooner(self->end_at, self->stall_at);
+    double at = sooner(self->end_at, self->look_at);
     at = sooner(at, sooner(self->keepalive_at, self->idle_at));
     return pywsc_timers_set(self->timers, &self->timer, sooner(at, self->memory_at));
 }
@@ -96,30 +105,44 @@ static void look_after_memory(struct pywsc_connection *connection, double now)
 
 /* --- the clocks --- */
 
-/* -1, with an exception, or what was asked. */
-static int output_size(struct pywsc_connection *connection, size_t *out)
-{
-    PyObject *size = PyObject_CallMethodNoArgs(
-        connection->transport,
-        connection->state->names[PYWSC_NAME_GET_WRITE_BUFFER_SIZE]);
-    *out = size == NULL ? 0 : PyLong_AsSize_t(size);
-    Py_XDECREF(size);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-static int is_stalled(struct pywsc_connection *connection, double now)
+/* What has the peer taken since the last look? -1 with an exception. */
+static int look(struct pywsc_connection *connection, double now, size_t *out_left)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    double since_look = now - (self->stall_at - STALL_SAMPLE);
-    size_t size;
-    if (output_size(connection, &size) < 0) {
+    struct pywsc_untaken untaken;
+    if (pywsc_untaken_get(connection, &untaken) < 0) {
         return -1;
     }
-    self->stalled_for =
-        size < self->stall_size ? 0 : self->stalled_for + (float)since_look;
-    self->stall_size = size;
-    self->stall_at = now + STALL_SAMPLE;
-    return self->stalled_for >= STALL_LIMIT - STALL_SAMPLE - 2 * EARLY;
+    uint64_t least = self->closing && untaken.size > 0 ? TAKEN_MIN : 1;
+    if (!self->taken_known || untaken.taken < self->taken) {
+        self->taken_known = true;
+        self->taken = untaken.taken;
+    }
+    else if (untaken.taken - self->taken >= least) {
+        self->taken = untaken.taken;
+        self->taken_at = now;
+    }
+    *out_left = untaken.size;
+    return 0;
+}
+
+static double look_again_at(const struct pywsc_deadlines *self, double now)
+{
+    double sample = self->closing
+                        ? sooner(CLOSE_SAMPLE, self->close_timeout / CLOSE_LOOKS)
+                        : STALL_SAMPLE;
+    return now + fmax(sample, PYWSC_TIMERS_TICK);
+}
+
+/* Closing: the clock runs from when the peer took something last. Without anything left
+ * to take it is its close frame, or its end of TCP, that is awaited. */
+static bool is_overdue(struct pywsc_deadlines *self, double now, size_t left)
+{
+    double limit =
+        left > 0 ? fmax(self->close_timeout, TAKE_WITHIN) : self->close_timeout;
+    self->end_at = fmax(self->closing_at, self->taken_at) + limit;
+    self->look_at = left > 0 ? look_again_at(self, now) : NEVER;
+    return now >= self->end_at;
 }
 
 /* DED-3: the clock stands still while we don't read, be it that our queue is full or
@@ -184,24 +207,39 @@ static int close_with(struct pywsc_connection *connection, enum pywsc_name name,
     return pywsc_connection_hook_done(connection, result);
 }
 
+/* The clocks that look at output. 1 if they did nothing about it. */
+static int run_output_clocks(struct pywsc_connection *connection, double now)
+{
+    struct pywsc_deadlines *self = &connection->deadlines;
+    size_t left;
+    self->look_at = look_again_at(self, now);
+    if (look(connection, now, &left) < 0) {
+        return pywsc_connection_hook_done(connection, NULL);
+    }
+    bool overdue = self->closing && is_overdue(self, now, left);
+    if (overdue || (connection->write_paused &&
+                    now - self->taken_at >= STALL_LIMIT - STALL_SAMPLE - 2 * EARLY)) {
+        self->end_at = self->look_at = NEVER;
+        return cut(connection,
+                   overdue ? "timed out while closing connection" : "output stalled");
+    }
+    return self->closing && left == 0
+               ? pywsc_connection_hook(connection, PYWSC_NAME_ON_OUTPUT_TAKEN, NULL)
+               : 1;
+}
+
 /* The first one that ends the connection wins (DED-8). */
 static int run_clocks(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    if (now >= self->end_at) {
+    if (now >= self->end_at && !self->closing) {
         self->end_at = NEVER;
-        return self->closing ? cut(connection, "timed out while closing connection")
-                             : pywsc_connection_hook(connection,
-                                                     PYWSC_NAME_ON_OPEN_TIMEOUT, NULL);
+        return pywsc_connection_hook(connection, PYWSC_NAME_ON_OPEN_TIMEOUT, NULL);
     }
-    if (now >= self->stall_at) {
-        int stalled = is_stalled(connection, now);
-        if (stalled < 0) {
-            return pywsc_connection_hook_done(connection, NULL);
-        }
-        if (stalled) {
-            self->stall_at = NEVER;
-            return cut(connection, "output stalled");
+    if (now >= self->look_at || now >= self->end_at) {
+        int result = run_output_clocks(connection, now);
+        if (result != 1) {
+            return result;
         }
     }
     if (self->pong_awaited && now >= self->keepalive_at &&
@@ -247,23 +285,24 @@ int pywsc_deadlines_run(struct pywsc_connection *connection, double now)
 int pywsc_deadlines_write_paused(struct pywsc_connection *connection)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    size_t size;
+    size_t left;
     if (connection->lost) {
         return 0;
     }
     double now = pywsc_timers_time(self->timers);
-    if (now < 0 || output_size(connection, &size) < 0) {
+    if (now < 0 || look(connection, now, &left) < 0) {
         return -1;
     }
-    self->stall_size = size;
-    self->stalled_for = 0;
-    self->stall_at = now + STALL_SAMPLE;
+    self->taken_at = now;
+    self->look_at = look_again_at(self, now);
     return arm(connection);
 }
 
 int pywsc_deadlines_write_resumed(struct pywsc_connection *connection)
 {
-    connection->deadlines.stall_at = NEVER;
+    if (!connection->deadlines.closing) {
+        connection->deadlines.look_at = NEVER;
+    }
     return arm(connection);
 }
 
@@ -344,15 +383,22 @@ PyObject *pywsc_deadlines_closing(PyObject *op, PyObject *within)
     if (connection->lost) {
         Py_RETURN_NONE;
     }
-    bool running = self->closing && self->end_at < NEVER;
-    double now = running || isinf(seconds) ? 0 : pywsc_timers_time(self->timers);
+    float timeout = (float)seconds;
+    bool first = !self->closing || timeout < self->close_timeout;
+    if (!first && self->look_at < NEVER) {
+        Py_RETURN_NONE;
+    }
+    double now = pywsc_timers_time(self->timers);
     if (now < 0) {
         return NULL;
     }
-    if (!running) { /* said twice, the first time counts */
+    if (first) { /* said twice, the shorter time counts */
+        self->close_timeout = timeout;
+        self->closing_at = now;
         self->end_at = now + seconds;
     }
     self->closing = true;
+    self->look_at = sooner(self->look_at, look_again_at(self, now));
     self->pong_awaited = false;
     self->keepalive_at = self->idle_at = self->memory_at = NEVER;
     return none_after(arm(connection));
@@ -408,7 +454,7 @@ void pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
     self->ping_interval = seconds[0];
     self->ping_timeout = seconds[1];
     self->idle_timeout = seconds[2];
-    self->end_at = self->stall_at = self->keepalive_at = NEVER;
+    self->end_at = self->look_at = self->keepalive_at = NEVER;
     self->idle_at = self->memory_at = NEVER;
     self->timers = (struct pywsc_timers *)Py_NewRef(timers);
 }

@@ -12,13 +12,15 @@ struct pywsc_deadlines {
     struct pywsc_timers *timers; /* of the loop */
     struct wsc_timer timer;
     double end_at;       /* of the opening handshake; once `closing`, of TCP */
-    double stall_at;     /* the next look at output that waits */
+    double look_at;      /* the next look at output that the peer is to take */
     double keepalive_at; /* the next ping; once `pong_awaited`, the next look */
     double idle_at;      /* the next look at what was received */
     double idle_since;
-    double memory_at; /* the next look at messages, for compression's memory */
-    size_t stall_size;
-    float stalled_for;
+    double memory_at;    /* the next look at messages, for compression's memory */
+    double taken_at;     /* when a look last found that it had taken some */
+    double closing_at;   /* since when `close_timeout` counts */
+    uint64_t taken;      /* what it had taken then; see untaken.h */
+    float close_timeout; /* seconds, INFINITY for none */
     float pong_left;
     float ping_interval; /* options: seconds, INFINITY for none */
     float ping_timeout;
@@ -27,6 +29,7 @@ struct pywsc_deadlines {
     uint32_t memory_count;
     unsigned char memory_looks;
     bool closing;
+    bool taken_known; /* `taken` is from a look */
     bool pong_awaited;
 };
 

@@ -248,6 +248,17 @@ static int receive_large(struct pywsc_transport *self,
     return pywsc_transport_event(self, io);
 }
 
+/* As asyncio's transports: eof_received() may say that the answer is still to come. */
+static int receive_end(struct pywsc_transport *self)
+{
+    self->ended = true;
+    PyObject *kept = PyObject_CallMethodNoArgs(
+        self->connection, pywsc_transport_state(self)->names[PYWSC_NAME_EOF_RECEIVED]);
+    int keep = kept == NULL ? -1 : PyObject_IsTrue(kept);
+    Py_XDECREF(kept);
+    return keep == 0 ? pywsc_transport_close(self) : keep < 0 ? -1 : 0;
+}
+
 int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
 {
     struct pywsc_connection *connection = pywsc_transport_connection(self);
@@ -262,8 +273,7 @@ int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
     case WSC_IO_WRITABLE:
         return go_on_writing(self);
     case WSC_IO_EOF:
-        self->ended = true;
-        return pywsc_transport_close(self);
+        return receive_end(self);
     case WSC_IO_ERROR:
         return pywsc_transport_finish(self, io->error, false);
     case WSC_IO_ACCEPTED:

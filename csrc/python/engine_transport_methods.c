@@ -35,11 +35,17 @@ static PyObject *transport_close(PyObject *op, PyObject *unused)
     return to_none(check_thread(self) < 0 ? -1 : pywsc_transport_close(self));
 }
 
+/* As asyncio's transports: what the kernel has, it goes on to send. A peer that is to
+ * miss something gets a reset. */
 static PyObject *transport_abort(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
     (void)unused;
-    return to_none(check_thread(self) < 0 ? -1 : pywsc_transport_finish(self, 0, true));
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
+    bool misses = pywsc_transport_output_size(self) > 0;
+    return to_none(pywsc_transport_finish(self, 0, misses));
 }
 
 /* Bytes that are not the protocol's, behind those that are. */

@@ -32,6 +32,10 @@ from .stats import ConnectionStats, connection_stats
 
 __all__ = ["Connection", "broadcast"]
 
+# Output that the peer hasn't taken, if it is no more than a close frame and the like,
+# is no reason to wait before TCP is ended in both directions.
+_FEW_BYTES = 1024
+
 
 @contextlib.contextmanager
 def _as_protocol_error() -> Iterator[None]:
@@ -91,6 +95,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
     _lost_waiter: asyncio.Future[None] | None = None
     _ended: bool = False
     _end_wanted: bool = False
+    _lingers: bool = False
+    _peer_ended: bool = False
     _resuming: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -268,8 +274,9 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
     ) -> None:
         """Do the closing handshake and wait until TCP is closed (RFC 6455 §7.1.2).
 
-        Does nothing but wait if the connection is closing already. What doesn't end
-        within ``close_timeout`` is cut.
+        Does nothing but wait if the connection is closing already. TCP is ended when
+        the peer, for ``close_timeout``, neither took anything of what was sent nor
+        answered.
 
         Args:
             code: 1000-1014 as far as they may be sent, or 3000-4999.
@@ -298,6 +305,8 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         self._check_thread()
         if self._lost:
             return
+        if self._peer_ended and self.state is State.CONNECTING:
+            self._end(linger=False)  # it isn't the answer that comes next
         if self._lost_waiter is None:
             self._lost_waiter = self.loop.create_future()
         await asyncio.shield(self._lost_waiter)
@@ -352,23 +361,34 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
 
         With ``linger``, only in our direction, and what still comes is dropped until
         the peer does the same: closing at once could send a reset that overtakes our
-        last bytes (DED-5).
+        last bytes (DED-5). While there are many of them (END-1), it is never at once.
         """
         if self._ended or self._lost:
             return
         self._closes_within(self.options.close_timeout)
-        if self.write_paused:
-            self._end_wanted = True  # resume_writing() comes back to this
+        self._lingers = linger
+        transport = self.transport
+        halves = transport.can_write_eof()
+        many = not (linger and halves) and self._untaken() > _FEW_BYTES
+        if self.write_paused or (many and not halves):
+            # resume_writing() comes back to this, or a look at what the peer has taken:
+            # asyncio's TLS has a time of its own for all that is left at close().
+            self._end_wanted = True
             return
         self._ended = True
         try:
-            if linger and self.transport.can_write_eof():
-                self.transport.write_eof()
-                self.transport.resume_reading()
+            if halves and (linger or many) and not self._peer_ended:
+                transport.write_eof()
+                transport.resume_reading()
             else:
-                self.transport.close()
+                transport.close()
         except (OSError, RuntimeError):
-            self.transport.abort()
+            transport.abort()
+
+    def _end_as_peer(self) -> None:
+        """The answer is sent, and the peer had ended its side before."""
+        if self._peer_ended and self.state is State.OPEN:
+            self._end(linger=False)
 
     async def _wait_open(self) -> None:
         self._check_thread()
@@ -394,7 +414,29 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         self._resuming = False
         super().resume_writing()
         if not self.write_paused and self._end_wanted:
-            self._on_closing()
+            self._end(self._lingers)
+
+    def eof_received(self) -> bool:
+        """The peer has ended its side: that isn't the end for who waits for an answer
+        to its request (END-2), unless the application waits for just that."""
+        self._peer_ended = True
+        if (
+            self.state is State.CONNECTING
+            and self.protocol.is_server
+            and self.request is not None
+            and self._lost_waiter is None
+            and self.transport.can_write_eof()
+        ):
+            return True
+        self._closes_within(self.options.close_timeout)
+        return False
+
+    def _on_output_taken(self) -> None:
+        if self._end_wanted:
+            self._end(self._lingers)
+        # A second close() keeps asyncio's TLS from an abort() later.
+        if self._ended and not self._lingers and not self.transport.is_closing():
+            self.transport.close()
 
     def _on_closing(self) -> None:
         # Called by flush() at the end of a batch: output is with the transport, unless

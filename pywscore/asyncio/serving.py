@@ -229,6 +229,7 @@ class Server(ChecksOverrides):
             self._start_handler(ws)
         # Not before: it goes on to what came with the request, pings for instance.
         ws.flush()
+        ws._end_as_peer()
 
     def _opening_done(self, task: asyncio.Task[None]) -> None:
         ws = self._ran(task)

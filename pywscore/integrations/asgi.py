@@ -99,6 +99,13 @@ class ASGIConnection(Connection):
         self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
         self._answer(refusal(exc))
 
+    def eof_received(self) -> bool:
+        kept = super().eof_received()
+        if kept and self.options.open_timeout is not None:
+            # The application has no end to its time, but nobody may be there.
+            self._opens_by(self.loop.time() + self.options.open_timeout)
+        return kept
+
     def _on_closing(self) -> None:
         if self._denial_left is not None:
             return  # the rest of the body is to come
@@ -299,6 +306,7 @@ class ASGIConnection(Connection):
         self._take_over()
         self.flush()
         self._has_opened()
+        self._end_as_peer()
         self.app_logger.info("connection open")
 
     def _take_over(self, *, again: bool = False) -> None:
@@ -329,9 +337,10 @@ class ASGIConnection(Connection):
         response.headers = headers
         self._respond(response)
 
-    def _respond(self, response: Response) -> None:
+    def _respond(self, response: Response, body_left: int | None = None) -> None:
+        self.protocol.respond(response)  # if that raises, nothing has changed
         self.response = response
-        self.protocol.respond(response)
+        self._denial_left = body_left
         self.flush()
         self.app_logger.info(
             "connection rejected (%d %s)", response.status_code, response.reason_phrase
@@ -340,7 +349,10 @@ class ASGIConnection(Connection):
     def _send_500(self) -> None:
         if self.state is State.CONNECTING:
             self._app_closed = True
-            self._answer(plain_response(500, "Internal Server Error"))
+            try:
+                self._answer(plain_response(500, "Internal Server Error"))
+            except ValueError:  # the server's own headers
+                self._cut("no response can be sent")
 
     def _start_denial(self, message: Event) -> None:
         status = message["status"]
@@ -353,10 +365,18 @@ class ASGIConnection(Connection):
         self.initial_response = status, headers
         lengths = headers.get_all("Content-Length")
         if len(lengths) == 1 and lengths[0].isdecimal():
-            self._denial_left = int(lengths[0])
-            self._respond(Response(status, _phrase(status), headers))
+            self._deny(b"", int(lengths[0]))
         else:
             self._denial_body = bytearray()
+
+    def _deny(self, body: bytes, body_left: int | None = None) -> None:
+        assert self.initial_response is not None
+        status, headers = self.initial_response
+        try:
+            self._respond(Response(status, _phrase(status), headers, body), body_left)
+        except ValueError:
+            self._send_500()  # the application may go on as if nothing was wrong
+            raise
 
     async def _send_denial_body(self, message: Event) -> None:
         if message["type"] != "websocket.http.response.body":
@@ -394,14 +414,14 @@ class ASGIConnection(Connection):
 
     def _finish_denial(self, body: bytes) -> None:
         assert self.initial_response is not None
-        status, headers = self.initial_response
+        headers = self.initial_response[1]
         if self.state is not State.CONNECTING:
             raise self.disconnect_error()
         if "Content-Type" not in headers:
             headers["Content-Type"] = "text/plain; charset=utf-8"
         headers["Content-Length"] = str(len(body))
         self._app_closed = True
-        self._respond(Response(status, _phrase(status), headers, body))
+        self._deny(body)
 
 
 def _phrase(status: int) -> str:

@@ -42,7 +42,8 @@ __all__ = ["BoundedHead", "HTTPProtocol", "WebSocketProtocol", "bounded"]
 
 logger = logging.getLogger("uvicorn.error")
 
-# How long a peer may take to answer the close frame when the server shuts down.
+# How long a peer may do nothing, neither answer nor take what it is sent, when the
+# server shuts down.
 _SHUTDOWN_TIMEOUT = 1.0
 # data_received() goes through the receive buffer in steps of at most this.
 _STEP = 65536
@@ -173,15 +174,14 @@ class WebSocketProtocol(ASGIConnection):
         """Close with 1012; 500 if the request hasn't been answered yet."""
         if self._lost:
             return
+        self._closes_within(_SHUTDOWN_TIMEOUT)
         if self.state is State.OPEN:
             self._shut_down = True
-            self._closes_within(_SHUTDOWN_TIMEOUT)
             self._start_close(CloseCode.SERVICE_RESTART)
-            self._end()
         else:
             self._send_500()
-            self._ended = True
-            self.transport.close()
+        if self._denial_left is None:  # else the rest of the body is to come
+            self._end()
 
     # What the core calls
 

@@ -113,7 +113,8 @@ wsc_link_tls_info(const struct wsc_link *link, struct wsc_tls_info *out_info);
  * whatever errno is. */
 WSC_API bool
 wsc_link_tls_failure(const struct wsc_link *link, struct wsc_tls_failure *out_failure);
-/* Close the socket and forget the link; never NULL, never twice. */
+/* Close the socket and forget the link; never NULL, never twice. The system goes on to
+ * send what it has taken, unless the peer keeps sending. */
 WSC_API void wsc_link_close(struct wsc_link *link);
 /* Forget the link; the socket is the caller's again. For a new one only: what has been
  * received ahead and not given out is lost. */
@@ -140,6 +141,11 @@ wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing);
 WSC_API void wsc_link_end(struct wsc_link *link);
 /* Its socket, which stays the link's. */
 WSC_API int wsc_link_fd(const struct wsc_link *link);
+/* Of any connected socket: the bytes sent that the peer's system has not acknowledged;
+ * 0 where ours doesn't tell. */
+WSC_API size_t wsc_socket_untaken(int fd);
+/* The number of bytes that it has acknowledged, ever; false where ours doesn't tell. */
+WSC_API bool wsc_socket_taken(int fd, uint64_t *out_count);
 /* Room for the address of an Internet socket. */
 #define WSC_ADDRESS_SIZE 28
 /* This end's address, or the peer's, as the system's struct sockaddr: its size, 0 if
