@@ -324,6 +324,71 @@ def test_closing_handshake_is_cut_after_close_timeout() -> None:
     assert ws.told == [(25.0, CUT)]
 
 
+@pytest.mark.threat("END-1")
+def test_closing_clock_runs_from_when_the_peer_took_something_last() -> None:
+    ws = FakeConnection()
+    ws._has_opened()
+    ws._closes_within(10)
+    for _ in range(10):
+        ws.fake_transport.size -= 2000
+        ws.fake_loop.advance(9)
+    assert ws.told == []
+    ws.fake_loop.advance(100)
+    ((when, what),) = ws.told
+    assert what == CUT and 91 <= when <= 92
+    assert ws.fake_loop.timers() == 0
+
+
+@pytest.mark.threat("END-1", "SLW-4")
+def test_a_trickle_while_closing_is_no_progress() -> None:
+    ws = FakeConnection()
+    ws._closes_within(10)
+    for _ in range(100):
+        ws.fake_transport.size -= 50
+        ws.fake_loop.advance(1)
+    assert ws.told == [(10.0, CUT)]
+
+
+@pytest.mark.threat("END-1")
+@pytest.mark.parametrize(("left", "due"), [(100_000, 4.0), (0, 1.0)])
+def test_who_has_output_left_has_four_seconds(left: int, due: float) -> None:
+    ws = FakeConnection()
+    ws._closes_within(1)
+    ws.fake_loop.advance(0.1)
+    ws.fake_transport.size = left
+    ws.fake_loop.advance(100)
+    ((when, what),) = ws.told
+    assert what == CUT and due <= when <= due + 0.2
+
+
+@pytest.mark.threat("DED-4")
+def test_the_shorter_time_to_close_counts() -> None:
+    ws = FakeConnection()
+    ws.fake_transport.size = 0
+    ws._closes_within(10)
+    ws.fake_loop.advance(2)
+    ws._closes_within(1)
+    ws.fake_loop.advance(0.5)
+    ws._closes_within(20)
+    ws.fake_loop.advance(100)
+    assert ws.told == [(3.0, CUT)]
+
+
+@pytest.mark.threat("END-1")
+def test_output_that_is_taken_while_closing_is_told() -> None:
+    ws = FakeConnection()
+    ws._closes_within(10)
+    ws.fake_loop.advance(3)
+    ws._on_output_taken = lambda: ws._tell("taken")  # type: ignore[method-assign]
+    ws.fake_loop.advance(3)
+    ws.fake_transport.size = 0
+    ws.fake_loop.advance(3)
+    ((when, what),) = ws.told
+    assert what == "taken" and 6 <= when <= 6.6
+    ws.fake_loop.advance(100)
+    assert ws.told[-1][1] == CUT and 16 <= ws.told[-1][0] <= 16.6
+
+
 @pytest.mark.threat("DED-6")
 @pytest.mark.parametrize("interval", [0.3, 3.0])
 def test_idle_timeout_counts_complete_messages(interval: float) -> None:
