@@ -56,9 +56,7 @@ class SlowReader:
         tls: a client's context.
     """
 
-    def __init__(
-        self, port: int, rate: int, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, port: int, rate: int, tls: ssl.SSLContext | None = None) -> None:
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.sock.connect(("127.0.0.1", port))

@@ -6,10 +6,11 @@ What is particular to a server is left to a subclass; uvicorn.py has one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -286,7 +287,8 @@ class ASGIConnection(Connection):
             self._app_closed = True
             self._answer(plain_response(http.HTTPStatus.FORBIDDEN, ""))
         else:
-            self._start_denial(message)
+            with self._or_500():
+                self._start_denial(message)
 
     def _accept(self, message: Event) -> None:
         self._log_answer("[accepted]")
@@ -354,6 +356,15 @@ class ASGIConnection(Connection):
             except ValueError:  # the server's own headers
                 self._cut("no response can be sent")
 
+    @contextlib.contextmanager
+    def _or_500(self) -> Iterator[None]:
+        # The application may go on as if nothing was wrong, but the client would wait.
+        try:
+            yield
+        except ValueError:
+            self._send_500()
+            raise
+
     def _start_denial(self, message: Event) -> None:
         status = message["status"]
         if not 200 <= status < 600:
@@ -372,11 +383,7 @@ class ASGIConnection(Connection):
     def _deny(self, body: bytes, body_left: int | None = None) -> None:
         assert self.initial_response is not None
         status, headers = self.initial_response
-        try:
-            self._respond(Response(status, _phrase(status), headers, body), body_left)
-        except ValueError:
-            self._send_500()  # the application may go on as if nothing was wrong
-            raise
+        self._respond(Response(status, _phrase(status), headers, body), body_left)
 
     async def _send_denial_body(self, message: Event) -> None:
         if message["type"] != "websocket.http.response.body":
@@ -421,7 +428,8 @@ class ASGIConnection(Connection):
             headers["Content-Type"] = "text/plain; charset=utf-8"
         headers["Content-Length"] = str(len(body))
         self._app_closed = True
-        self._deny(body)
+        with self._or_500():
+            self._deny(body)
 
 
 def _phrase(status: int) -> str:

@@ -57,7 +57,6 @@ class UpgradedConnection(Connection):
     cut_why: str | None = None
     """Why a deadline cut the connection, if one did."""
     _heartbeat: Heartbeat | None = None
-    _released: bool = False
     autoclose: bool = True
     """Answer the peer's close frame; see answer_close()."""
     _answering: asyncio.TimerHandle | None = None
@@ -174,16 +173,15 @@ class UpgradedConnection(Connection):
 
     def release(self) -> None:
         """Let a waiting recv() end now, and TCP as soon as our output is sent."""
-        if self._released or self._lost:
+        if self._lost:
             return
+        self._end_receiving()
+        self.end()
+
+    def end(self) -> None:
+        """End TCP as soon as our output is sent."""
         self.write_now()
-        self._released = True
-        timeout = self.options.close_timeout
-        transport = self.transport
-        _core.Connection.connection_lost(self, None)
-        if transport.get_write_buffer_size() and timeout is not None:
-            self.loop.call_later(timeout, transport.abort)
-        transport.close()
+        self._end(linger=False)
 
     def cut(self) -> None:
         """End TCP at once."""
@@ -248,8 +246,7 @@ class UpgradedConnection(Connection):
         else:
             grace = self.options.close_timeout or _GRACE
             self._telling = self.loop.call_later(grace, self._tell_owner, exc)
-        if not self._released:
-            super().connection_lost(exc)
+        super().connection_lost(exc)
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
@@ -308,8 +305,7 @@ class SharedTransport:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        self._connection.write_now()
-        self._transport.close()
+        self._connection.end()
 
     def write(self, data: Any) -> None:
         self._connection.write_now()

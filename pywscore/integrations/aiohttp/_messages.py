@@ -281,7 +281,7 @@ class Messages(_core.MessageStream):
             await connection.wait_answered()
         except asyncio.CancelledError:
             self._close_code = WSCloseCode.ABNORMAL_CLOSURE
-            connection.cut()
+            connection.end()
             raise
         finally:
             connection.end_known()

@@ -69,7 +69,7 @@ class _Events:
     def shut_down(self) -> None:
         response = self._response
         if response is not None and response._connection is not None:
-            response._connection.transport.close()
+            response._connection.end()
 
 
 class WebSocketResponse(Messages, web.StreamResponse):
@@ -305,7 +305,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
             if connection.state is State.OPEN:
                 connection.start_closing(code, message)  # autoclose=False
             elif connection.transport is not None:
-                connection.transport.close()
+                connection.end()
             return True
         if connection.state is State.CLOSED and not self._waiting:
             self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))

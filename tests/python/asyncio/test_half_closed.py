@@ -136,9 +136,7 @@ async def test_who_waits_for_the_end_hears_of_it(serve: Any) -> None:
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:"])
 async def test_a_silent_client_is_ended_by_a_fin(serve: Any, sent: bytes) -> None:
     async with serve(waiting, "127.0.0.1", 0, open_timeout=0.1) as server:
-        reader, writer = await asyncio.open_connection(
-            *server.sockets[0].getsockname()
-        )
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(sent)
         assert await reader.read() == b""  # a reset would raise
         writer.close()

@@ -207,7 +207,9 @@ async def test_unread_input_makes_no_reset_of_an_end(
 
 @pytest.mark.slow
 @pytest.mark.threat("END-1")
-@pytest.mark.parametrize(("size", "rate"), [(64_000_000, 16_000_000), (200_000, 20_000)])
+@pytest.mark.parametrize(
+    ("size", "rate"), [(64_000_000, 16_000_000), (200_000, 20_000)]
+)
 async def test_large_messages_and_slow_readers(
     serve: Any, size: int, rate: int
 ) -> None:
