@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import Certificates, Environment
 from slow_reader import Outcome, SlowReader, small_buffers
+from tls_peer import Files
 
 MESSAGE = bytes(200_000)
 CLOSE_FRAME = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2)
@@ -110,6 +112,20 @@ async def test_nothing_is_cut_below_tls(
 
 
 @pytest.mark.threat("END-1")
+@pytest.mark.parametrize("end", ["close", "peer closes", "error", "shutdown"])
+async def test_nothing_is_cut_over_the_engines_tls(
+    environment: Environment, serve: Any, tmp_path: Any, end: str
+) -> None:
+    if environment.carrier == "transport":
+        pytest.skip("the engine only")
+    files = Files(tmp_path)
+    both = Certificates(files.server(), files.python_client())  # type: ignore[arg-type]
+    outcome, _ = await read_of(serve, end, tls=both)
+    assert [opcode for opcode, _ in outcome.frames] == [2, 8]
+    assert outcome.end is None
+
+
+@pytest.mark.threat("END-1")
 async def test_a_client_that_sends_to_a_slow_reader(
     raw_server: Any, accept_response: Any, connect: Any
 ) -> None:
@@ -186,7 +202,7 @@ async def test_abort_sends_on_what_the_kernel_has(serve: Any, raw_client: Any) -
 
 @pytest.mark.threat("END-1")
 async def test_unread_input_makes_no_reset_of_an_end(
-    serve: Any, raw_client: Any
+    environment: Environment, serve: Any, raw_client: Any
 ) -> None:
     async def handler(ws: Any) -> None:
         while not ws.read_paused:
@@ -195,7 +211,7 @@ async def test_unread_input_makes_no_reset_of_an_end(
         ws.send_nowait(b"all")
         ws.transport.close()
 
-    if "transport" in str(serve.keywords):
+    if environment.carrier == "transport":
         pytest.skip("asyncio's transports close without looking")
     async with serve(handler, "127.0.0.1", 0, max_queue=1) as server:
         async with raw_client(server) as peer:
