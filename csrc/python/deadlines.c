@@ -12,11 +12,11 @@
 #define STALL_LIMIT  40.0
 #define STALL_SAMPLE 4.0
 /* While closing, so much of it is progress, and who has some left to take has so many
- * seconds for that at least: TCP lets a reader of 20 KB/s have 64 KiB at a time
+ * seconds for that at least: TCP may give a reader of 20 KB/s 128 KiB at a time
  * (END-1). Looked at CLOSE_LOOKS times in close_timeout, if that isn't rarer than
  * CLOSE_SAMPLE. */
 #define TAKEN_MIN    1024
-#define TAKE_WITHIN  4.0
+#define TAKE_WITHIN  5.0
 #define CLOSE_LOOKS  8
 #define CLOSE_SAMPLE 0.5
 /* How often a pong that is awaited is asked for, and output that is in a ping's way. */
@@ -138,10 +138,12 @@ static double look_again_at(const struct pywsc_deadlines *self, double now)
  * to take it is its close frame, or its end of TCP, that is awaited. */
 static bool is_overdue(struct pywsc_deadlines *self, double now, size_t left)
 {
-    double limit =
-        left > 0 ? fmax(self->close_timeout, TAKE_WITHIN) : self->close_timeout;
-    self->end_at = fmax(self->closing_at, self->taken_at) + limit;
-    self->look_at = left > 0 ? look_again_at(self, now) : NEVER;
+    self->end_at = fmax(self->closing_at, self->taken_at) + self->close_timeout;
+    self->look_at = NEVER;
+    if (left > 0) {
+        self->end_at = fmax(self->end_at, self->taken_at + TAKE_WITHIN);
+        self->look_at = look_again_at(self, now);
+    }
     return now >= self->end_at;
 }
 
@@ -396,6 +398,9 @@ PyObject *pywsc_deadlines_closing(PyObject *op, PyObject *within)
         self->close_timeout = timeout;
         self->closing_at = now;
         self->end_at = now + seconds;
+    }
+    if (!self->taken_known) {
+        self->taken_at = now; /* what it took before isn't known */
     }
     self->closing = true;
     self->look_at = sooner(self->look_at, look_again_at(self, now));

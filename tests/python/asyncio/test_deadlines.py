@@ -350,12 +350,26 @@ def test_a_trickle_while_closing_is_no_progress() -> None:
 
 
 @pytest.mark.threat("END-1")
-@pytest.mark.parametrize(("left", "due"), [(100_000, 4.0), (0, 1.0)])
-def test_who_has_output_left_has_four_seconds(left: int, due: float) -> None:
+@pytest.mark.parametrize(("left", "due"), [(100_000, 5.0), (0, 1.0)])
+def test_who_has_output_left_has_five_seconds(left: int, due: float) -> None:
     ws = FakeConnection()
     ws._closes_within(1)
     ws.fake_loop.advance(0.1)
     ws.fake_transport.size = left
+    ws.fake_loop.advance(100)
+    ((when, what),) = ws.told
+    assert what == CUT and due <= when <= due + 0.2
+
+
+@pytest.mark.threat("END-1", "DED-7")
+@pytest.mark.parametrize(("stalled_for", "due"), [(20, 21.0), (2, 5.0)])
+def test_who_has_taken_nothing_for_long_has_no_more(
+    stalled_for: int, due: float
+) -> None:
+    ws = FakeConnection()
+    ws.pause_writing()
+    ws.fake_loop.advance(stalled_for)
+    ws._closes_within(1)
     ws.fake_loop.advance(100)
     ((when, what),) = ws.told
     assert what == CUT and due <= when <= due + 0.2

@@ -151,10 +151,11 @@ async def test_a_client_that_sends_to_a_slow_reader(
     assert sizes == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.threat("END-1", "DED-4")
 @pytest.mark.parametrize("reads", [0, 50_000])
 async def test_a_peer_that_stops_reading_is_cut(serve: Any, reads: int) -> None:
-    """With output left, after 4 s: less is no proof that nobody reads."""
+    """With output left, after 5 s: less is no proof that nobody reads."""
     started: list[float] = []
 
     async def handler(ws: Any) -> None:
@@ -173,7 +174,7 @@ async def test_a_peer_that_stops_reading_is_cut(serve: Any, reads: int) -> None:
                 await asyncio.to_thread(reader.sock.recv, 1000)
             while server._all:
                 await asyncio.sleep(0.05)
-            assert 3.9 < time.monotonic() - started[0] < 6
+            assert 4.9 < time.monotonic() - started[0] < 7
 
 
 @pytest.mark.threat("END-1", "DED-4")
