@@ -81,7 +81,8 @@ class connect(ChecksOverrides):
             no limit. For this and all that follow.
         ping_interval: seconds between keepalive pings, None to send none.
         ping_timeout: seconds to wait for a pong before closing with 1011.
-        close_timeout: seconds to wait for the peer's part of the closing handshake.
+        close_timeout: seconds to wait for the peer's part of the closing handshake,
+            from when the peer took some of our output last.
         idle_timeout: seconds without a complete message before closing with 1001.
         reconnect_delays: for ``async for``: makes an iterator of the seconds to wait
             before each next try.
