@@ -13,10 +13,6 @@
 
 #include "wsc/engine.h"
 
-#ifdef __linux__
-#include <linux/sockios.h>
-#endif
-
 #define PIECES 64
 
 /* What a peer may have sent before it has seen our end, in steps. */
@@ -124,8 +120,8 @@ void wsc_socket_discard(int fd)
 size_t wsc_socket_untaken(int fd)
 {
     int size = 0;
-#if defined(SIOCOUTQ)
-    int result = ioctl(fd, SIOCOUTQ, &size);
+#if defined(__linux__)
+    int result = ioctl(fd, TIOCOUTQ, &size); /* SIOCOUTQ is its name for sockets */
 #elif defined(SO_NWRITE)
     socklen_t len = sizeof(size);
     int result = getsockopt(fd, SOL_SOCKET, SO_NWRITE, &size, &len);
