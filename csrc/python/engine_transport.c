@@ -69,6 +69,11 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     if (link == NULL) {
         return 0; /* that was the end already */
     }
+    /* First: without memory for that all is as it was, to be tried again. */
+    if (pywsc_call_method_soon(state, pywsc_transport_engine(self)->loop,
+                               (PyObject *)self, PYWSC_NAME_LOST) < 0) {
+        return -1;
+    }
     self->closing = true;
     self->error = error;
     (void)wsc_link_tls_failure(link, &self->failure);
@@ -82,10 +87,8 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     else {
         wsc_link_close(link);
     }
-    int called = pywsc_call_method_soon(state, pywsc_transport_engine(self)->loop,
-                                        (PyObject *)self, PYWSC_NAME_LOST);
     pywsc_transport_let_go(self);
-    return called;
+    return 0;
 }
 
 /* New reference; NULL with another exception. */
@@ -128,8 +131,8 @@ PyObject *pywsc_transport_lost(PyObject *op, PyObject *unused)
     if (connection == NULL) {
         Py_RETURN_NONE;
     }
+    self->connection = NULL; /* ours from now on, whatever code the next line runs */
     PyObject *exception = lost_exception(self);
-    self->connection = NULL;
     PyObject *result = PyObject_CallMethodOneArg(
         connection, pywsc_transport_state(self)->names[PYWSC_NAME_CONNECTION_LOST],
         exception);
