@@ -132,6 +132,19 @@ PyObject *pywsc_connection_eof_received(PyObject *op, PyObject *unused)
     Py_RETURN_NONE; /* the transport closes itself; connection_lost does the rest */
 }
 
+/* _on_lost(exc), which gives back what the connection had, places of limits too. Where
+ * memory ended in it, some is free now: it is called once more. */
+static int call_on_lost(struct pywsc_connection *self, PyObject *exc)
+{
+    PyObject *name = self->state->names[PYWSC_NAME_ON_LOST];
+    PyObject *result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
+    if (result == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        PyErr_Clear();
+        result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
+    }
+    return pywsc_connection_hook_done(self, result);
+}
+
 PyObject *pywsc_connection_lost(PyObject *op, PyObject *exc)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
@@ -147,8 +160,7 @@ PyObject *pywsc_connection_lost(PyObject *op, PyObject *exc)
     pywsc_keep_first(&first, pywsc_connection_drain(self), op);
     self->lost = true;
     pywsc_keep_first(&first, pywsc_deadlines_lost(self), op);
-    pywsc_keep_first(
-        &first, pywsc_connection_hook(self, PYWSC_NAME_ON_LOST, Py_NewRef(exc)), op);
+    pywsc_keep_first(&first, call_on_lost(self, exc), op);
     pywsc_keep_first(&first, pywsc_listener_closed(self), op);
     pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
     pywsc_keep_first(&first, pywsc_connection_wake_receiver(self, true), op);
