@@ -18,6 +18,7 @@ enum wsc_status wsc_engine_new(const struct wsc_allocator *allocator,
     engine->allocator = allocator;
     engine->spare = -1;
     engine->poller = -1;
+    engine->bell = -1;
     engine->buffer_size = receive_size;
     engine->buffer = wsc_alloc(allocator, receive_size);
     engine->ahead = wsc_alloc(allocator, WSC_AHEAD_SIZE);
@@ -27,7 +28,8 @@ enum wsc_status wsc_engine_new(const struct wsc_allocator *allocator,
     }
     engine->poller = wsc_poller_new();
     engine->spare = wsc_listener_open_spare();
-    if (engine->poller < 0 || engine->spare < 0) {
+    if (engine->poller < 0 || engine->spare < 0 ||
+        wsc_poller_add_bell(engine->poller, &engine->bell) < 0) {
         wsc_engine_free(engine);
         return WSC_ERR_IO;
     }
@@ -50,6 +52,9 @@ void wsc_engine_free(struct wsc_engine *engine)
     }
     if (engine->poller >= 0) {
         (void)close(engine->poller);
+    }
+    if (engine->bell >= 0) {
+        (void)close(engine->bell);
     }
     if (engine->spare >= 0) {
         (void)close(engine->spare);
@@ -81,6 +86,14 @@ int wsc_engine_fd(const struct wsc_engine *engine)
     return engine->poller;
 }
 
+void wsc_engine_ring(struct wsc_engine *engine)
+{
+    if (!engine->rung && engine->poller >= 0) {
+        engine->rung = true;
+        wsc_poller_ring(engine->poller, engine->bell);
+    }
+}
+
 /* Closed after the poll, or nothing in it that was not looked at. */
 static bool is_spent(const struct wsc_ready *ready)
 {
@@ -96,6 +109,7 @@ size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms)
         engine->ready_next++;
     }
     engine->ready_next = 0;
+    engine->rung = false;
     engine->ready_count = wsc_poller_wait(engine->poller, timeout_ms, engine->ready);
     engine->accepts_left = ACCEPTS_PER_POLL;
     engine->ahead_end = 0;

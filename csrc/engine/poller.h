@@ -43,6 +43,11 @@ int wsc_poller_set(int poller, int fd, void *owner, struct wsc_interest *was,
 /* What is ready, at most WSC_POLLER_BATCH, each owner once; waits `timeout_ms` at most.
  */
 size_t wsc_poller_wait(int poller, int timeout_ms, struct wsc_ready *out);
+/* A bell: wsc_poller_ring makes the poller's descriptor readable until the next wait,
+ * though no socket may be ready. It is never given out. 0 with *out_bell, a descriptor
+ * to be closed or -1; -1 with errno. */
+int wsc_poller_add_bell(int poller, int *out_bell);
+void wsc_poller_ring(int poller, int bell);
 /* In a child after fork(): let go of what is the parent's. */
 void wsc_poller_forget(int poller);
 

@@ -94,6 +94,22 @@ size_t wsc_poller_wait(int poller, int timeout_ms, struct wsc_ready *out)
     return count;
 }
 
+int wsc_poller_add_bell(int poller, int *out_bell)
+{
+    struct kevent change;
+    EV_SET(&change, 0, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 0, NULL);
+    *out_bell = -1;
+    return kevent(poller, &change, 1, NULL, 0, NULL) < 0 ? -1 : 0;
+}
+
+void wsc_poller_ring(int poller, int bell)
+{
+    struct kevent change;
+    (void)bell;
+    EV_SET(&change, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
+    (void)kevent(poller, &change, 1, NULL, 0, NULL);
+}
+
 /* fork() does not hand a kqueue down: the number may be somebody else's by now. */
 void wsc_poller_forget(int poller)
 {

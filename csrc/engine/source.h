@@ -41,6 +41,8 @@ struct wsc_link {
 struct wsc_engine {
     const struct wsc_allocator *allocator;
     int poller;
+    int bell;
+    bool rung; /* since the last wait */
     int spare; /* a descriptor to give up when there are no others; -1 if none */
     struct wsc_source *sources;
     uint8_t *buffer;

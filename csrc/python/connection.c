@@ -96,7 +96,11 @@ static PyObject *flush(PyObject *op, PyObject *unused)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
     (void)unused;
-    if (pywsc_connection_check_thread(self) < 0 || pywsc_connection_flush(self) < 0) {
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    self->flush_wanted = false;
+    if (pywsc_connection_flush(self) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -340,6 +344,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->write_low = marks[3];
     pywsc_deadlines_init(&self->deadlines, timers, seconds);
     self->state = state;
+    self->step_ns = PYWSC_UNKNOWN_STEP_NS;
     self->thread = PyThread_get_thread_ident();
     self->loop = Py_NewRef(loop);
     self->receive_buffer = Py_NewRef(receive_buffer);

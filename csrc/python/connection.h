@@ -1,7 +1,8 @@
 /* The asyncio connection: what its files share. connection.c is the type,
  * connection_transport.c the calls that the transport makes, connection_receive.c the
  * way of bytes in, connection_queue.c what has come of them, connection_send.c the way
- * out, operation.c what recv() and send() return. */
+ * out, connection_steps.c how long a handler takes, operation.c what recv() and send()
+ * return. */
 #ifndef PYWSC_CONNECTION_H
 #define PYWSC_CONNECTION_H
 
@@ -49,8 +50,15 @@ struct pywsc_connection {
     unsigned long thread;
     unsigned budget;       /* messages to be taken before the loop gets its turn */
     unsigned sends;        /* messages sent since it had its turn */
-    unsigned batch;        /* > 0: output leaves at the end of the batch */
+    unsigned batch;        /* > 0: output may wait for the end of the batch */
     unsigned char listens; /* which methods the listener has */
+    uint32_t step_ns;      /* how long a step takes, on average */
+    uint64_t step_began;   /* put off by what sending took since then; 0: no step */
+    unsigned step_count;   /* steps since then */
+    unsigned step_sends;   /* messages that were sent in them */
+    bool several;          /* in the last steps, more than one message in each */
+    bool alone;            /* nobody's output could leave in a row with this one's */
+    bool flush_wanted;     /* flush() is to be called by the loop */
     bool turn_wanted;      /* _wake is to be called by the loop: budget is 0 */
     bool pumping;          /* input is being turned into messages */
     bool read_paused;
@@ -83,7 +91,7 @@ void pywsc_connection_fail(struct pywsc_connection *self);
 /* RuntimeError and -1 outside of the loop's thread. */
 int pywsc_connection_check_thread(struct pywsc_connection *self);
 
-/* A batch: output of all that happens in it leaves at its end. It keeps the connection
+/* A batch: output leaves at its end, at the latest. It keeps the connection
  * alive, whatever the user's code does with it. `result` is that of the batch; an
  * exception stays set over the flush. None, or NULL with an exception. */
 void pywsc_connection_batch_begin(struct pywsc_connection *self);
@@ -103,6 +111,9 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
 /* TCP is gone: what is left of the input becomes messages, then the state is CLOSED,
  * whatever is raised. */
 int pywsc_connection_drain(struct pywsc_connection *self);
+/* Wake a task; in place as pywsc_connection_may_resume says. */
+int pywsc_connection_resume(struct pywsc_connection *self, struct pywsc_waiter *waiter,
+                            bool in_place);
 /* Wake the one who waits for a message, if there is one. */
 int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place);
 
@@ -120,12 +131,13 @@ void pywsc_connection_clear_queue(struct pywsc_connection *self);
  * slow way; -1. */
 int pywsc_connection_send(struct pywsc_connection *self, PyObject *message,
                           PyObject *text, PyObject *compress);
-/* Hand queued output to the transport, unless in a batch, and report a closing state.
- */
+/* Hand queued output to the transport, and unless in a batch report a closing state. */
 int pywsc_connection_flush(struct pywsc_connection *self);
-/* The same after a message was queued: a batch that goes on and on does not pile up
- * output. */
+/* The same after a message was queued: in a batch it may wait, if more is likely to
+ * come at once. */
 int pywsc_connection_flush_message(struct pywsc_connection *self);
+/* The same before a step, which may be long. */
+int pywsc_connection_flush_before_step(struct pywsc_connection *self);
 /* Room for more again, or none ever again: wake those who wait in send(). */
 int pywsc_connection_wake_senders(struct pywsc_connection *self);
 PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
@@ -136,6 +148,28 @@ bool pywsc_connection_may_resume(struct pywsc_connection *self);
 
 /* Messages that a task or listener may take, or send, before the loop gets its turn. */
 #define PYWSC_BUDGET 128
+
+/* --- connection_steps.c --- */
+
+/* A step is what a task or a listener does when it is given a message, or room for
+ * more output, until it waits for the next: so far as it does that in our callback of
+ * the loop. Output is held back only while steps are short, so that nothing that is
+ * complete waits for the user's code. */
+#define PYWSC_SHORT_STEP_NS 30000U
+
+/* Are its steps short? One of which nothing is known yet has few that count as long. */
+static inline bool pywsc_connection_is_quick(const struct pywsc_connection *self)
+{
+    return self->step_ns < PYWSC_SHORT_STEP_NS;
+}
+#define PYWSC_UNKNOWN_STEP_NS (2 * PYWSC_SHORT_STEP_NS)
+
+/* A callback in which there may be steps. */
+void pywsc_connection_steps_begin(struct pywsc_connection *self, uint64_t now,
+                                  bool alone);
+void pywsc_connection_steps_end(struct pywsc_connection *self, uint64_t now);
+/* Here is one. */
+void pywsc_connection_next_step(struct pywsc_connection *self);
 
 /* --- operation.c --- */
 

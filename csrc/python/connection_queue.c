@@ -104,7 +104,8 @@ static int read_more(struct pywsc_connection *self)
 {
     if (wsc_conn_input_left(&self->protocol->conn) > 0 ||
         self->protocol->input != NULL) {
-        if (pywsc_connection_pump(self) < 0 || pywsc_connection_flush(self) < 0) {
+        if (pywsc_connection_pump(self) < 0 ||
+            pywsc_connection_flush_before_step(self) < 0) {
             return -1;
         }
     }

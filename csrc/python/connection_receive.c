@@ -326,15 +326,32 @@ bool pywsc_connection_may_resume(struct pywsc_connection *self)
     return task == Py_None;
 }
 
+int pywsc_connection_resume(struct pywsc_connection *self, struct pywsc_waiter *waiter,
+                            bool in_place)
+{
+    /* The engine has left it for all of its turn. */
+    bool leave = in_place && !self->on_engine;
+    PyObject *context = leave ? pywsc_leave_context() : NULL;
+    int result = pywsc_waiter_wake(self->state, waiter, in_place);
+    pywsc_return_to_context(context);
+    return result;
+}
+
 int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
 {
     struct pywsc_waiter *waiter = self->receive_waiter;
     if (waiter == NULL || !pywsc_waiter_is_pending(waiter)) {
         return 0;
     }
+    in_place = in_place && pywsc_connection_may_resume(self);
     Py_INCREF(waiter);
-    int result = pywsc_waiter_wake(self->state, waiter,
-                                   in_place && pywsc_connection_may_resume(self));
+    int result = 0;
+    if (in_place && self->batch > 0) {
+        result = pywsc_connection_flush_before_step(self);
+    }
+    if (result == 0) {
+        result = pywsc_connection_resume(self, waiter, in_place);
+    }
     Py_DECREF(waiter);
     return result;
 }

@@ -2,6 +2,8 @@
 #include "engine.h"
 #include "raised.h"
 
+#include "wsc/short_poll.h"
+
 #include <string.h>
 
 /* --- to the transport --- */
@@ -102,10 +104,27 @@ static int report_closing(struct pywsc_connection *self)
     return report_closing(self); /* the peer's close frame may have been there */
 }
 
+/* Within a step: what this takes is no part of it. */
+static int write_in_step(struct pywsc_connection *self)
+{
+    if (!wsc_conn_wants_send(&self->protocol->conn)) {
+        return 0;
+    }
+    uint64_t began = wsc_clock_ns();
+    int result = write_output(self);
+    if (self->step_began != 0) {
+        self->step_began += wsc_clock_ns() - began;
+    }
+    return result;
+}
+
 int pywsc_connection_flush(struct pywsc_connection *self)
 {
-    if (self->batch > 0 || self->transport == Py_None) {
+    if (self->transport == Py_None) {
         return 0;
+    }
+    if (self->batch > 0) {
+        return write_in_step(self);
     }
     if (write_output(self) < 0) {
         return -1;
@@ -118,13 +137,50 @@ int pywsc_connection_flush(struct pywsc_connection *self)
     return report_closing(self);
 }
 
+/* Is more output to be expected, that can leave together with what there is? */
+static bool expects_more(const struct pywsc_connection *self)
+{
+    return !self->alone || self->several || self->queue_count > 0 ||
+           self->step_sends > self->step_count + (self->step_count == 0) ||
+           wsc_conn_input_left(&self->protocol->conn) > 0;
+}
+
+/* Have it leave, if the loop is entered again from inside of the batch. False: it may
+ * not be held back. */
+static bool leaves_inside(struct pywsc_connection *self)
+{
+    if (self->on_engine) {
+        return pywsc_transport_hold((struct pywsc_transport *)self->transport);
+    }
+    if (!self->flush_wanted && self->transport != Py_None) {
+        self->flush_wanted =
+            pywsc_call_method_soon(self->state, self->loop, (PyObject *)self,
+                                   PYWSC_NAME_FLUSH) == 0;
+        if (!self->flush_wanted) {
+            PyErr_Clear();
+        }
+    }
+    return self->flush_wanted;
+}
+
+/* May output wait for the end of the batch? */
+static bool may_hold(struct pywsc_connection *self)
+{
+    return self->batch > 0 && pywsc_connection_is_quick(self) && expects_more(self) &&
+           self->protocol->conn.outgoing.size < self->write_high && leaves_inside(self);
+}
+
 int pywsc_connection_flush_message(struct pywsc_connection *self)
 {
-    if (self->batch > 0 && self->protocol->conn.outgoing.size >= self->write_high &&
-        !self->write_paused) {
-        return write_output(self);
-    }
-    return pywsc_connection_flush(self);
+    self->step_sends++;
+    return may_hold(self) ? 0 : pywsc_connection_flush(self);
+}
+
+int pywsc_connection_flush_before_step(struct pywsc_connection *self)
+{
+    return self->batch > 0 && pywsc_connection_is_quick(self)
+               ? 0
+               : pywsc_connection_flush(self);
 }
 
 /* --- messages --- */
@@ -221,7 +277,8 @@ int pywsc_connection_wake_senders(struct pywsc_connection *self)
         struct pywsc_waiter *waiter =
             (struct pywsc_waiter *)PyList_GET_ITEM(waiters, i);
         bool in_place = pywsc_connection_may_resume(self);
-        pywsc_keep_first(&first, pywsc_waiter_wake(self->state, waiter, in_place),
+        pywsc_connection_next_step(self);
+        pywsc_keep_first(&first, pywsc_connection_resume(self, waiter, in_place),
                          (PyObject *)self);
     }
     Py_XDECREF(waiters);

@@ -4,6 +4,8 @@
 #include "raised.h"
 #include "receive_buffer.h"
 
+#include "wsc/short_poll.h"
+
 /* What the transport calls, and the loop. */
 
 int pywsc_connection_check_thread(struct pywsc_connection *self)
@@ -43,6 +45,15 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
 
 /* --- the transport's calls --- */
 
+/* A call in which there may be steps, in a batch. */
+static void begin_call(struct pywsc_connection *self)
+{
+    if (self->batch == 0) {
+        pywsc_connection_steps_begin(self, wsc_clock_ns(), true);
+    }
+    pywsc_connection_batch_begin(self);
+}
+
 /* The end of a call that began a batch. What a handler raised to leave the loop is
  * raised by that: a transport could take it for an error of its own, as uvloop's do. */
 static PyObject *end_call(struct pywsc_connection *self, int result)
@@ -50,6 +61,9 @@ static PyObject *end_call(struct pywsc_connection *self, int result)
     PyObject *loop = self->loop;
     struct pywsc_state *state = self->state;
     Py_INCREF(loop);
+    if (self->batch == 1) {
+        pywsc_connection_steps_end(self, wsc_clock_ns());
+    }
     PyObject *ended = pywsc_connection_batch_end(self, result);
     if (ended == NULL && pywsc_raised_leaves()) {
         pywsc_settle_exception(state, loop, "exception in a connection");
@@ -117,7 +131,7 @@ PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
         PyErr_SetString(PyExc_ValueError, "more bytes than the buffer has");
         return NULL;
     }
-    pywsc_connection_batch_begin(self);
+    begin_call(self);
     PyObject *bytes = pywsc_receive_buffer_lend(buffer);
     const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
     int result = self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len);
@@ -200,7 +214,7 @@ PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused)
         return NULL;
     }
     PyObject *first = NULL;
-    pywsc_connection_batch_begin(self);
+    begin_call(self);
     pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
     if (self->listener != NULL) {
         pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
@@ -216,13 +230,13 @@ PyObject *pywsc_connection_wake(PyObject *op, PyObject *unused)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    pywsc_connection_batch_begin(self);
+    begin_call(self);
     self->budget = PYWSC_BUDGET;
     self->turn_wanted = false;
     wsc_conn_hold_failure(&self->protocol->conn, false);
-    return pywsc_connection_batch_end(
-        self, self->listener != NULL ? pywsc_connection_read_on(self)
-                                     : pywsc_connection_wake_receiver(self, true));
+    return end_call(self, self->listener != NULL
+                              ? pywsc_connection_read_on(self)
+                              : pywsc_connection_wake_receiver(self, true));
 }
 
 PyObject *pywsc_connection_end_receiving(PyObject *op, PyObject *unused)

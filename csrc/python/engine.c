@@ -1,4 +1,4 @@
-#include "engine_parts.h"
+#include "engine_transport.h"
 
 #include <assert.h>
 
@@ -19,6 +19,12 @@ int pywsc_transport_flush(struct pywsc_transport *self)
 {
     (void)self;
     return 0;
+}
+
+bool pywsc_transport_hold(struct pywsc_transport *self)
+{
+    (void)self;
+    return false;
 }
 
 #else
@@ -87,63 +93,120 @@ int pywsc_engine_check_thread(const struct pywsc_engine *self)
     return 0;
 }
 
-/* End the batches, all of them. 0, or -1; an exception stays set. */
-static int send_answers(struct pywsc_engine *self)
+struct turn {
+    uint64_t now; /* at the end of the last event */
+    uint64_t end;
+    size_t bytes_left;
+    bool alone; /* one socket is ready: no other's answer to leave in a row with */
+};
+
+static void answer(struct pywsc_engine *self, struct pywsc_connection *connection)
+{
+    pywsc_connection_batch_begin(connection);
+    self->answering[self->answering_count++] = connection;
+}
+
+/* What the batches hold leaves. This and the next: 0, or -1; an exception stays set. */
+static int flush_answers(struct pywsc_engine *self)
 {
     int status = 0;
-    size_t count = self->answering_count;
-    self->answering_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        PyObject *result = pywsc_connection_batch_end(self->answering[i], 0);
+    for (size_t i = 0; i < self->answering_count; i++) {
+        PyObject *raised = pywsc_take_raised();
+        int flushed = pywsc_connection_flush(self->answering[i]);
+        pywsc_raise_again_after(raised, flushed, (PyObject *)self);
+        status = flushed < 0 ? -1 : status;
+    }
+    return status;
+}
+
+/* End the batches, all of them; no answer waits for the hooks of another one's end. */
+static int send_answers(struct pywsc_engine *self)
+{
+    int status = flush_answers(self);
+    while (self->answering_count > 0) {
+        struct pywsc_connection *last = self->answering[--self->answering_count];
+        PyObject *result = pywsc_connection_batch_end(last, 0);
         status = result == NULL ? -1 : status;
         Py_XDECREF(result);
     }
     return status;
 }
 
-static int handle(struct pywsc_engine *self, struct wsc_io *io)
+/* A new socket: what that takes isn't known. */
+static int handle_listener(struct pywsc_engine *self, struct wsc_io *io)
+{
+    PyObject *owner = Py_NewRef((PyObject *)io->owner);
+    int sent = send_answers(self);
+    PyObject *raised = pywsc_take_raised();
+    int status = pywsc_engine_listener_event((struct pywsc_engine_listener *)owner, io);
+    pywsc_raise_again_after(raised, status, (PyObject *)self);
+    Py_DECREF(owner);
+    return sent < 0 ? -1 : status;
+}
+
+/* Before a step that may be long, what is held leaves. The batches go on: they end in
+ * the user's code, which could overwrite what has been received. */
+static int prepare(struct pywsc_engine *self, struct pywsc_connection *connection)
+{
+    self->borrowed = true;
+    int status = pywsc_connection_is_quick(connection) ? 0 : flush_answers(self);
+    self->borrowed = false;
+    return status;
+}
+
+static int
+handle_connection(struct pywsc_engine *self, struct wsc_io *io, struct turn *turn)
+{
+    struct pywsc_transport *owner = (struct pywsc_transport *)Py_NewRef(io->owner);
+    struct pywsc_connection *connection = pywsc_transport_connection(owner);
+    struct pywsc_connection *outer = self->current;
+    Py_INCREF(connection);
+    int prepared = prepare(self, connection);
+    PyObject *raised = pywsc_take_raised();
+    answer(self, connection);
+    self->current = connection;
+    pywsc_connection_steps_begin(connection, wsc_clock_ns(), turn->alone);
+    int status = pywsc_transport_event(owner, io);
+    turn->now = wsc_clock_ns();
+    pywsc_connection_steps_end(connection, turn->now);
+    self->current = outer;
+    pywsc_raise_again_after(raised, status, (PyObject *)self);
+    Py_DECREF(connection);
+    Py_DECREF(owner);
+    return prepared < 0 ? -1 : status;
+}
+
+static int handle(struct pywsc_engine *self, struct wsc_io *io, struct turn *turn)
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)self));
-    PyObject *owner = io->owner;
-    if (Py_TYPE(owner) == state->engine_listener) {
-        Py_INCREF(owner);
-        int status =
-            pywsc_engine_listener_event((struct pywsc_engine_listener *)owner, io);
-        Py_DECREF(owner);
-        return status;
+    if (Py_TYPE((PyObject *)io->owner) != state->engine_listener) {
+        return ((struct pywsc_transport *)io->owner)->connection == NULL
+                   ? 0
+                   : handle_connection(self, io, turn);
     }
-    struct pywsc_transport *transport = (struct pywsc_transport *)owner;
-    PyObject *connection = transport->connection;
-    if (connection == NULL) {
-        return 0;
-    }
-    Py_INCREF(owner);
-    pywsc_connection_batch_begin((struct pywsc_connection *)connection);
-    self->answering[self->answering_count++] = (struct pywsc_connection *)connection;
-    int status = pywsc_transport_event(transport, io);
-    Py_DECREF(owner);
+    int status = handle_listener(self, io);
+    turn->now = wsc_clock_ns();
     return status;
 }
 
 /* All that is at hand, or until the turn ends. */
-static int handle_ready(struct pywsc_engine *self, uint64_t end, size_t *bytes_left)
+static int handle_ready(struct pywsc_engine *self, struct turn *turn)
 {
     struct wsc_io io;
     uint64_t send_by = 0;
     int status = 0;
     while (status == 0 && wsc_engine_next(self->engine, &io)) {
-        status = handle(self, &io);
-        uint64_t now = wsc_clock_ns();
+        status = handle(self, &io, turn);
         if (self->answering_count == 1) {
-            send_by = now + ANSWER_NS;
+            send_by = turn->now + ANSWER_NS;
         }
         if (status == 0 &&
-            (self->answering_count == PYWSC_ANSWERS_MAX || now >= send_by)) {
+            (self->answering_count == PYWSC_ANSWERS_MAX || turn->now >= send_by)) {
             status = send_answers(self);
         }
         size_t len = io.type == WSC_IO_DATA ? io.len : 0;
-        *bytes_left -= len < *bytes_left ? len : *bytes_left;
-        if (*bytes_left == 0 || now >= end) {
+        turn->bytes_left -= len < turn->bytes_left ? len : turn->bytes_left;
+        if (turn->bytes_left == 0 || turn->now >= turn->end) {
             break;
         }
     }
@@ -162,22 +225,19 @@ static size_t poll_short(struct pywsc_engine *self)
 static int take_turn(struct pywsc_engine *self)
 {
     uint64_t start = wsc_clock_ns();
-    size_t bytes_left = TURN_BYTES;
+    struct turn turn = {start, start + TURN_NS, TURN_BYTES, false};
     size_t handled = 0;
-    while (bytes_left > 0) {
-        uint64_t taken = wsc_clock_ns() - start;
-        if (taken >= TURN_NS) {
-            break;
-        }
+    while (turn.bytes_left > 0 && turn.now < turn.end) {
         size_t ready = wsc_engine_poll(self->engine, 0);
-        if (ready == 0 && taken < SHORT_TURN_NS &&
+        if (ready == 0 && turn.now - start < SHORT_TURN_NS &&
             wsc_short_poll_wanted(&self->short_poll, handled)) {
             ready = poll_short(self);
         }
         if (ready == 0) {
             break;
         }
-        if (handle_ready(self, start + TURN_NS, &bytes_left) < 0) {
+        turn.alone = ready == 1;
+        if (handle_ready(self, &turn) < 0) {
             return -1;
         }
         handled = ready;
@@ -212,6 +272,58 @@ static void check_borrowed(const struct pywsc_engine *self)
 #endif
 }
 
+static int take_outer_turn(struct pywsc_engine *self)
+{
+    self->running = true;
+    int result = come_back(self, take_turn(self));
+    self->running = false;
+    check_borrowed(self);
+    return result;
+}
+
+/* The loop has been entered again, in a step: what is held leaves, and the input that a
+ * connection may be reading is put aside. */
+static int take_inner_turn(struct pywsc_engine *self)
+{
+    struct pywsc_connection *current = self->current;
+    if (self->borrowed) {
+        return flush_answers(self);
+    }
+    if (current != NULL && pywsc_protocol_keep_input(current->protocol) < 0) {
+        return -1;
+    }
+    check_borrowed(self);
+    int result = send_answers(self) < 0 ? -1 : come_back(self, take_turn(self));
+    if (current != NULL) {
+        answer(self, current);
+    }
+    return result;
+}
+
+/* A turn in a context that the loop doesn't know, so that it can call us again in its
+ * own. */
+static int take_turn_in(struct pywsc_engine *self, PyObject *context)
+{
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        return -1;
+    }
+    int result = self->running ? take_inner_turn(self) : take_outer_turn(self);
+    pywsc_exit_context(context);
+    return result;
+}
+
+/* The same context each time, as the loop has it; another one for a loop inside. */
+static PyObject *context_of_turn(struct pywsc_engine *self)
+{
+    if (self->running) {
+        return PyContext_CopyCurrent();
+    }
+    if (self->context == NULL) {
+        self->context = PyContext_CopyCurrent();
+    }
+    return Py_XNewRef(self->context);
+}
+
 static PyObject *engine_ready(PyObject *op, PyObject *unused)
 {
     struct pywsc_engine *self = (struct pywsc_engine *)op;
@@ -219,14 +331,12 @@ static PyObject *engine_ready(PyObject *op, PyObject *unused)
     if (pywsc_engine_check_thread(self) < 0) {
         return NULL;
     }
-    if (self->running) {
-        Py_RETURN_NONE; /* a loop inside of a loop: the outer one goes on */
-    }
     Py_INCREF(op);
-    self->running = true;
-    int result = come_back(self, take_turn(self));
-    self->running = false;
-    check_borrowed(self);
+    PyObject *context = context_of_turn(self);
+    PyObject *left = pywsc_leave_context();
+    int result = take_turn_in(self, context);
+    pywsc_return_to_context(left);
+    Py_XDECREF(context);
     Py_DECREF(op);
     if (result < 0) {
         return NULL;
@@ -269,6 +379,7 @@ static int engine_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     struct pywsc_engine *self = (struct pywsc_engine *)op;
     Py_VISIT(self->loop);
+    Py_VISIT(self->context);
     Py_VISIT(self->listeners);
     for (struct pywsc_transport *at = self->transports; at != NULL; at = at->next) {
         Py_VISIT(at);
@@ -283,6 +394,7 @@ static int engine_clear(PyObject *op)
     while (self->transports != NULL) {
         pywsc_transport_let_go(self->transports);
     }
+    Py_CLEAR(self->context);
     return self->listeners == NULL ? 0 : PySet_Clear(self->listeners);
 }
 
@@ -295,6 +407,7 @@ static void engine_dealloc(PyObject *op)
     }
     wsc_engine_free(self->engine);
     Py_CLEAR(self->loop);
+    Py_CLEAR(self->context);
     Py_CLEAR(self->listeners);
     pywsc_free(op);
 }

@@ -32,5 +32,8 @@ struct pywsc_transport {
 
 /* Send the connection's output as far as the socket takes it. */
 int pywsc_transport_flush(struct pywsc_transport *self);
+/* May output be held back? Not in a step that may be long. If so the loop, when it is
+ * entered again meanwhile, calls the engine. */
+bool pywsc_transport_hold(struct pywsc_transport *self);
 
 #endif

@@ -12,6 +12,7 @@
 struct pywsc_engine {
     PyObject_HEAD struct wsc_engine *engine; /* NULL before __init__() */
     PyObject *loop;
+    PyObject *context; /* of a turn's listeners and hooks, NULL before the first */
     /* The transports and listeners that are open, with a reference to each: as with
      * asyncio's own, the loop keeps what it watches. */
     struct pywsc_transport *transports;
@@ -21,7 +22,9 @@ struct pywsc_engine {
     struct pywsc_connection *answering[PYWSC_ANSWERS_MAX];
     size_t answering_count;
     unsigned long thread;
-    bool running;   /* inside of ready() */
+    struct pywsc_connection *current; /* whose steps are made, or NULL; not owned */
+    bool running;                     /* inside of ready() */
+    bool borrowed;  /* what was received hasn't been given to its connection */
     bool forgotten; /* in a child: the sockets are the parent's */
     PyObject *weakrefs;
 };

@@ -197,6 +197,17 @@ int pywsc_transport_flush(struct pywsc_transport *self)
                : 0;
 }
 
+bool pywsc_transport_hold(struct pywsc_transport *self)
+{
+    struct pywsc_engine *engine = pywsc_transport_engine(self);
+    if (pywsc_transport_link(self) == NULL ||
+        (engine->current != NULL && !pywsc_connection_is_quick(engine->current))) {
+        return false;
+    }
+    wsc_engine_ring(engine->engine);
+    return true;
+}
+
 /* The socket takes bytes again. */
 static int go_on_writing(struct pywsc_transport *self)
 {

@@ -35,6 +35,10 @@ static int failed(struct pywsc_connection *self)
 static int
 call(struct pywsc_connection *self, enum pywsc_name name, PyObject **args, size_t count)
 {
+    pywsc_connection_next_step(self);
+    if (pywsc_connection_flush_before_step(self) < 0) {
+        return -1;
+    }
     /* The user may let go of everything meanwhile. */
     PyObject *listener = Py_NewRef(self->listener);
     args[0] = listener;

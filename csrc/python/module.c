@@ -47,6 +47,7 @@ static const struct {
 };
 
 static const char *const names[PYWSC_NAMES] = {
+    [PYWSC_NAME_FLUSH] = "flush",
     [PYWSC_NAME_WRITE] = "write",
     [PYWSC_NAME_TIME] = "time",
     [PYWSC_NAME_CALL_AT] = "call_at",

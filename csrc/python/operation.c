@@ -269,6 +269,7 @@ static int step_receive(struct pywsc_operation *self, PyObject **result)
                   : pywsc_connection_take(connection, result);
     if (got > 0) {
         connection->budget -= connection->budget > 0;
+        pywsc_connection_next_step(connection);
         if (self->stream != NULL) {
             *result = pywsc_message_stream_make(self->stream, *result);
             return *result == NULL ? -1 : 1;

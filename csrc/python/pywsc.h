@@ -62,6 +62,7 @@ enum pywsc_object {
 /* Interned names; see names in module.c. */
 enum pywsc_name {
     PYWSC_NAME_WRITE,
+    PYWSC_NAME_FLUSH,
     PYWSC_NAME_TIME,
     PYWSC_NAME_CALL_AT,
     PYWSC_NAME_CANCEL,

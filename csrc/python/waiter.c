@@ -20,6 +20,27 @@ void pywsc_exit_context(PyObject *context)
     pywsc_raise_again(raised);
 }
 
+PyObject *pywsc_leave_context(void)
+{
+    PyObject *context = PyThreadState_Get()->context;
+    if (context != NULL) {
+        Py_INCREF(context);
+        pywsc_exit_context(context);
+    }
+    return context;
+}
+
+void pywsc_return_to_context(PyObject *context)
+{
+    if (context == NULL) {
+        return;
+    }
+    PyObject *raised = pywsc_take_raised();
+    (void)PyContext_Enter(context);
+    pywsc_raise_again(raised);
+    Py_DECREF(context);
+}
+
 /* loop.call_soon(callback, arg, context=context) */
 static int call_soon(struct pywsc_state *state, PyObject *loop, PyObject *callback,
                      PyObject *arg, PyObject *context)

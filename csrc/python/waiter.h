@@ -43,6 +43,11 @@ int pywsc_waiter_wake_here(struct pywsc_state *state, struct pywsc_waiter *self)
 
 /* Leave a context; an exception that is set stays set. */
 void pywsc_exit_context(PyObject *context);
+/* The same with the one that is entered, which a loop's callback is called in: a loop
+ * that is entered again in this callback can't call it in there a second time. New
+ * reference, NULL if there is none; and back, which takes it. */
+PyObject *pywsc_leave_context(void);
+void pywsc_return_to_context(PyObject *context);
 /* New reference: the task that runs in this loop, or None. */
 PyObject *pywsc_current_task(struct pywsc_state *state, PyObject *loop);
 /* Make this task that one, while none is; and none again. -1 with an exception. */

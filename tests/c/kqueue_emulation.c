@@ -2,6 +2,7 @@
  * queue. As with the real one
  *  - a socket that is readable and writable gives two events, here far apart;
  *  - an event says EV_EOF when the peer is gone;
+ *  - an event of the user's is given once, and then not before it is triggered again;
  *  - a closed descriptor leaves the queue, though it may have been duplicated;
  *  - a child after fork() does not have the queue, and its number is free.
  * Faults come by epoll_ctl and epoll_wait, which are io_shim.c's in the C tests. */
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/event.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ struct queue {
     int fd; /* the third set; 0: the entry is free */
     int read;
     int write;
+    int user; /* an eventfd in the third set, or 0 */
     bool write_first;
 };
 
@@ -40,6 +43,9 @@ static void forget(struct queue *queue)
     (void)raw_close(queue->fd);
     (void)raw_close(queue->read);
     (void)raw_close(queue->write);
+    if (queue->user != 0) {
+        (void)raw_close(queue->user);
+    }
     queue->fd = 0;
 }
 
@@ -109,13 +115,35 @@ int kqueue(void)
     if (queue == NULL) {
         abort();
     }
-    *queue = (struct queue){fd, read, write, false};
+    *queue = (struct queue){.fd = fd, .read = read, .write = write};
     (void)pthread_mutex_unlock(&lock);
     return fd;
 }
 
-static int change_one(const struct queue *queue, const struct kevent *change)
+static int change_user(struct queue *queue, const struct kevent *change)
 {
+    const uint64_t one = 1;
+    struct epoll_event event = {.events = (uint32_t)EPOLLIN | EPOLLET};
+    if ((change->fflags & NOTE_TRIGGER) != 0) {
+        return write(queue->user, &one, sizeof(one)) < 0 ? -1 : 0;
+    }
+    int user = eventfd(0, EFD_CLOEXEC);
+    if (user < 0) {
+        return -1;
+    }
+    if (epoll_ctl(queue->fd, EPOLL_CTL_ADD, user, &event) < 0) {
+        (void)raw_close(user);
+        return -1;
+    }
+    queue->user = user;
+    return 0;
+}
+
+static int change_one(struct queue *queue, const struct kevent *change)
+{
+    if (change->filter == EVFILT_USER) {
+        return change_user(queue, change);
+    }
     bool reads = change->filter == EVFILT_READ;
     int set = reads ? queue->read : queue->write;
     int fd = (int)change->ident;
@@ -161,7 +189,7 @@ int kevent(int fd, const struct kevent *changes, int change_count,
         return -1;
     }
     for (int i = 0; i < change_count; i++) {
-        if (change_one(&queue, &changes[i]) < 0) {
+        if (change_one(found, &changes[i]) < 0) {
             return -1;
         }
     }

@@ -62,6 +62,9 @@ wsc_engine_new(const struct wsc_allocator *allocator, size_t receive_size,
 WSC_API void wsc_engine_free(struct wsc_engine *engine);
 /* What the event loop watches for reading. */
 WSC_API int wsc_engine_fd(const struct wsc_engine *engine);
+/* Let wsc_engine_fd be readable until the next call of wsc_engine_poll that looks,
+ * whatever the sockets are. */
+WSC_API void wsc_engine_ring(struct wsc_engine *engine);
 /* In a child after fork(): forget everything without touching what parent and child
  * share. Only wsc_engine_free may follow. */
 WSC_API void wsc_engine_forget(struct wsc_engine *engine);
