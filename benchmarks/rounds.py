@@ -22,7 +22,7 @@ from typing import Any
 from . import certificates, common, deflate, native, report
 from .common import Running
 from .peers import NO_LOOP, PEERS, Peer, command, installed, leave_out
-from .scenarios import SCENARIOS, Goal, Scenario
+from .scenarios import QUANTILES, SCENARIOS, Goal, Scenario
 
 WARMUP = 0.05
 OFFER = "permessage-deflate; server_max_window_bits=12; client_max_window_bits"
@@ -43,6 +43,8 @@ def client_options(scenario: Scenario, seconds: float) -> Iterator[list[str]]:
         return
     options += ["--warmup", str(WARMUP), "--connections", str(scenario.connections)]
     options += ["--size", str(scenario.size)]
+    if scenario.slow:
+        options += ["--slow", str(scenario.slow)]
     if scenario.client.startswith("load") and (os.cpu_count() or 1) > 1:
         options.append("--spin")
     if not scenario.compressed:
@@ -113,6 +115,10 @@ def title(key: Key) -> str:
     return f"{PEERS[module].name}, {loop}" if loop != NO_LOOP else PEERS[module].name
 
 
+def quantiles(rounds: list[dict[str, Any]], *_: Any) -> list[str]:
+    return [name for name in QUANTILES if name in rounds[0]]
+
+
 def summary(scenario: Scenario, figures: Figures) -> str:
     rows = []
     for key, rounds in figures.items():
@@ -128,8 +134,7 @@ def summary(scenario: Scenario, figures: Figures) -> str:
                 f"{ratio(figures, ours, key, 'messages_per_second'):.2f}"
                 if known
                 else "–",
-                f"{middle(rounds, 'p50_us'):.0f}",
-                f"{middle(rounds, 'p99_us'):.0f}",
+                *(f"{middle(rounds, name):.0f}" for name in quantiles(rounds)),
             ]
         )
     plural = {"message": "messages", "delivery": "deliveries"}.get(
@@ -143,8 +148,7 @@ def summary(scenario: Scenario, figures: Figures) -> str:
             "pywscore / it",
             f"{plural}/s",
             "pywscore / it",
-            "p50 µs",
-            "p99 µs",
+            *(name.replace("_us", " µs") for name in quantiles(*figures.values())),
         ],
         rows,
     )
@@ -153,7 +157,9 @@ def summary(scenario: Scenario, figures: Figures) -> str:
 def verdict(scenario: Scenario, goal: Goal, figures: Figures) -> report.Verdict:
     ours, theirs = key_of(goal.ours, goal.loop), key_of(goal.peer, goal.loop)
     names = [PEERS[goal.ours].title, PEERS[goal.peer].title]
-    what = "CPU" if goal.figure == "cpu_us" else "rate"
+    what = {"cpu_us": "CPU", "messages_per_second": "rate"}.get(
+        goal.figure, goal.figure.removesuffix("_us")
+    )
     value = None
     if ours in figures and theirs in figures:
         value = ratio(figures, ours, theirs, goal.figure)
@@ -190,10 +196,12 @@ def run(
         {title(key): by_figure(value) for key, value in figures.items()},
         verdicts,
     )
+    figure = "p50_us" if scenario.slow else "cpu_us"
+    charted = "median latency" if scenario.slow else "processor time of the server"
     report.plot(
         scenario.name,
-        f"{scenario.title}: processor time of the server per {scenario.unit}",
-        [(title(key), middle(value, "cpu_us")) for key, value in figures.items()],
+        f"{scenario.title}: {charted} per {scenario.unit}",
+        [(title(key), middle(value, figure)) for key, value in figures.items()],
         "µs",
     )
 

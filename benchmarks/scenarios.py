@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Figure = Literal["cpu_us", "messages_per_second"]
+Figure = Literal["cpu_us", "messages_per_second", "p10_us", "p50_us", "p99_us"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class Scenario:
     loops: tuple[str, ...] = ("uvloop",)
     client: str = "load"
     connections: int = 64
+    slow: int = 0  # connections more, with slow handlers, that aren't counted
     size: int = 256
     tls: bool = False
     compressed: bool = False
@@ -52,8 +53,10 @@ class Scenario:
     figure: Figure = "cpu_us"
 
 
+QUANTILES: tuple[Figure, ...] = ("p10_us", "p50_us", "p99_us")
 ECHO = ("pywscore", "pywscore_listener", "epoll_echo", "uws_echo")
 TRANSPORT = "pywscore_transport"
+BESIDE_TRANSPORT = "pywscore_beside_transport"
 
 SCENARIOS = [
     Scenario(
@@ -173,6 +176,31 @@ SCENARIOS = [
             *("picows_broadcast", "websockets_broadcast"),
         ),
         goals=(Goal(ours="pywscore_broadcast", peer="epoll_broadcast", most=1.2),),
+    ),
+    Scenario(
+        name="beside",
+        title="Quick handlers beside slow ones",
+        what="8 connections, 256 bytes, beside 4 whose handlers block for 5 ms with "
+        "each message, and aren't counted; all send at once, and again when all have "
+        "their echo",
+        connections=8,
+        slow=4,
+        seconds=1,
+        rounds=11,
+        ours="pywscore_beside",
+        peers=("pywscore_beside", BESIDE_TRANSPORT, "websockets_beside"),
+        loops=("asyncio", "uvloop"),
+        goals=tuple(
+            Goal(
+                ours="pywscore_beside",
+                peer=BESIDE_TRANSPORT,
+                loop=loop,
+                figure=figure,
+                most=1.1,
+            )
+            for loop in ("asyncio", "uvloop")
+            for figure in QUANTILES
+        ),
     ),
     Scenario(
         name="handshakes",

@@ -3,11 +3,15 @@
  *
  *   load PORT [--connections N] [--size BYTES] [--seconds S] [--warmup S] [--pid PID]
  *             [--text] [--spin] [--frame FILE] [--extensions HEADER] [--path PATH]
+ *             [--slow N]
  *
- * Prints one line of JSON: messages, seconds, p50_us and p99_us of the time until the
- * echo, and with --pid the processor seconds that this process used meanwhile. --frame
- * sends the bytes of a file instead of a frame of its own, --extensions offers what it
- * needs. The server is on the loopback interface.
+ * Prints one line of JSON: messages, seconds, p10_us, p50_us and p99_us of the time
+ * until the echo, and with --pid the processor seconds that this process used
+ * meanwhile. --frame sends the bytes of a file instead of a frame of its own,
+ * --extensions offers what it needs. With --slow there are as many connections more,
+ * with the path /slow, of which nothing is counted, and all send at once: the others,
+ * then these, and again when all have their echo. The server is on the loopback
+ * interface.
  *
  * The program load-tls is the same over TLS.
  *
@@ -43,6 +47,7 @@ struct connection {
 struct options {
     uint16_t port;
     int connections;
+    int slow;
     size_t size;
     double seconds;
     double warmup;
@@ -55,6 +60,9 @@ struct options {
 };
 
 static struct connection *connections;
+static int connections_count;
+static int quick_count; /* the first ones; the others are slow */
+static int echoes_left; /* of all together */
 static uint8_t *frame;
 static size_t frame_len;
 static uint8_t input[INPUT_LEN];
@@ -83,7 +91,9 @@ static void read_frame(const char *path)
 static void
 open_connection(const struct options *options, struct connection *connection)
 {
-    connection->stream = open_stream(options->port, options->path, options->extensions);
+    bool slow = connection - connections >= quick_count;
+    connection->stream =
+        open_stream(options->port, slow ? "/slow" : options->path, options->extensions);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->stream.fd, &event) != 0) {
         die("epoll_ctl");
@@ -126,6 +136,14 @@ static void send_message(struct connection *connection)
     send_rest(connection);
 }
 
+static void send_to_all(void)
+{
+    echoes_left = connections_count;
+    for (int i = 0; i < connections_count; i++) {
+        send_message(&connections[i]);
+    }
+}
+
 /* The bytes of the head of a frame that the server sends, as far as it is known. */
 static uint8_t head_size(const struct connection *connection)
 {
@@ -163,9 +181,16 @@ static void end_frame(struct connection *connection)
             die_of("an echo has the wrong length");
         }
         connection->got = 0;
-        latencies_add(now_ns() - connection->sent_at);
-        messages++;
-        send_message(connection);
+        if (connection - connections < quick_count) {
+            latencies_add(now_ns() - connection->sent_at);
+            messages++;
+        }
+        if (quick_count == connections_count) {
+            send_message(connection);
+        }
+        else if (--echoes_left == 0) {
+            send_to_all();
+        }
     }
 }
 
@@ -242,6 +267,9 @@ static void set_option(struct options *options, const char *name, const char *va
     if (strcmp(name, "--connections") == 0) {
         options->connections = (int)number(value, CONNECTIONS_MAX);
     }
+    else if (strcmp(name, "--slow") == 0) {
+        options->slow = (int)number(value, CONNECTIONS_MAX);
+    }
     else if (strcmp(name, "--size") == 0) {
         options->size = (size_t)number(value, SIZE_MAX_BYTES);
     }
@@ -298,7 +326,9 @@ int main(int argc, char **argv)
 {
     struct options options = get_options(argc, argv);
     epoll_fd = epoll_create1(0);
-    connections = calloc((size_t)options.connections + 1, sizeof(*connections));
+    quick_count = options.connections;
+    connections_count = quick_count + options.slow;
+    connections = calloc((size_t)connections_count + 1, sizeof(*connections));
     if (epoll_fd < 0 || connections == NULL) {
         die("memory");
     }
@@ -309,12 +339,10 @@ int main(int argc, char **argv)
         frame = make_frame(options.size, options.text, &frame_len);
         expected_len = options.size;
     }
-    for (int i = 0; i < options.connections; i++) {
+    for (int i = 0; i < connections_count; i++) {
         open_connection(&options, &connections[i]);
     }
-    for (int i = 0; i < options.connections; i++) {
-        send_message(&connections[i]);
-    }
+    send_to_all();
     /* An echo of each may be here already, the other is then the server's work. */
     uint64_t least = 2 * (uint64_t)options.connections;
     run_until(now_ns() + nanoseconds(options.warmup), least, options.spin);
@@ -326,8 +354,9 @@ int main(int argc, char **argv)
     uint64_t end = now_ns();
     cpu = cpu_seconds(options.pid) - cpu;
     printf("{\"messages\": %llu, \"seconds\": %.6f, \"server_cpu_seconds\": %.6f, "
-           "\"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+           "\"p10_us\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
            (unsigned long long)messages, (double)(end - start) / NANOSECONDS, cpu,
-           latencies_quantile_us(0.5), latencies_quantile_us(0.99));
+           latencies_quantile_us(0.1), latencies_quantile_us(0.5),
+           latencies_quantile_us(0.99));
     return 0;
 }
