@@ -430,6 +430,33 @@ static void a_child_forgets(void)
     fixture_fini(&f);
 }
 
+static bool shows_readable(const struct wsc_engine *engine)
+{
+    struct pollfd shown = {.fd = wsc_engine_fd(engine), .events = POLLIN};
+    return poll(&shown, 1, 0) == 1;
+}
+
+/* HLD-1: until it is looked at, and it is no socket. */
+static void it_rings(void)
+{
+    struct fixture f;
+    fixture_init(&f);
+    CHECK(!shows_readable(f.engine));
+    for (int i = 0; i < 3; i++) {
+        wsc_engine_ring(f.engine);
+        wsc_engine_ring(f.engine);
+        CHECK(shows_readable(f.engine) && shows_readable(f.engine));
+        CHECK_INT(wsc_engine_poll(f.engine, 0), 0);
+        CHECK(!shows_readable(f.engine));
+    }
+    CHECK(write(f.peer[0], "a", 1) == 1);
+    wsc_engine_ring(f.engine);
+    struct wsc_io io = next_of(f.engine);
+    CHECK(io.owner == &f.peer[0]);
+    CHECK(is_quiet(f.engine) && !shows_readable(f.engine));
+    fixture_fini(&f);
+}
+
 TEST_MAIN(TEST(links_are_closed_between_events),
           TEST(a_link_is_closed_while_it_is_writable),
           TEST(polls_go_on_with_what_is_left),
@@ -437,7 +464,8 @@ TEST_MAIN(TEST(links_are_closed_between_events),
           TEST(the_peer_is_gone_while_reading_and_writing),
           TEST(reading_stops_and_goes_on), TEST(our_side_ends),
           TEST(the_peer_is_gone_while_writing), TEST(an_abort_resets),
-          TEST(accepts_have_a_budget), TEST(descriptors_run_out), TEST(a_child_forgets))
+          TEST(accepts_have_a_budget), TEST(descriptors_run_out), TEST(a_child_forgets),
+          TEST(it_rings))
 
 #else
 

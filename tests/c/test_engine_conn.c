@@ -320,7 +320,8 @@ static void init_sides(struct session *session, struct outcome *out)
         status = wsc_engine_new(session->allocator, RECEIVE_SIZE, &session->engine);
     }
     out->no_memory = status == WSC_ERR_NO_MEMORY;
-    CHECK(status == WSC_OK || out->no_memory);
+    session->error = status == WSC_ERR_IO ? errno : 0;
+    CHECK(status == WSC_OK || out->no_memory || session->error != 0);
 }
 
 static struct outcome run_session(const struct wsc_allocator *allocator,

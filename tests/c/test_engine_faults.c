@@ -295,7 +295,8 @@ static struct outcome session(const struct wsc_allocator *allocator,
     }
     else {
         out.no_memory = status == WSC_ERR_NO_MEMORY;
-        CHECK(out.no_memory);
+        out.error = errno;
+        CHECK(out.no_memory || status == WSC_ERR_IO);
     }
     out.hits = io_shim_hits();
     io_shim_set(NULL);

@@ -232,14 +232,16 @@ static struct outcome session(const struct wsc_allocator *allocator,
     struct outcome out = {0};
     struct session s = {.allocator = allocator, .total = total};
     io_shim_set(fault);
-    if (wsc_engine_new(allocator, RECEIVE_SIZE, &s.engine) == WSC_OK) {
+    enum wsc_status status = wsc_engine_new(allocator, RECEIVE_SIZE, &s.engine);
+    if (status == WSC_OK) {
         run(&s, &out, contexts);
         drop(&s.ends[0]);
         drop(&s.ends[1]);
         wsc_engine_free(s.engine);
     }
     else {
-        s.no_memory = true;
+        s.no_memory = status == WSC_ERR_NO_MEMORY;
+        s.error = errno;
     }
     out.hits = io_shim_hits();
     out.complete = s.ends[1].received == total && s.error == 0 && !s.no_memory;
