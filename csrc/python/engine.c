@@ -109,14 +109,14 @@ static void answer(struct pywsc_engine *self, struct pywsc_connection *connectio
 /* What the batches hold leaves. This and the next: 0, or -1; an exception stays set. */
 static int flush_answers(struct pywsc_engine *self)
 {
-    int status = 0;
+    PyObject *first = pywsc_take_raised();
+    bool raised = first != NULL;
     for (size_t i = 0; i < self->answering_count; i++) {
-        PyObject *raised = pywsc_take_raised();
-        int flushed = pywsc_connection_flush(self->answering[i]);
-        pywsc_raise_again_after(raised, flushed, (PyObject *)self);
-        status = flushed < 0 ? -1 : status;
+        pywsc_keep_first(&first, pywsc_connection_flush(self->answering[i]),
+                         (PyObject *)self);
     }
-    return status;
+    int status = pywsc_raise_first(first);
+    return raised ? 0 : status;
 }
 
 /* End the batches, all of them; no answer waits for the hooks of another one's end. */
@@ -162,7 +162,7 @@ handle_connection(struct pywsc_engine *self, struct wsc_io *io, struct turn *tur
     struct pywsc_connection *outer = self->current;
     Py_INCREF(connection);
     int prepared = prepare(self, connection);
-    PyObject *raised = pywsc_take_raised();
+    PyObject *raised = prepared < 0 ? pywsc_take_raised() : NULL;
     answer(self, connection);
     self->current = connection;
     pywsc_connection_steps_begin(connection, wsc_clock_ns(), turn->alone);

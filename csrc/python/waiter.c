@@ -25,20 +25,17 @@ PyObject *pywsc_leave_context(void)
     PyObject *context = PyThreadState_Get()->context;
     if (context != NULL) {
         Py_INCREF(context);
-        pywsc_exit_context(context);
+        (void)PyContext_Exit(context);
     }
     return context;
 }
 
 void pywsc_return_to_context(PyObject *context)
 {
-    if (context == NULL) {
-        return;
+    if (context != NULL) {
+        (void)PyContext_Enter(context); /* never fails: it was entered, and left */
+        Py_DECREF(context);
     }
-    PyObject *raised = pywsc_take_raised();
-    (void)PyContext_Enter(context);
-    pywsc_raise_again(raised);
-    Py_DECREF(context);
 }
 
 /* loop.call_soon(callback, arg, context=context) */

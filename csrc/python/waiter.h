@@ -43,9 +43,9 @@ int pywsc_waiter_wake_here(struct pywsc_state *state, struct pywsc_waiter *self)
 
 /* Leave a context; an exception that is set stays set. */
 void pywsc_exit_context(PyObject *context);
-/* The same with the one that is entered, which a loop's callback is called in: a loop
- * that is entered again in this callback can't call it in there a second time. New
- * reference, NULL if there is none; and back, which takes it. */
+/* Leave the one that is entered, which the loop calls its callback in: a loop that is
+ * entered again from there couldn't call that a second time. New reference, NULL if
+ * there is none; and back, which takes it. No exception is set before. */
 PyObject *pywsc_leave_context(void);
 void pywsc_return_to_context(PyObject *context);
 /* New reference: the task that runs in this loop, or None. */
