@@ -104,11 +104,13 @@ static int report_closing(struct pywsc_connection *self)
     return report_closing(self); /* the peer's close frame may have been there */
 }
 
-/* Within a step: what this takes is no part of it. */
+/* Within a step, of which the time that this takes is no part: only sending must not
+ * keep a connection from being quick. */
 static int write_in_step(struct pywsc_connection *self)
 {
-    if (!wsc_conn_wants_send(&self->protocol->conn)) {
-        return 0;
+    if (self->step_began == 0 || pywsc_connection_is_quick(self) ||
+        !wsc_conn_wants_send(&self->protocol->conn)) {
+        return write_output(self);
     }
     uint64_t began = wsc_clock_ns();
     int result = write_output(self);
