@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #define FIRST_FD 100000
 #define SET_FD   (FIRST_FD - 1)
+#define BELL_FD  (FIRST_FD - 2)
 #define NO_PEER  (-1)
 
 /* A socket that is ready again and again for nobody: the loop would never sleep. */
@@ -47,6 +49,9 @@ struct fault {
 static struct fake_socket sockets[FAKE_SOCKETS];
 static struct fault faults[FAKE_CALLS];
 static bool set_is_open;
+static bool bell_is_open;
+static bool bell_rings; /* until a wait has named it: it is edge-triggered */
+static struct epoll_event bell_interest;
 static size_t next_free; /* not the lowest: a descriptor kept too long is noticed */
 static size_t send_room;
 static size_t order_first;
@@ -67,6 +72,8 @@ void fake_reset(void)
     }
     memset(faults, 0, sizeof(faults));
     set_is_open = false;
+    bell_is_open = false;
+    bell_rings = false;
     next_free = 0;
     send_room = SIZE_MAX;
     order_first = 0;
@@ -75,7 +82,7 @@ void fake_reset(void)
 
 size_t fake_open(void)
 {
-    size_t count = set_is_open;
+    size_t count = (size_t)set_is_open + bell_is_open;
     for (size_t i = 0; i < FAKE_SOCKETS; i++) {
         count += sockets[i].open;
     }
@@ -361,6 +368,11 @@ int close(int fd)
         }
         return 0;
     }
+    if (fd == BELL_FD) {
+        REQUIRE(bell_is_open);
+        bell_is_open = false;
+        return 0;
+    }
     if (!is_ours(fd)) {
         return (int)syscall(SYS_close, fd);
     }
@@ -389,8 +401,32 @@ int epoll_create1(int flags)
     return SET_FD;
 }
 
+int eventfd(unsigned count, int flags)
+{
+    REQUIRE(!bell_is_open && count == 0 && (flags & EFD_NONBLOCK) != 0);
+    bell_is_open = true;
+    bell_rings = false;
+    return BELL_FD;
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+    if (fd != BELL_FD) {
+        return syscall(SYS_write, fd, data, len);
+    }
+    REQUIRE(bell_is_open && len == sizeof(uint64_t));
+    bell_rings = true;
+    return (ssize_t)len;
+}
+
 int epoll_ctl(int set, int operation, int fd, struct epoll_event *event)
 {
+    if (fd == BELL_FD) {
+        REQUIRE(bell_is_open && operation == EPOLL_CTL_ADD);
+        REQUIRE((event->events & EPOLLET) != 0);
+        bell_interest = *event;
+        return 0;
+    }
     struct fake_socket *socket = socket_of(fd);
     REQUIRE(set == SET_FD && set_is_open);
     REQUIRE(socket->watched == (operation != EPOLL_CTL_ADD));
@@ -441,6 +477,11 @@ int epoll_wait(int set, struct epoll_event *events, int max, int timeout)
     (void)timeout;
     if (fault.set && fault.error != 0) {
         return fails(fault.error);
+    }
+    if (bell_rings && max > 0) {
+        bell_rings = false;
+        events[count] = bell_interest;
+        events[count++].events = EPOLLIN;
     }
     for (size_t i = 0; i < FAKE_SOCKETS; i++) {
         size_t at = (order_first + i) % FAKE_SOCKETS;

@@ -23,7 +23,7 @@ enum fake_call {
 
 /* Everything is closed, and there are no faults. */
 void fake_reset(void);
-/* Descriptors that are open: sockets and sets. */
+/* Descriptors that are open: sockets, the set and its bell. */
 size_t fake_open(void);
 
 int fake_listen(void);

@@ -248,8 +248,11 @@ static void step(struct input *input)
     else if (code < 0x58) {
         time_passes(take_byte(input));
     }
-    else if (code < 0x60) {
+    else if (code < 0x5c) {
         wsc_listener_accept(world.listener, (code & 1) != 0);
+    }
+    else if (code < 0x60) {
+        wsc_engine_ring(world.engine);
     }
     else if (side != NULL) {
         side_step(side, code, input);
