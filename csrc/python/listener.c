@@ -91,9 +91,8 @@ int pywsc_listener_closed(struct pywsc_connection *self)
         return 0;
     }
     if ((self->listens & ON_CLOSE) != 0) {
-        PyObject *protocol = (PyObject *)self->protocol;
-        PyObject *code = PyObject_GetAttrString(protocol, "close_code");
-        PyObject *reason = PyObject_GetAttrString(protocol, "close_reason");
+        PyObject *code = pywsc_protocol_close_code(self->protocol);
+        PyObject *reason = pywsc_protocol_close_reason(self->protocol);
         PyObject *args[] = {NULL, NULL, code, reason};
         result = code == NULL || reason == NULL
                      ? -1

@@ -48,6 +48,10 @@ PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self);
 /* The same as a list, large payloads as the objects that they are. */
 PyObject *pywsc_protocol_take_buffers(struct pywsc_protocol *self);
 
+/* Its attributes of these names: new references. */
+PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self);
+PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self);
+
 /* Keep why the handshake failed; call when an error may have come up. */
 int pywsc_protocol_note_failure(struct pywsc_state *state, struct pywsc_protocol *self);
 

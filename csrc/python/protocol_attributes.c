@@ -18,9 +18,9 @@ static PyObject *get_state_lock_held(PyObject *op)
 PYWSC_PROTOCOL_GETTER(get_state)
 
 /* The received code; 1006 when TCP ended without one; None before. */
-static PyObject *get_close_code_lock_held(PyObject *op)
+PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self)
 {
-    const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
+    const struct wsc_conn *conn = &self->conn;
     if (conn->received != NULL) {
         return PyLong_FromLong(conn->received->code);
     }
@@ -29,11 +29,16 @@ static PyObject *get_close_code_lock_held(PyObject *op)
     }
     Py_RETURN_NONE;
 }
+
+static PyObject *get_close_code_lock_held(PyObject *op)
+{
+    return pywsc_protocol_close_code((const struct pywsc_protocol *)op);
+}
 PYWSC_PROTOCOL_GETTER(get_close_code)
 
-static PyObject *get_close_reason_lock_held(PyObject *op)
+PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self)
 {
-    const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
+    const struct wsc_conn *conn = &self->conn;
     if (conn->received != NULL) {
         return PyUnicode_DecodeUTF8(conn->received->reason, conn->received->reason_len,
                                     NULL);
@@ -42,6 +47,11 @@ static PyObject *get_close_reason_lock_held(PyObject *op)
         return PyUnicode_New(0, 0);
     }
     Py_RETURN_NONE;
+}
+
+static PyObject *get_close_reason_lock_held(PyObject *op)
+{
+    return pywsc_protocol_close_reason((const struct pywsc_protocol *)op);
 }
 PYWSC_PROTOCOL_GETTER(get_close_reason)
 
