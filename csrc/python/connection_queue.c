@@ -191,8 +191,10 @@ int pywsc_connection_take(struct pywsc_connection *self, PyObject **out)
             return -1;
         }
         if (item.fin) {
-            *out = join(self->joining);
-            Py_CLEAR(self->joining);
+            PyObject *fragments = self->joining;
+            self->joining = NULL;
+            *out = join(fragments);
+            Py_DECREF(fragments);
             return *out == NULL ? -1 : 1;
         }
     }

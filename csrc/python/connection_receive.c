@@ -55,9 +55,28 @@ static int take_control(struct pywsc_connection *self, const struct wsc_event *e
     return result;
 }
 
+static int take_head(struct pywsc_connection *self, enum wsc_event_type type)
+{
+    struct pywsc_protocol *protocol = self->protocol;
+    bool request = type == WSC_EVENT_REQUEST;
+    if (!request && pywsc_protocol_note_answer(self->state, protocol) < 0) {
+        return -1;
+    }
+    /* Made of what the core lends until Python code runs, which notes a failure. */
+    PyObject *head = pywsc_protocol_head_event(self->state, protocol, type);
+    if (head == NULL) {
+        return -1;
+    }
+    if (request && pywsc_protocol_note_failure(self->state, protocol) < 0) {
+        Py_DECREF(head);
+        return -1;
+    }
+    return pywsc_connection_hook(
+        self, request ? PYWSC_NAME_ON_REQUEST : PYWSC_NAME_ON_RESPONSE, head);
+}
+
 static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
 {
-    struct pywsc_state *state = self->state;
     switch (event->type) {
     case WSC_EVENT_MESSAGE:
         return take_message(self, &event->message);
@@ -76,15 +95,7 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
         self->receive_ended = true;
         return pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSE_RECEIVED, NULL);
     }
-    bool request = event->type == WSC_EVENT_REQUEST;
-    int noted = request ? pywsc_protocol_note_failure(state, self->protocol)
-                        : pywsc_protocol_note_answer(state, self->protocol);
-    if (noted < 0) {
-        return -1;
-    }
-    return pywsc_connection_hook(
-        self, request ? PYWSC_NAME_ON_REQUEST : PYWSC_NAME_ON_RESPONSE,
-        pywsc_protocol_head_event(state, self->protocol, event->type));
+    return take_head(self, event->type);
 }
 
 static int report_failure(struct pywsc_connection *self)

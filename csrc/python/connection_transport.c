@@ -95,10 +95,12 @@ PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    Py_SETREF(self->transport, Py_NewRef(transport));
     PyTypeObject *engine_transport = self->state->engine_transport;
+    PyObject *before = self->transport;
     self->on_engine =
         engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
+    self->transport = Py_NewRef(transport);
+    Py_DECREF(before); /* may run code, which meets the new one */
     if (limit_transport(self) < 0) {
         return NULL;
     }

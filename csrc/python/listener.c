@@ -39,6 +39,9 @@ call(struct pywsc_connection *self, enum pywsc_name name, PyObject **args, size_
     if (pywsc_connection_flush_before_step(self) < 0) {
         return -1;
     }
+    if (self->listener == NULL) {
+        return 0; /* it has heard of the end */
+    }
     /* The user may let go of everything meanwhile. */
     PyObject *listener = Py_NewRef(self->listener);
     args[0] = listener;
@@ -106,10 +109,10 @@ int pywsc_listener_closed(struct pywsc_connection *self)
 }
 
 /* 1 with the flag set in *mask if the listener has the method, 0, -1. */
-static int
-look_for(struct pywsc_connection *self, enum pywsc_name name, unsigned char flag)
+static int look_for(struct pywsc_connection *self, PyObject *listener,
+                    enum pywsc_name name, unsigned char flag)
 {
-    PyObject *method = PyObject_GetAttr(self->listener, self->state->names[name]);
+    PyObject *method = PyObject_GetAttr(listener, self->state->names[name]);
     if (method == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return -1;
@@ -125,10 +128,11 @@ look_for(struct pywsc_connection *self, enum pywsc_name name, unsigned char flag
 static int attach(struct pywsc_connection *self, PyObject *listener)
 {
     self->listener = Py_NewRef(listener);
-    int has_on_open = look_for(self, PYWSC_NAME_ON_OPEN, 0);
-    if (has_on_open < 0 || look_for(self, PYWSC_NAME_LISTENER_ON_PING, ON_PING) < 0 ||
-        look_for(self, PYWSC_NAME_LISTENER_ON_PONG, ON_PONG) < 0 ||
-        look_for(self, PYWSC_NAME_ON_CLOSE, ON_CLOSE) < 0) {
+    int has_on_open = look_for(self, listener, PYWSC_NAME_ON_OPEN, 0);
+    if (has_on_open < 0 ||
+        look_for(self, listener, PYWSC_NAME_LISTENER_ON_PING, ON_PING) < 0 ||
+        look_for(self, listener, PYWSC_NAME_LISTENER_ON_PONG, ON_PONG) < 0 ||
+        look_for(self, listener, PYWSC_NAME_ON_CLOSE, ON_CLOSE) < 0) {
         return failed(self);
     }
     PyObject *args[] = {NULL, NULL};

@@ -298,13 +298,16 @@ static int wait_for_room(struct pywsc_operation *self)
     if (waiter == NULL) {
         return -1;
     }
-    Py_XSETREF(self->waiter, waiter);
+    PyObject *list = connection->send_waiters == NULL ? PyList_New(0) : NULL;
     if (connection->send_waiters == NULL) {
-        connection->send_waiters = PyList_New(0);
+        connection->send_waiters = Py_XNewRef(list);
     }
-    return connection->send_waiters == NULL
-               ? -1
-               : PyList_Append(connection->send_waiters, (PyObject *)waiter);
+    Py_XDECREF(list);
+    int result = connection->send_waiters == NULL
+                     ? -1
+                     : PyList_Append(connection->send_waiters, (PyObject *)waiter);
+    Py_XSETREF(self->waiter, waiter);
+    return result;
 }
 
 /* Go on in the loop's next round. */
