@@ -267,3 +267,39 @@ def test_import_brings_no_optional_package() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
     )
     assert answer.stdout.strip() == "[]", answer.stderr
+
+
+# ---- calls into Python ---------------------------------------------------------------
+
+CALL = re.compile(
+    r"\b(?:Py(?:Object_(?:Call|Vectorcall|IsTrue|IsInstance|RichCompare|GetIter|GetAttr"
+    r"|HasAttr|GetBuffer|Repr|Str)|Buffer_Release|Iter_(?:Next|Send)|Number_|Import_"
+    r"|Arg_Parse|Dict_(?:Get|Set|Del)Item|Sequence_(?:List|Tuple|InPlaceConcat)"
+    r"|Err_(?:WarnFormat|WriteUnraisable)|Long_As|Float_AsDouble|Bytes_FromObject"
+    r"|Unicode_Join))\w*\("
+)
+FUNCTION = re.compile(
+    r"^[a-zA-Z][^;={}#]*?\b(\w+)\([^;{}]*\)\n\{\n(.*?)^\}\n", re.M | re.S
+)
+
+
+@pytest.mark.threat("BOR-2")
+def test_calls_into_python_are_listed() -> None:
+    """Who calls into Python has a row that says what is held meanwhile."""
+    calling = {
+        (path.name, name)
+        for path in (ROOT / "csrc/python").rglob("*.c")
+        for name, body in FUNCTION.findall(path.read_text(encoding="utf-8"))
+        if CALL.search(body)
+    }
+    page = (ROOT / "docs/calls-into-python.md").read_text(encoding="utf-8")
+    listed = set()
+    for cell in re.findall(r"^\| (`[^|]*) \|", page, re.M):
+        for word in re.findall(r"`(\w+(?:\.c)?)`", cell):
+            if word.endswith(".c"):
+                file = word
+            else:
+                listed.add((file, word))
+    assert len(calling) > 100
+    assert calling - listed == set(), "docs/calls-into-python.md lacks these"
+    assert listed - calling == set(), "docs/calls-into-python.md: these call nothing"
