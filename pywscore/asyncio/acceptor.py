@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -110,6 +111,12 @@ def report(exc: BaseException) -> None:
     """Tell the loop's exception handler; who calls is none of its frames then."""
     context = {"message": "exception while accepting a connection", "exception": exc}
     asyncio.get_running_loop().call_exception_handler(context)
+
+
+def end(sock: socket.socket) -> None:
+    """End what is on ``sock``. Who has it closes it: its number is still watched."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class Arrival(asyncio.Protocol):
@@ -241,68 +248,93 @@ class TLSServer(BoundServer):
         assert isinstance(acceptor.tls, ssl_module.SSLContext)
         self._tls = acceptor.tls
         self._timeouts = timeouts
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._half_open: dict[
+            asyncio.Task[None], tuple[ServerConnection, socket.socket]
+        ] = {}
 
     def _accept_from(self, sock: socket.socket) -> Callable[[], object]:
-        # Its own, whose number isn't another's while it is still waited for.
+        loop = self.get_loop()
+        # Its own, whose number isn't another's while it is watched.
         own = sock.dup()
-        own.setblocking(False)
-        return self._start(self._accept, own).cancel
 
-    def _start(
-        self, function: Callable[..., Any], sock: socket.socket, *args: Any
-    ) -> asyncio.Task[None]:
-        running = function(sock, *args)
-        try:
-            task: asyncio.Task[None] = self.get_loop().create_task(running)
-        except BaseException:
-            running.close()
-            sock.close()
-            raise
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _accept(self, listening: socket.socket) -> None:
-        with listening:
-            while True:
+        def accept() -> None:
+            for _ in range(self._backlog):
                 try:
-                    accepted = await self.get_loop().sock_accept(listening)
-                    self._start(self._open, *accepted)
-                except Exception as exc:
-                    self._accept_failed(getattr(exc, "errno", None))
-                    await asyncio.sleep(ACCEPT_PAUSE)
-                await asyncio.sleep(0)  # it needn't have waited
+                    self._accepted(*own.accept())
+                except (BlockingIOError, ConnectionAbortedError):
+                    return
+                except OSError as exc:
+                    loop.remove_reader(own)
+                    loop.call_later(ACCEPT_PAUSE, watch)
+                    self._accept_failed(exc.errno)
+                    return
 
-    async def _open(self, sock: socket.socket, address: Any) -> None:
-        acceptor = self._acceptor
-        connection: ServerConnection | None = None
-        timeouts = dict(self._timeouts)
+        def watch() -> None:
+            if own.fileno() >= 0:
+                loop.add_reader(own, accept)
+
+        def stop() -> None:
+            loop.remove_reader(own)
+            own.close()
+
         try:
-            connection = acceptor.new_connection()
-            acceptor.admit(connection, address)
-            if not connection._has_place:
-                timeouts["ssl_handshake_timeout"] = REFUSAL_TIMEOUT
-            await self.get_loop().connect_accepted_socket(
-                partial(Arrival, acceptor, connection), sock, ssl=self._tls, **timeouts
-            )
+            own.setblocking(False)
+            watch()
+        except BaseException:
+            own.close()
+            raise
+        return stop
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        connection: ServerConnection | None = None
+        try:
+            connection = self._acceptor.new_connection()
+            self._acceptor.admit(connection, address)
+            running = self._open(connection, sock)
+            try:
+                task = self.get_loop().create_task(running)
+            except BaseException:
+                running.close()
+                raise
         except BaseException as exc:
             sock.close()
             if connection is not None:
-                acceptor.left(connection)
-            if isinstance(exc, asyncio.CancelledError) or is_exit(exc):
+                self._acceptor.left(connection)
+            if is_exit(exc):
                 raise
+            report(exc)
+            return
+        self._half_open[task] = connection, sock
+        task.add_done_callback(self._opened)
+
+    async def _open(self, connection: ServerConnection, sock: socket.socket) -> None:
+        timeouts = dict(self._timeouts)
+        if not connection._has_place:
+            timeouts["ssl_handshake_timeout"] = REFUSAL_TIMEOUT
+        arrival = partial(Arrival, self._acceptor, connection)
+        try:
+            await self.get_loop().connect_accepted_socket(
+                arrival, sock, ssl=self._tls, **timeouts
+            )
+        except Exception as exc:
             if not isinstance(exc, OSError):
                 report(exc)
             # Peers' faults aren't logged, as by asyncio. Frames of it have what has it.
             exc.__traceback__ = None
 
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        connection, sock = self._half_open.pop(task)
+        if not connection._has_begun:
+            end(sock)
+            self._acceptor.left(connection)
+
     def _stop(self) -> None:
         super()._stop()
-        for task in self._tasks:
-            task.cancel()
+        for connection, sock in self._half_open.values():
+            if not connection._has_begun:
+                end(sock)
 
     async def wait_closed(self) -> None:
         await super().wait_closed()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._half_open:
+            await asyncio.wait(set(self._half_open))

@@ -191,6 +191,8 @@ def serve(
             raise TypeError("create_connection must make a ServerConnection")
         return made
 
+    if host is not None and not isinstance(host, str):
+        host = tuple(host)  # each try to listen has them all
     acceptor = Acceptor(
         where=(host, port),
         tls=tls,

@@ -147,10 +147,10 @@ class Server(ChecksOverrides):
 
     async def _finish(self) -> None:
         self._log.log_always(logging.INFO, "server closing")
+        await self.server.wait_closed()  # half-open ones may be whole until then
         while self._all or self._tasks:
             self._changed.clear()
             await self._changed.wait()
-        await self.server.wait_closed()
         self._closed.set()
         self._log.flush()
         self._log.log_always(logging.INFO, "server closed")

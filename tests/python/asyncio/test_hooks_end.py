@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -275,7 +278,7 @@ async def test_half_open_tls_ends_with_the_server(
     ) as server:
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await until(lambda: len(server.server._tasks) == 2)
+        await until(lambda: len(server.server._half_open) == 1)
         server.close()
         async with asyncio.timeout(2):
             await server.wait_closed()
@@ -283,6 +286,40 @@ async def test_half_open_tls_ends_with_the_server(
                 assert await reader.read() == b""
         writer.close()
     assert server._places._taken == 0
+
+
+@pytest.mark.threat("HLF-1")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+async def test_tls_server_closed_at_any_step(serve: Any, certificates: Any) -> None:
+    """Nothing is closed that the loop still watches, and all places are free."""
+
+    async def visit(port: int) -> None:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=certificates.client
+            )
+            await reader.read()
+            writer.close()
+
+    for steps in range(16):
+        before = len(os.listdir("/proc/self/fd"))
+        async with serve(
+            handler, "127.0.0.1", 0, ssl=certificates.server, max_connections=2
+        ) as server:
+            port = server.sockets[0].getsockname()[1]
+            silent = socket.create_connection(("127.0.0.1", port))
+            visiting = asyncio.create_task(visit(port))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            server.close()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+            await asyncio.wait_for(server.wait_closed(), 5)
+            assert (len(server._all), server._places._taken) == (0, 0)
+            silent.close()
+            await visiting
+        await asyncio.sleep(0.01)
+        assert len(os.listdir("/proc/self/fd")) <= before + 1  # an engine
 
 
 # --- behind another's fragments ---

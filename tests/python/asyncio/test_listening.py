@@ -83,6 +83,18 @@ async def test_all_arguments_are_there_at_the_second_try(
             assert await ws.recv() == "hello"
 
 
+async def test_hosts_of_an_iterator(
+    serve: Any, echo: Any, busy: Any, uri_of: Any
+) -> None:
+    server = serve(echo, iter(["127.0.0.1"]), busy.getsockname()[1])
+    with pytest.raises(OSError):
+        await server
+    busy.close()
+    async with server, pywscore.connect(uri_of(server), proxy=None) as ws:
+        await ws.send("hello")
+        assert await ws.recv() == "hello"
+
+
 @pytest.mark.threat("SEC-1")
 async def test_connect_again(
     environment: Any, files: Files, echo: Any, busy: Any
