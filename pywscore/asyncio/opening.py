@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import ssl as ssl_module
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ..exceptions import InvalidURI
 from ..http import host_header
@@ -14,6 +15,7 @@ from ..tls import TLSContext
 from ..uri import WebSocketURI, parse_uri
 from .client_connection import ClientConnection
 from .engine import Handover, adopt, uses_engine
+from .log import is_exit
 from .proxy import connect_http, connect_socks, get_proxy, parse_proxy
 
 __all__ = ["open_connection"]
@@ -44,12 +46,9 @@ async def open_connection(
     if isinstance(kwargs.get("ssl"), TLSContext):
         tls = kwargs.pop("ssl")
         name = kwargs.pop("server_hostname") or uri.host
-    if kwargs.pop("unix", False):
-        if on_engine:
-            made = await loop.create_unix_connection(Handover, **kwargs)
-            return adopt(*made, _new(factory, made[0]), tls, name)
-        _, connection = await loop.create_unix_connection(factory, **kwargs)
-        return connection
+    if kwargs.get("unix"):
+        return await _connect(factory, on_engine, tls, name, **kwargs)
+    kwargs.pop("unix", None)
     target = uri
     if kwargs.get("sock") is not None:
         proxy = None
@@ -70,17 +69,57 @@ async def open_connection(
             ours, theirs = _split(kwargs, parsed.scheme == "https")
             transport = await connect_http(parsed, target, user_agent_header, **theirs)
             return await _through(transport, _new(factory, transport), **ours)
-        kwargs["sock"] = await connect_socks(
-            parsed, target, kwargs.pop("local_addr", None)
-        )
+        sock = await connect_socks(parsed, target, kwargs.pop("local_addr", None))
+        try:
+            return await _connect(factory, on_engine, tls, name, **kwargs, sock=sock)
+        except Exception:
+            sock.close()  # by an argument that can't be used, no transport has it
+            raise
     if kwargs.get("sock") is None:
         kwargs.setdefault("host", uri.host)
         kwargs.setdefault("port", uri.port)
+    return await _connect(factory, on_engine, tls, name, **kwargs)
+
+
+async def _connect(
+    factory: Callable[[], ClientConnection],
+    on_engine: bool,
+    tls: TLSContext | None,
+    name: str | None,
+    *,
+    unix: bool = False,
+    **kwargs: Any,
+) -> ClientConnection:
+    loop = asyncio.get_running_loop()
+    create = loop.create_unix_connection if unix else loop.create_connection
     if on_engine:
-        made = await loop.create_connection(Handover, **kwargs)
-        return adopt(*made, _new(factory, made[0]), tls, name)
-    _, connection = await loop.create_connection(factory, **kwargs)
-    return connection
+        transport, handover = await create(Handover, **kwargs)
+        return adopt(transport, handover, _new(factory, transport), tls, name)
+    _, arrival = await create(functools.partial(_Arrival, factory), **kwargs)
+    try:
+        if arrival.failure is not None:
+            raise arrival.failure
+        return arrival.connection
+    finally:
+        del arrival  # refers to the exception, whose traceback refers to here
+
+
+class _Arrival(asyncio.Protocol):
+    """What a transport has until it has its connection; keeps what that raises."""
+
+    def __init__(self, factory: Callable[[], ClientConnection]) -> None:
+        self.connection = factory()
+        self.failure: BaseException | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            transport.set_protocol(self.connection)
+            self.connection.connection_made(transport)
+        except BaseException as exc:
+            cast(asyncio.WriteTransport, transport).abort()
+            if is_exit(exc):
+                raise
+            self.failure = exc
 
 
 def _new(
@@ -155,8 +194,8 @@ async def _through(
             transport = encrypted
         else:
             transport.set_protocol(connection)
+        connection.connection_made(transport)
     except BaseException:
         transport.abort()
         raise
-    connection.connection_made(transport)
     return connection

@@ -17,7 +17,7 @@ import pytest
 
 import pywscore
 from pywscore import _core
-from pywscore.asyncio import ServerConnection, engine
+from pywscore.asyncio import ClientConnection, ServerConnection, engine
 from pywscore.asyncio import serving as server_module
 from pywscore.asyncio.places import Places
 
@@ -402,3 +402,50 @@ async def test_client_that_cannot_be_adopted(
         assert descriptors() <= before
         async with connect(uri_of(server)):
             pass
+
+
+class EarlyClient(ClientConnection):
+    def connection_made(self, transport: Any) -> None:
+        raise Purpose
+
+
+class LateClient(ClientConnection):
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        raise Purpose
+
+
+@pytest.mark.parametrize("factory", [EarlyClient, LateClient])
+@pytest.mark.parametrize("way", ["plain", "tls", "proxy"])
+async def test_client_that_cannot_begin(
+    serve: Any, connect: Any, certificates: Any, factory: Any, way: str
+) -> None:
+    """Whoever carries it: what connection_made() raised, and nothing is left."""
+
+    async def tunnel(reader: Any, writer: Any) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server: Any = serve(
+        handler, "127.0.0.1", 0, ssl=certificates.server if way == "tls" else None
+    )
+    proxy: Any = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+    arguments: dict[str, Any] = {"open_timeout": None}
+    async with server, proxy:
+        port = server.sockets[0].getsockname()[1]
+        uri = f"{'wss' if way == 'tls' else 'ws'}://127.0.0.1:{port}/"
+        if way == "tls":
+            arguments |= {"ssl": certificates.client}
+        if way == "proxy":
+            number = proxy.sockets[0].getsockname()[1]
+            arguments |= {"proxy": f"http://127.0.0.1:{number}"}
+        for _ in range(2):
+            before = descriptors()
+            with pytest.raises(Purpose):
+                async with asyncio.timeout(5):
+                    await connect(uri, create_connection=factory, **arguments)
+            await settled(server)
+            await asyncio.sleep(0.02)
+        assert descriptors() <= before
