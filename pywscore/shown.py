@@ -34,8 +34,9 @@ def shown_url(url: str) -> str:
     is_ws = scheme.lower() in ("ws://", "wss://")
     if not after and (is_ws or not scheme or _is_plain(rest)):
         return url
-    # RFC 3986 §3.3, §3.4: paths and queries may have an @. Proxies have no path.
-    if is_ws and _is_plain(before) and re.search("[/?#]", before):
+    # RFC 3986 §3.3, §3.4: paths and queries may have an @. Proxies have no path, and
+    # nothing here has a fragment: a # is a password's.
+    if is_ws and _is_plain(before) and re.search("[/?]", before) and "#" not in before:
         return url
     return scheme + (after[0] if len(after) == 1 and _is_plain(after[0]) else "...")
 

@@ -59,7 +59,8 @@ def parse_proxy(proxy: str) -> Proxy:
     Raises:
         InvalidProxy: if it isn't one.
     """
-    if re.search(r"[\x00-\x20\x7f\\]", proxy):
+    # Surrogates are what the environment has of bytes that aren't UTF-8.
+    if re.search(r"[\x00-\x20\x7f\\\ud800-\udfff]", proxy):
         raise InvalidProxy(proxy, "white space, control character or backslash")
     try:
         parts: SplitResult | None = urlsplit(proxy)
@@ -135,6 +136,9 @@ async def connect_socks(
         from python_socks.async_.asyncio import Proxy as SocksProxy
     except ImportError as exc:
         raise ImportError(_SOCKS_HINT) from exc
+    if not f"{proxy.username}{proxy.password}".isascii():
+        # The exception of python-socks would quote it.
+        raise ProxyError("user information of a SOCKS proxy has to be ASCII")
     kind = ProxyType.SOCKS5 if "5" in proxy.scheme else ProxyType.SOCKS4
     remote_dns = proxy.scheme in ("socks5h", "socks4a")
     socks = SocksProxy(

@@ -100,6 +100,8 @@ URIS += [
     f"ws://{INFO}h..h/",
     f"ws://{INFO}h/\ud800",
     f"ws://{INFO.replace('@', '%40')}h/@@#",
+    f"ws://{USER}:1#{MARK}@h/",
+    f"ws://{USER}:1#{MARK}%40h/",
 ]
 
 
@@ -132,6 +134,7 @@ PROXIES += [
     f"http://{INFO}[::1",
     f"http://{INFO}h..h.\u0130",
     f"socks5://{MARK}@h:1",
+    f"http://{USER}:{MARK}\udcff@h:1",  # as os.environ has it
 ]
 
 
@@ -145,6 +148,25 @@ async def test_refused_proxy(
     with no_environment(monkeypatch, all_proxy="", ws_proxy=proxy, http_proxy=proxy):
         exc = await failure(connect("ws://h.invalid/", proxy=True))
     assert_clean(*texts_of(exc))
+
+
+@pytest.mark.parametrize("info", [f"{USER}:{MARK}\xe4", f"\xe4{MARK}:x"])
+async def test_socks_proxy_and_other_characters(connect: Any, info: str) -> None:
+    """python-socks sends ASCII only, and says what isn't."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"\5\2")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for scheme in "socks5", "socks4":
+            proxy = f"{scheme}://{info}@127.0.0.1:{port}"
+            exc = await failure(connect("ws://h.invalid/", proxy=proxy))
+            assert isinstance(exc, pywscore.exceptions.ProxyError)
+            assert_clean(*texts_of(exc))
 
 
 def test_shown_url() -> None:
