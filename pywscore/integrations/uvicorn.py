@@ -150,11 +150,11 @@ class WebSocketProtocol(ASGIConnection):
         self.connections.add(self)
         try:
             super().connection_made(transport)
+            if self.options.open_timeout is not None:
+                self._opens_by(self.loop.time() + self.options.open_timeout)
         except BaseException:
             self.connections.discard(self)
             raise
-        if self.options.open_timeout is not None:
-            self._opens_by(self.loop.time() + self.options.open_timeout)
 
     def data_received(self, data: bytes) -> None:
         """What the HTTP protocol puts together from the request; later, any bytes.
@@ -162,13 +162,19 @@ class WebSocketProtocol(ASGIConnection):
         Frames that came behind the request in one packet aren't in ``data``: they are
         fetched from the HTTP protocol.
         """
-        if self.request is None and hasattr(self.transport, "get_protocol"):
-            carrier = self.transport.get_protocol()
-            data = with_version(data, carrier) + bytes_after_head(carrier)
-        for start in range(0, len(data), _STEP):
-            part = data[start : start + _STEP]
-            self.get_buffer(-1)[: len(part)] = part
-            self.buffer_updated(len(part))
+        try:
+            if self.request is None and hasattr(self.transport, "get_protocol"):
+                carrier = self.transport.get_protocol()
+                data = with_version(data, carrier) + bytes_after_head(carrier)
+            for start in range(0, len(data), _STEP):
+                part = data[start : start + _STEP]
+                self.get_buffer(-1)[: len(part)] = part
+                self.buffer_updated(len(part))
+        except BaseException:
+            # The transport may still be the HTTP protocol's, which hears of its end.
+            self.connections.discard(self)
+            self.transport.abort()
+            raise
 
     def shutdown(self) -> None:
         """Close with 1012; 500 if the request hasn't been answered yet."""

@@ -346,3 +346,34 @@ def test_eager_tasks(http: str) -> None:
                 assert is_taken(served.protocol)
 
     environment.run(main)
+
+
+@pytest.mark.threat("HLF-1")
+@pytest.mark.parametrize("name", ["bytes_after_head", "WebSocketProtocol._opens_by"])
+@ours
+def test_calls_before_it_has_the_transport(
+    environment: Environment, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of TCP is the HTTP protocol's to hear; uvicorn's list has it no more."""
+
+    def fails(*args: Any, **kwargs: Any) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        async with environment.serve(echo) as served:
+            state = served.server.server_state
+            with monkeypatch.context() as patch:
+                patch.setattr(f"pywscore.integrations.uvicorn.{name}", fails)
+                async with raw(served.port) as client:
+                    client.writer.write(request())
+                    try:
+                        assert await client.reader.read() == b""
+                    except ConnectionResetError:
+                        pass
+            await asyncio.sleep(0.01)
+            assert not state.connections and not state.tasks
+            async with raw(served.port) as client:
+                await client.open()
+
+    environment.run(main)
