@@ -96,12 +96,13 @@ async def _connect(
         transport, handover = await create(Handover, **kwargs)
         return adopt(transport, handover, _new(factory, transport), tls, name)
     _, arrival = await create(functools.partial(_Arrival, factory), **kwargs)
+    failure, arrival.failure = arrival.failure, None
     try:
-        if arrival.failure is not None:
-            raise arrival.failure
+        if failure is not None:
+            raise failure
         return arrival.connection
     finally:
-        del arrival  # refers to the exception, whose traceback refers to here
+        del failure  # its traceback refers to here
 
 
 class _Arrival(asyncio.Protocol):

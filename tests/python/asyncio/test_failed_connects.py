@@ -219,12 +219,18 @@ async def test_own_connections_that_fail(connect: Any) -> None:
     def fails(*args: Any, **kwargs: Any) -> Any:
         raise KeyError
 
+    class Late(pywscore.ClientConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            raise KeyError
+
     async with (
         answering(REFUSAL) as port,
         answering("HTTP/1.1 200 OK\r\n\r\n") as proxy,
     ):
         uri = f"ws://127.0.0.1:{port}/"
         await check(lambda: connect(uri, create_connection=fails), KeyError)
+        await check(lambda: connect(uri, create_connection=Late), KeyError)
         through = f"http://127.0.0.1:{proxy}"
         await check(
             lambda: connect(uri, create_connection=fails, proxy=through), KeyError
