@@ -32,6 +32,8 @@ from .stats import ConnectionStats, connection_stats
 
 __all__ = ["Connection", "broadcast"]
 
+_NOBODY = asyncio.BufferedProtocol()
+
 # Output that the peer hasn't taken, if it is no more than a close frame and the like,
 # is no reason to wait before TCP is ended in both directions.
 _FEW_BYTES = 1024
@@ -467,6 +469,9 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
             self._fragmented_send = None
         if self._lost_waiter is not None and not self._lost_waiter.done():
             self._lost_waiter.set_result(None)
+        if self.transport and self.transport.get_extra_info("sslcontext") is not None:
+            # TLS of the loops keeps methods of its protocol, which has the transport.
+            self.transport.set_protocol(_NOBODY)
 
     def _on_open_timeout(self) -> None:
         self._abort("timed out during opening handshake")

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import socket
 import struct
+import weakref
 from typing import Any
 
 import pytest
@@ -110,6 +111,39 @@ CASES: dict[str, dict[str, Any]] = {
     "TLS": {"secure": True},
     "TLS, left": {"secure": True, "sent": b""},
 }
+
+
+@pytest.mark.parametrize("hook", [None, lambda ws, request: ws.respond(403, "no")])
+async def test_tls_is_not_left_to_the_collector(
+    serve: Any, connect: Any, certificates: Any, hook: Any
+) -> None:
+    """Both ends; what the loop has of TLS refers to itself, but not to us."""
+    ssl = certificates.server
+    seen: list[weakref.ref[Any]] = []
+
+    class Noted(ServerConnection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            seen.append(weakref.ref(self))
+
+    async def visit(uri: str) -> None:
+        with contextlib.suppress(pywscore.InvalidStatus):
+            async with connect(uri, ssl=certificates.client) as ws:
+                seen.append(weakref.ref(ws))
+
+    async with serve(
+        waits, "127.0.0.1", 0, ssl=ssl, process_request=hook, create_connection=Noted
+    ) as server:
+        gc.disable()
+        try:
+            await visit(f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            async with asyncio.timeout(5):
+                while server._all or server._tasks:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert seen and [ref() for ref in seen if ref() is not None] == []
+        finally:
+            gc.enable()
 
 
 async def come_and_go(port: int, sent: bytes) -> None:
