@@ -380,7 +380,7 @@ static int connection_clear(PyObject *op)
     if (self->transport != NULL) {
         self->on_engine = false;
         Py_SETREF(self->transport, Py_NewRef(Py_None));
-        Py_SETREF(self->fragmented_send, Py_NewRef(Py_None));
+        Py_XSETREF(self->fragmented_send, Py_NewRef(Py_None));
     }
     Py_CLEAR(self->listener);
     Py_CLEAR(self->receive_waiter);

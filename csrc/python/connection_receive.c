@@ -356,15 +356,16 @@ int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
     }
     in_place = in_place && pywsc_connection_may_resume(self);
     Py_INCREF(waiter);
-    int result = 0;
+    PyObject *first = NULL;
     if (in_place && self->batch > 0) {
-        result = pywsc_connection_flush_before_step(self);
+        pywsc_keep_first(&first, pywsc_connection_flush_before_step(self),
+                         (PyObject *)self);
     }
-    if (result == 0) {
-        result = pywsc_connection_resume(self, waiter, in_place);
-    }
+    /* Whatever that was, nobody else wakes it. */
+    pywsc_keep_first(&first, pywsc_connection_resume(self, waiter, in_place),
+                     (PyObject *)self);
     Py_DECREF(waiter);
-    return result;
+    return pywsc_raise_first(first);
 }
 
 int pywsc_connection_read_on(struct pywsc_connection *self)

@@ -96,11 +96,9 @@ PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
         return NULL;
     }
     PyTypeObject *engine_transport = self->state->engine_transport;
-    PyObject *before = self->transport;
     self->on_engine =
         engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
-    self->transport = Py_NewRef(transport);
-    Py_DECREF(before); /* may run code, which meets the new one */
+    Py_SETREF(self->transport, Py_NewRef(transport)); /* last: it may run code */
     if (limit_transport(self) < 0) {
         return NULL;
     }
@@ -155,7 +153,7 @@ static int call_on_lost(struct pywsc_connection *self, PyObject *exc)
     PyObject *name = self->state->names[PYWSC_NAME_ON_LOST];
     PyObject *result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
     if (result == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
-        PyErr_WriteUnraisable((PyObject *)self);
+        PyErr_Clear();
         result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
     }
     return pywsc_connection_hook_done(self, result);

@@ -60,7 +60,7 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", keywords, &loop)) {
         return -1;
     }
-    if (self->loop != NULL) {
+    if (self->engine != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
@@ -112,8 +112,10 @@ static int flush_answers(struct pywsc_engine *self)
     PyObject *first = pywsc_take_raised();
     bool raised = first != NULL;
     for (size_t i = 0; i < self->answering_count; i++) {
-        pywsc_keep_first(&first, pywsc_connection_flush(self->answering[i]),
-                         (PyObject *)self);
+        struct pywsc_connection *connection = self->answering[i];
+        Py_INCREF(connection); /* a loop inside of it may end all batches */
+        pywsc_keep_first(&first, pywsc_connection_flush(connection), (PyObject *)self);
+        Py_DECREF(connection);
     }
     int status = pywsc_raise_first(first);
     return raised ? 0 : status;

@@ -2,6 +2,8 @@
 
 #if WSC_HAVE_ENGINE
 
+#include <unistd.h>
+
 /* EngineListener: a listening socket of the engine. */
 
 static struct pywsc_engine *engine_of(const struct pywsc_engine_listener *self)
@@ -13,6 +15,12 @@ int pywsc_engine_listener_event(struct pywsc_engine_listener *self,
                                 const struct wsc_io *io)
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
+    if (self->listener == NULL) { /* closed by what left before this event */
+        if (io->fd >= 0) {
+            (void)close(io->fd);
+        }
+        return 0;
+    }
     PyObject *result = PyObject_CallFunction(self->accepted, "ii", io->fd, io->error);
     if (result == NULL) {
         return pywsc_report_exception(state, engine_of(self)->loop,

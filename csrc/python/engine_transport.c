@@ -123,11 +123,9 @@ static PyObject *lost_exception(const struct pywsc_transport *self)
     return exception != NULL ? exception : pywsc_take_raised();
 }
 
-PyObject *pywsc_transport_lost(PyObject *op, PyObject *unused)
+PyObject *pywsc_transport_lost(struct pywsc_transport *self)
 {
-    struct pywsc_transport *self = (struct pywsc_transport *)op;
     PyObject *connection = self->connection;
-    (void)unused;
     if (connection == NULL) {
         Py_RETURN_NONE;
     }
@@ -155,10 +153,12 @@ size_t pywsc_transport_output_size(struct pywsc_transport *self)
 static int set_paused(struct pywsc_transport *self, bool paused)
 {
     self->paused = paused;
+    PyObject *connection = Py_NewRef(self->connection); /* which may be lost in there */
     PyObject *result = PyObject_CallMethodNoArgs(
-        self->connection,
+        connection,
         pywsc_transport_state(self)
             ->names[paused ? PYWSC_NAME_PAUSE_WRITING : PYWSC_NAME_RESUME_WRITING]);
+    Py_DECREF(connection);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -270,13 +270,21 @@ static int receive_end(struct pywsc_transport *self)
         self->connection, pywsc_transport_state(self)->names[PYWSC_NAME_EOF_RECEIVED]);
     int keep = kept == NULL ? -1 : PyObject_IsTrue(kept);
     Py_XDECREF(kept);
-    return keep == 0 ? pywsc_transport_close(self) : keep < 0 ? -1 : 0;
+    if (keep > 0) {
+        return 0;
+    }
+    /* An exception is no answer to come; nothing will tell of the end again. */
+    PyObject *raised = keep < 0 ? pywsc_take_raised() : NULL;
+    int closed = pywsc_transport_close(self);
+    pywsc_raise_again_after(raised, closed, (PyObject *)self);
+    return keep < 0 ? -1 : closed;
 }
 
 int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
 {
     struct pywsc_connection *connection = pywsc_transport_connection(self);
-    if (connection == NULL) {
+    /* What left before this event may have run code, which ended it. */
+    if (connection == NULL || pywsc_transport_link(self) == NULL) {
         return 0;
     }
     switch (io->type) {

@@ -47,7 +47,7 @@ int pywsc_transport_output_left(struct pywsc_transport *self);
 /* close(): once all output has left. */
 int pywsc_transport_close(struct pywsc_transport *self);
 /* The method _lost(): call connection_lost(). */
-PyObject *pywsc_transport_lost(PyObject *op, PyObject *unused);
+PyObject *pywsc_transport_lost(struct pywsc_transport *self);
 
 #endif
 

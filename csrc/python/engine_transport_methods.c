@@ -235,6 +235,14 @@ static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
     return result;
 }
 
+static PyObject *transport_lost(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return check_thread((struct pywsc_transport *)op) < 0
+               ? NULL
+               : pywsc_transport_lost((struct pywsc_transport *)op);
+}
+
 /* --- the type --- */
 
 /* -1 with an exception: the link is to be forgotten then. */
@@ -276,7 +284,8 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
-    if (pywsc_engine_check_thread(owner) < 0) {
+    if (pywsc_engine_check_thread(owner) < 0 ||
+        pywsc_connection_check_thread((struct pywsc_connection *)connection) < 0) {
         return -1;
     }
     enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);
@@ -345,7 +354,7 @@ static PyMethodDef transport_methods[] = {
     {"fileno", transport_fileno, METH_NOARGS, NULL},
     {"_address", transport_address, METH_O, NULL},
     {"_tls_info", transport_tls_info, METH_NOARGS, NULL},
-    {"_lost", pywsc_transport_lost, METH_NOARGS, NULL},
+    {"_lost", transport_lost, METH_NOARGS, NULL},
     {NULL},
 };
 

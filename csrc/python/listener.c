@@ -35,12 +35,14 @@ static int failed(struct pywsc_connection *self)
 static int
 call(struct pywsc_connection *self, enum pywsc_name name, PyObject **args, size_t count)
 {
+    PyObject *first = NULL;
     pywsc_connection_next_step(self);
-    if (pywsc_connection_flush_before_step(self) < 0) {
-        return -1;
-    }
+    /* Code of the transport's may run, which ends it all or raises: no message is lost
+     * by the latter. */
+    pywsc_keep_first(&first, pywsc_connection_flush_before_step(self),
+                     (PyObject *)self);
     if (self->listener == NULL) {
-        return 0; /* it has heard of the end */
+        return pywsc_raise_first(first);
     }
     /* The user may let go of everything meanwhile. */
     PyObject *listener = Py_NewRef(self->listener);
@@ -50,7 +52,8 @@ call(struct pywsc_connection *self, enum pywsc_name name, PyObject **args, size_
         PyObject_VectorcallMethod(self->state->names[name], args, count + 2, NULL);
     Py_DECREF(listener);
     Py_XDECREF(result);
-    return result == NULL ? failed(self) : 0;
+    pywsc_keep_first(&first, result == NULL ? failed(self) : 0, (PyObject *)self);
+    return pywsc_raise_first(first);
 }
 
 /* Takes `arg` (NULL: an exception is set). */

@@ -296,6 +296,9 @@ static PyObject *events_next(PyObject *op)
 {
     PyObject *protocol = ((struct events *)op)->protocol;
     PyObject *event;
+    if (pywsc_protocol_ready((struct pywsc_protocol *)protocol) < 0) {
+        return NULL;
+    }
     Py_BEGIN_CRITICAL_SECTION(protocol);
     event = next_event((struct pywsc_protocol *)protocol);
     Py_END_CRITICAL_SECTION();

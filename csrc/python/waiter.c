@@ -23,9 +23,11 @@ void pywsc_exit_context(PyObject *context)
 PyObject *pywsc_leave_context(void)
 {
     PyObject *context = PyThreadState_Get()->context;
-    if (context != NULL) {
-        Py_INCREF(context);
-        (void)PyContext_Exit(context);
+    Py_XINCREF(context);
+    if (context != NULL && PyContext_Exit(context) < 0) {
+        /* The thread's own, outside of all callbacks: nobody has entered it. */
+        PyErr_Clear();
+        Py_CLEAR(context);
     }
     return context;
 }
