@@ -62,6 +62,13 @@ static bool is_passing(int error)
            error == ENETUNREACH;
 }
 
+void wsc_io_refuse(const struct wsc_io *io)
+{
+    if (io->fd >= 0) {
+        (void)close(io->fd);
+    }
+}
+
 bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out)
 {
     struct wsc_engine *engine = listener->source.engine;

@@ -153,7 +153,7 @@ static int call_on_lost(struct pywsc_connection *self, PyObject *exc)
     PyObject *name = self->state->names[PYWSC_NAME_ON_LOST];
     PyObject *result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
     if (result == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
-        PyErr_Clear();
+        PyErr_WriteUnraisable((PyObject *)self);
         result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
     }
     return pywsc_connection_hook_done(self, result);

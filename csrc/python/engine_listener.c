@@ -2,8 +2,6 @@
 
 #if WSC_HAVE_ENGINE
 
-#include <unistd.h>
-
 /* EngineListener: a listening socket of the engine. */
 
 static struct pywsc_engine *engine_of(const struct pywsc_engine_listener *self)
@@ -16,9 +14,7 @@ int pywsc_engine_listener_event(struct pywsc_engine_listener *self,
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(self));
     if (self->listener == NULL) { /* closed by what left before this event */
-        if (io->fd >= 0) {
-            (void)close(io->fd);
-        }
+        wsc_io_refuse(io);
         return 0;
     }
     PyObject *result = PyObject_CallFunction(self->accepted, "ii", io->fd, io->error);

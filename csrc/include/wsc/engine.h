@@ -76,6 +76,8 @@ WSC_API size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
 /* The next event of those that poll found: true with *out. Links may be closed between
  * two calls, also those that are ready. */
 WSC_API bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out);
+/* Nobody wants this event of a listener: what was accepted is closed. */
+WSC_API void wsc_io_refuse(const struct wsc_io *io);
 /* Has something been received that wsc_engine_next has not given out? Who doesn't call
  * it until it says false has to come back without waiting for wsc_engine_fd, which
  * doesn't show that. */
