@@ -469,9 +469,10 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
             self._fragmented_send = None
         if self._lost_waiter is not None and not self._lost_waiter.done():
             self._lost_waiter.set_result(None)
-        if self.transport and self.transport.get_extra_info("sslcontext") is not None:
-            # TLS of the loops keeps methods of its protocol, which has the transport.
-            self.transport.set_protocol(_NOBODY)
+        with contextlib.suppress(AttributeError):  # there is none, or it has let go
+            if self.transport.get_extra_info("sslcontext") is not None:
+                # TLS of the loops keeps methods of its protocol, which has it.
+                self.transport.set_protocol(_NOBODY)
 
     def _on_open_timeout(self) -> None:
         self._abort("timed out during opening handshake")

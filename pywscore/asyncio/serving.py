@@ -132,6 +132,7 @@ class Server(ChecksOverrides):
         connections = list(self._all)
         for ws in connections:
             ws._check_thread()
+        self._close_task = loop.create_task(self._finish())
         self._closing = True
         self.server.close()
         for ws in connections:
@@ -143,9 +144,9 @@ class Server(ChecksOverrides):
             except Exception as exc:
                 ws._log(logging.ERROR, "closing a connection failed", exc_info=exc)
                 ws._cut("it could not be closed")
-        self._close_task = loop.create_task(self._finish())
 
     async def _finish(self) -> None:
+        await asyncio.sleep(0)  # tasks may be eager
         self._log.log_always(logging.INFO, "server closing")
         await self.server.wait_closed()  # half-open ones may be whole until then
         while self._all or self._tasks:

@@ -331,6 +331,24 @@ async def test_close_that_cannot_be_sent(
             assert ws.close_code == 1001
 
 
+async def test_close_without_a_task(serve: Any) -> None:
+    loop = asyncio.get_running_loop()
+
+    def fails(loop: Any, coroutine: Any, **kwargs: Any) -> Any:
+        coroutine.close()
+        raise Purpose
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        loop.set_task_factory(fails)
+        try:
+            with pytest.raises(Purpose):
+                server.close()
+        finally:
+            loop.set_task_factory(None)
+        assert server.is_serving()
+        assert b" 101 " in await ask(server)
+
+
 async def test_close_in_another_thread(
     serve: Any, connect: Any, uri_of: Any, echo: Any
 ) -> None:
