@@ -429,6 +429,9 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
             and self._lost_waiter is None
             and self.transport.can_write_eof()
         ):
+            timeout = self.options.close_timeout
+            if self.options.open_timeout is None and timeout is not None:
+                self._opens_by(self.loop.time() + timeout)  # nobody may be there
             return True
         self._closes_within(self.options.close_timeout)
         return False

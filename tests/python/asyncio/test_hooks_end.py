@@ -74,7 +74,13 @@ async def test_hook_ends_with_its_client(serve: Any, name: str) -> None:
     hook = Hook()
     hooks = {name: hook}
     async with serve(
-        handler, "127.0.0.1", 0, max_connections=2, open_timeout=None, **hooks
+        handler,
+        "127.0.0.1",
+        0,
+        max_connections=2,
+        open_timeout=None,
+        close_timeout=0.1,  # it may have ended its side alone
+        **hooks,
     ) as server:
         for _ in range(5):
             async with leaving(server):
@@ -102,8 +108,11 @@ async def test_hook_of_a_client_that_stays(serve: Any) -> None:
 @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
 async def test_hook_that_does_not_end_has_a_place(serve: Any, limit: str) -> None:
     hook = Hook(lingers=True)
-    limits = {limit: 1}
-    async with serve(handler, "127.0.0.1", 0, process_request=hook, **limits) as server:
+    # It may have ended its side alone.
+    options = {limit: 1, "open_timeout": 0.5}
+    async with serve(
+        handler, "127.0.0.1", 0, process_request=hook, **options
+    ) as server:
         async with leaving(server):
             await hook.until(1)
         await until(lambda: not server._all)
