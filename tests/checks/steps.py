@@ -138,7 +138,7 @@ def build() -> bool:
 @step("pytest", "pytest")
 def pytest() -> bool:
     # -P: from the installed place, not from the working directory.
-    return run(PY, "-P", "-m", "pytest", *WORKERS, "--durations=5")
+    return run(PY, "-P", "-m", "pytest", *WORKERS, "--durations=5", timeout=2400)
 
 
 @step("aiohttp-oldest", "The aiohttp drop-in over the oldest aiohttp that it supports")
@@ -197,7 +197,7 @@ def pytest_asan() -> bool:
         *(PY, "-P", "-m", "pytest", *WORKERS, "tests/python"),
         *("-m", "not slow and not external", "-p", "no:cacheprovider"),
         *("-o", "timeout=300"),
-        timeout=1200,
+        timeout=2400,
         **env,
     )
 
