@@ -399,8 +399,9 @@ PyObject *pywsc_deadlines_closing(PyObject *op, PyObject *within)
         self->closing_at = now;
         self->end_at = now + seconds;
     }
-    if (!self->taken_known) {
-        self->taken_at = now; /* what it took before isn't known */
+    if (!self->taken_known && connection->protocol->conn.state != WSC_CONN_CONNECTING) {
+        /* What it took before isn't known; of the handshake there is little. */
+        self->taken_at = now;
     }
     self->closing = true;
     self->look_at = sooner(self->look_at, look_again_at(self, now));

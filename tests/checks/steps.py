@@ -260,6 +260,8 @@ def main(names: list[str]) -> int:
         print("no such step:", *unknown)
         return 2
     os.chdir(ROOT)
+    # Of one test; several processes share the machine.
+    os.environ.setdefault("PYWSCORE_TEST_TIMEOUT", "90")
     times: list[tuple[str, float, bool]] = []
     for name in names or STEPS:
         title, function = STEPS[name]

@@ -14,7 +14,10 @@ import pytest
 import pywscore
 from pywscore import _core
 
-pytestmark = pytest.mark.threat("BOR-2")
+pytestmark = [
+    pytest.mark.threat("BOR-2"),
+    pytest.mark.usefixtures("cheap_collections"),
+]
 
 DOINGS: dict[str, Callable[[Any], object]] = {
     "close": lambda ws: ws.close_nowait(),

@@ -15,7 +15,10 @@ from conftest import REQUEST, frame
 import pywscore
 from pywscore import _core
 
-pytestmark = pytest.mark.threat("BOR-2")
+pytestmark = [
+    pytest.mark.threat("BOR-2"),
+    pytest.mark.usefixtures("cheap_collections"),
+]
 
 
 class Nowhere(asyncio.Transport):
