@@ -426,6 +426,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
             self.state is State.CONNECTING
             and self.protocol.is_server
             and self.request is not None
+            and not self._ended
             and self._lost_waiter is None
             and self.transport.can_write_eof()
         ):
