@@ -1,15 +1,25 @@
 #include "untaken.h"
 
 #include "connection.h"
+#include "raised.h"
 
 #include "wsc/engine.h"
 
 /* Only the peer's acknowledgements say that it reads: what our kernel takes may be
  * megabytes ahead of that. */
 
+/* An exception of the transport's says no more than that it doesn't know, as when TLS
+ * of asyncio's has let go of its protocol. */
+static void forgive(void)
+{
+    if (PyErr_Occurred() && !pywsc_raised_leaves()) {
+        PyErr_Clear();
+    }
+}
+
 #if WSC_HAVE_ENGINE
 
-/* Its descriptor, or -1; an exception says nothing more than that. */
+/* Its descriptor, or -1. */
 static int transport_fd(struct pywsc_connection *connection)
 {
     PyObject *owner = connection->on_engine
@@ -18,7 +28,7 @@ static int transport_fd(struct pywsc_connection *connection)
                                                 "s", "socket");
     int fd = owner == NULL || owner == Py_None ? -1 : PyObject_AsFileDescriptor(owner);
     Py_XDECREF(owner);
-    PyErr_Clear();
+    forgive();
     return fd;
 }
 
@@ -56,6 +66,7 @@ int pywsc_untaken_get(struct pywsc_connection *connection, struct pywsc_untaken 
     /* Test doubles of transports have something else. */
     out->size = size != NULL && PyLong_Check(size) ? PyLong_AsSize_t(size) : 0;
     Py_XDECREF(size);
+    forgive();
     if (PyErr_Occurred()) {
         return -1;
     }
@@ -64,7 +75,7 @@ int pywsc_untaken_get(struct pywsc_connection *connection, struct pywsc_untaken 
     }
     out->taken = UINT64_MAX - out->size;
     ask_kernel(connection, out);
-    return 0;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 PyObject *pywsc_untaken_size(PyObject *op, PyObject *unused)
