@@ -65,6 +65,16 @@ def run(*command: "str | Path", timeout: float = 900, **env: str) -> bool:
     return code == 0
 
 
+def run_pytest(name: str, *arguments: "str | Path", **env: str) -> bool:
+    """Several processes; what fails beside others has to pass by itself."""
+    command = (PY, "-P", "-m", "pytest", "-o", f"cache_dir=build/pytest-{name}")
+    command = (*command, *map(str, arguments))
+    if run(*command, *WORKERS, timeout=2400, **env):
+        return True
+    print("---- again, by itself, what failed beside others", flush=True)
+    return run(*command, "--lf", "--lfnf=none", timeout=1200, **env)
+
+
 @step("ruff-format", "Python format (ruff format)")
 def ruff_format() -> bool:
     return run(BIN / "ruff", "format", "--check", "--diff", "-q", ".")
@@ -138,7 +148,7 @@ def build() -> bool:
 @step("pytest", "pytest")
 def pytest() -> bool:
     # -P: from the installed place, not from the working directory.
-    return run(PY, "-P", "-m", "pytest", *WORKERS, "--durations=5", timeout=2400)
+    return run_pytest("all", "--durations=5")
 
 
 @step("aiohttp-oldest", "The aiohttp drop-in over the oldest aiohttp that it supports")
@@ -154,8 +164,9 @@ def aiohttp_oldest() -> bool:
     ):
         # Pythons that came out later have no wheel of it.
         return sys.version_info >= (3, 14)
-    return run(
-        *(PY, "-P", "-m", "pytest", *WORKERS, "-q", "-p", "no:cacheprovider"),
+    return run_pytest(
+        "aiohttp-oldest",
+        "-q",
         *sorted((ROOT / "tests/integration").glob("test_aiohttp_*.py")),
         PYTHONPATH=os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         PYWSCORE_AIOHTTP=oldest.partition("==")[2],
@@ -193,11 +204,9 @@ def asan_build() -> "dict[str, str] | None":
 @step("pytest-asan", "pytest under ASan and UBSan")
 def pytest_asan() -> bool:
     env = asan_build()
-    return env is not None and run(
-        *(PY, "-P", "-m", "pytest", *WORKERS, "tests/python"),
-        *("-m", "not slow and not external", "-p", "no:cacheprovider"),
-        *("-o", "timeout=300"),
-        timeout=2400,
+    return env is not None and run_pytest(
+        "asan",
+        *("tests/python", "-m", "not slow and not external", "-o", "timeout=300"),
         **env,
     )
 
