@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bare import Nowhere, arguments
 
 import pywscore
 from pywscore import _core
@@ -311,14 +312,8 @@ class Fed:
         self.acts: dict[str, Callable[[], object]] = {}
         self.core = Core(
             pywscore.ServerProtocol(),
-            loop=rig.loop,
-            receive_buffer=rig.buffer,
-            timers=rig.timers,
-            max_queue=(16, 4),
-            write_limit=(1 << 16, 1 << 14),
-            ping_interval=None,
-            ping_timeout=None,
-            idle_timeout=None,
+            **arguments(rig.loop)
+            | {"receive_buffer": rig.buffer, "timers": rig.timers},
         )
         self.core.connection_made(Nowhere())
         self.feed_bytes(HEAD)
@@ -375,24 +370,3 @@ class Rig:
                 return left
             except (KeyboardInterrupt, SystemExit) as exc:
                 left.append(type(exc))
-
-
-class Nowhere(asyncio.Transport):
-    """A transport that does nothing."""
-
-    def write(self, data: Any) -> None:
-        pass
-
-    def set_write_buffer_limits(
-        self, high: int | None = None, low: int | None = None
-    ) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import bare
 import pytest
 from conftest import REQUEST, frame
 
@@ -56,16 +57,7 @@ class Nowhere(asyncio.Transport):
 
 def made(**options: Any) -> _core.Connection:
     loop = asyncio.get_running_loop()
-    arguments: dict[str, Any] = {
-        "loop": loop,
-        "receive_buffer": _core.ReceiveBuffer(),
-        "timers": _core.Timers(loop),
-        "max_queue": (16, 4),
-        "write_limit": (65536, 16384),
-        "ping_interval": None,
-        "ping_timeout": None,
-        "idle_timeout": None,
-    }
+    arguments = bare.arguments(loop)
     return _core.Connection(
         pywscore.ServerProtocol(any_request=True), **arguments | options
     )
@@ -280,16 +272,7 @@ class Option:
 async def test_a_connection_made_twice(name: str) -> None:
     connection: Any = _core.Connection.__new__(_core.Connection)
     loop = asyncio.get_running_loop()
-    arguments: dict[str, Any] = {
-        "loop": loop,
-        "receive_buffer": _core.ReceiveBuffer(),
-        "timers": _core.Timers(loop),
-        "max_queue": (16, 4),
-        "write_limit": (65536, 16384),
-        "ping_interval": None,
-        "ping_timeout": None,
-        "idle_timeout": None,
-    }
+    arguments = bare.arguments(loop)
     inner, outer = pywscore.ServerProtocol(), pywscore.ServerProtocol()
     evil: Any = Option(lambda: connection.__init__(inner, **arguments), 20)
     evil = (evil, 4) if name in ("max_queue", "write_limit") else evil

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from bare import Nowhere, arguments
 
 import pywscore
 from pywscore import _core
@@ -42,7 +43,7 @@ def frame(opcode: int, payload: bytes) -> bytes:
 PING = frame(9, b"?")
 
 
-class Acting(asyncio.Transport):
+class Acting(Nowhere):
     """Acts, once, when it is written to."""
 
     act: Callable[[], object] | None = None
@@ -51,26 +52,6 @@ class Acting(asyncio.Transport):
         act, self.act = self.act, None
         if act is not None:
             act()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(
-        self, high: int | None = None, low: int | None = None
-    ) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -90,14 +71,7 @@ def opened(
     protocol.data_to_send()
     return cls(
         protocol,
-        loop=loop,
-        receive_buffer=_core.ReceiveBuffer(),
-        timers=_core.Timers(loop),
-        max_queue=(16, 4),
-        write_limit=(1 << 15, 1 << 13),
-        ping_interval=None,
-        ping_timeout=None,
-        idle_timeout=None,
+        **arguments(loop) | {"write_limit": (1 << 15, 1 << 13)},
     )
 
 
@@ -349,14 +323,7 @@ def test_events_elsewhere(loop: asyncio.AbstractEventLoop) -> None:
     events = iter(protocol.events())
     ws = _core.Connection(
         protocol,
-        loop=loop,
-        receive_buffer=_core.ReceiveBuffer(),
-        timers=_core.Timers(loop),
-        max_queue=(16, 4),
-        write_limit=(1 << 15, 1 << 13),
-        ping_interval=None,
-        ping_timeout=None,
-        idle_timeout=None,
+        **arguments(loop) | {"write_limit": (1 << 15, 1 << 13)},
     )
     raised: list[BaseException] = []
 
