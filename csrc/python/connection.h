@@ -53,7 +53,8 @@ struct pywsc_connection {
     unsigned batch;        /* > 0: output may wait for the end of the batch */
     unsigned char listens; /* which methods the listener has */
     uint32_t step_ns;      /* how long a step takes, on average */
-    uint64_t step_began;   /* put off by what sending took since then; 0: no step */
+    uint64_t step_began;   /* put off by what sending took since then; 0: no step,
+                            * or PYWSC_STEP_UNTIMED */
     unsigned step_count;   /* steps since then */
     unsigned step_sends;   /* messages that were sent in them */
     bool several;          /* in the last steps, more than one message in each */
@@ -164,7 +165,16 @@ static inline bool pywsc_connection_is_quick(const struct pywsc_connection *self
 }
 #define PYWSC_UNKNOWN_STEP_NS (2 * PYWSC_SHORT_STEP_NS)
 
-/* A callback in which there may be steps. */
+/* Steps that are timed only if output may be held in them. */
+#define PYWSC_STEP_UNTIMED 1
+
+static inline bool pywsc_connection_is_timed(const struct pywsc_connection *self)
+{
+    return self->step_began > PYWSC_STEP_UNTIMED;
+}
+
+/* A callback in which there may be steps, and the time, or PYWSC_STEP_UNTIMED; at its
+ * end the time if they are timed. */
 void pywsc_connection_steps_begin(struct pywsc_connection *self, uint64_t now,
                                   bool alone);
 void pywsc_connection_steps_end(struct pywsc_connection *self, uint64_t now);

@@ -108,13 +108,13 @@ static int report_closing(struct pywsc_connection *self)
  * keep a connection from being quick. */
 static int write_in_step(struct pywsc_connection *self)
 {
-    if (self->step_began == 0 || pywsc_connection_is_quick(self) ||
+    if (!pywsc_connection_is_timed(self) || pywsc_connection_is_quick(self) ||
         !wsc_conn_wants_send(&self->protocol->conn)) {
         return write_output(self);
     }
     uint64_t began = wsc_clock_ns();
     int result = write_output(self);
-    if (self->step_began != 0) {
+    if (pywsc_connection_is_timed(self)) {
         self->step_began += wsc_clock_ns() - began;
     }
     return result;

@@ -19,12 +19,22 @@ void pywsc_connection_steps_begin(struct pywsc_connection *self, uint64_t now,
 void pywsc_connection_steps_end(struct pywsc_connection *self, uint64_t now)
 {
     if (self->step_count > 0 && self->step_began != 0) {
+        self->several = self->step_sends > self->step_count;
+    }
+    if (self->step_count > 0 && pywsc_connection_is_timed(self)) {
         uint64_t ns = (now - self->step_began) / self->step_count;
         uint32_t step = ns < LONGEST_NS ? (uint32_t)ns : LONGEST_NS;
         self->step_ns += step / WEIGHT - self->step_ns / WEIGHT;
-        self->several = self->step_sends > self->step_count;
     }
     self->step_began = 0;
+}
+
+/* Output of a message that is alone isn't held: how long its step takes doesn't matter,
+ * and the clock costs more than all of this. */
+static bool wants_time(const struct pywsc_connection *self)
+{
+    return self->several || self->queue_count > 0 ||
+           wsc_conn_input_left(&self->protocol->conn) > 0;
 }
 
 void pywsc_connection_next_step(struct pywsc_connection *self)
@@ -32,7 +42,12 @@ void pywsc_connection_next_step(struct pywsc_connection *self)
     if (self->step_began == 0) {
         return;
     }
-    if (self->step_count > 0 && !pywsc_connection_is_quick(self)) {
+    if (!pywsc_connection_is_timed(self)) {
+        if (wants_time(self)) {
+            pywsc_connection_steps_begin(self, wsc_clock_ns(), self->alone);
+        }
+    }
+    else if (self->step_count > 0 && !pywsc_connection_is_quick(self)) {
         /* Each for itself: it may be quick after this one. */
         uint64_t now = wsc_clock_ns();
         pywsc_connection_steps_end(self, now);

@@ -49,7 +49,7 @@ PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
 static void begin_call(struct pywsc_connection *self)
 {
     if (self->batch == 0) {
-        pywsc_connection_steps_begin(self, wsc_clock_ns(), true);
+        pywsc_connection_steps_begin(self, PYWSC_STEP_UNTIMED, true);
     }
     pywsc_connection_batch_begin(self);
 }
@@ -62,7 +62,8 @@ static PyObject *end_call(struct pywsc_connection *self, int result)
     struct pywsc_state *state = self->state;
     Py_INCREF(loop);
     if (self->batch == 1) {
-        pywsc_connection_steps_end(self, wsc_clock_ns());
+        pywsc_connection_steps_end(
+            self, pywsc_connection_is_timed(self) ? wsc_clock_ns() : 0);
     }
     PyObject *ended = pywsc_connection_batch_end(self, result);
     if (ended == NULL && pywsc_raised_leaves()) {
