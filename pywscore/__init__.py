@@ -5,6 +5,7 @@
 """
 
 from ._core import accept_key, apply_mask, is_valid_utf8
+from ._tls import TLSContext
 from ._version import __version__
 from .asyncio import (
     ClientConnection,
@@ -70,7 +71,6 @@ from .extensions import (
 )
 from .http import Headers, HeadersLike, MultipleValuesError, Request, Response
 from .protocol import ClientProtocol, Protocol, ServerProtocol
-from .tls import TLSContext
 from .typing import Data, LoggerLike, Origin, StatusLike, Subprotocol
 from .uri import WebSocketURI, parse_uri
 

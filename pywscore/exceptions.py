@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._shown import shown_url
 from .enums import CloseCode
-from .shown import shown_url
 
 if TYPE_CHECKING:
     from ._core import Close

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
+from ._shown import shown_header
 from ._version import __version__
-from .shown import shown_header
 
 __all__ = [
     "Headers",

@@ -94,7 +94,7 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
 /* New reference; NULL with another exception. */
 static PyObject *tls_exception(const struct wsc_tls_failure *failure)
 {
-    PyObject *tls = PyImport_ImportModule("pywscore.tls");
+    PyObject *tls = PyImport_ImportModule("pywscore._tls");
     if (tls == NULL) {
         return NULL;
     }

@@ -34,7 +34,7 @@ static const struct {
     [PYWSC_REQUEST] = {"pywscore.http", "Request"},
     [PYWSC_RESPONSE] = {"pywscore.http", "Response"},
     [PYWSC_PER_MESSAGE_DEFLATE] = {"pywscore.extensions", "PerMessageDeflate"},
-    [PYWSC_INIT_SUBCLASS] = {"pywscore.overrides", "init_subclass"},
+    [PYWSC_INIT_SUBCLASS] = {"pywscore._overrides", "init_subclass"},
 #if PY_VERSION_HEX < 0x030C0000
     [PYWSC_CURRENT_TASK] = {"asyncio.tasks", "_current_tasks"},
 #else

@@ -14,7 +14,7 @@ int pywsc_tls_init(PyObject *module, struct pywsc_state *state)
 
 #else
 
-/* TLSContext: wsc/tls.h for pywscore/tls.py, which keeps the arguments. Once it is set
+/* TLSContext: wsc/tls.h for pywscore/_tls.py, which keeps the arguments. Once it is set
  * up and others know it, nothing but add_name() may be called. Contexts may have each
  * other's names, hence the garbage collector. */
 struct tls_context {

@@ -1,13 +1,13 @@
 """WebSocket connections on asyncio: serve(), connect() and what they give."""
 
-from .broadcast import broadcast
+from ._broadcast import broadcast
+from ._listener import Listener
+from ._stats import ConnectionStats, ServerStats, metrics_response
+from ._workers import run
 from .client import ClientConnection, connect, unix_connect
 from .connection import Connection
-from .listener import Listener
 from .router import Router, route, unix_route
 from .server import Server, ServerConnection, basic_auth, serve, unix_serve
-from .stats import ConnectionStats, ServerStats, metrics_response
-from .workers import run
 
 __all__ = [
     "ClientConnection",

@@ -11,21 +11,21 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequen
 from types import TracebackType
 from typing import Any, Literal
 
+from .._overrides import ChecksOverrides
+from .._shown import shown_url
+from .._tls import TLSContext
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
-from ..overrides import ChecksOverrides
 from ..protocol import ClientProtocol, checked_headers
-from ..shown import shown_url
-from ..tls import TLSContext
 from ..typing import LoggerLike, PathLike
 from ..uri import WebSocketURI, parse_uri
-from .client_connection import ClientConnection
-from .handshake import check_subprotocols
-from .listener import ListenerFactory
-from .log import LimitedLogger, printable
-from .opening import open_connection
-from .options import (
+from ._client_connection import ClientConnection
+from ._handshake import check_subprotocols
+from ._listener import ListenerFactory
+from ._log import LimitedLogger, printable
+from ._opening import open_connection
+from ._options import (
     MAX_QUEUE,
     WRITE_LIMIT,
     Options,
@@ -33,7 +33,7 @@ from .options import (
     message_limit,
     water_marks,
 )
-from .reconnect import backoff, process_exception
+from ._reconnect import backoff, process_exception
 
 __all__ = [
     "ClientConnection",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, overload
 
 from .. import _core
+from .._overrides import ChecksOverrides
 from ..enums import CloseCode, State
 from ..exceptions import (
     ConnectionClosed,
@@ -21,14 +22,13 @@ from ..exceptions import (
     ProtocolError,
 )
 from ..http import Request, Response
-from ..overrides import ChecksOverrides
 from ..typing import Data, DataLike
-from .broadcast import broadcast
-from .fragments import receive_fragments, send_fragments
-from .log import printable
-from .options import Options, receive_buffer, timers
-from .pings import Pings, payload_of
-from .stats import ConnectionStats, connection_stats
+from ._broadcast import broadcast
+from ._fragments import receive_fragments, send_fragments
+from ._log import printable
+from ._options import Options, receive_buffer, timers
+from ._pings import Pings, payload_of
+from ._stats import ConnectionStats, connection_stats
 
 __all__ = ["Connection", "broadcast"]
 

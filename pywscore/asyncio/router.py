@@ -8,8 +8,8 @@ import ssl as ssl_module
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._tls import TLSContext
 from ..http import Request, Response
-from ..tls import TLSContext
 from ..typing import PathLike
 from .server import Server, ServerConnection, serve
 

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from .. import _core
+from .._tls import TLSContext
 from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
-from ..tls import TLSContext
 from ..typing import LoggerLike, PathLike
-from .acceptor import Acceptor
-from .auth import basic_auth
-from .broadcast import broadcast
-from .handshake import (
+from ._acceptor import Acceptor
+from ._auth import basic_auth
+from ._broadcast import broadcast
+from ._handshake import (
     Handshake,
     Origins,
     ProcessRequest,
@@ -24,9 +24,9 @@ from .handshake import (
     check_origins,
     check_subprotocols,
 )
-from .listener import ListenerFactory, check_listener
-from .log import LimitedLogger
-from .options import (
+from ._listener import ListenerFactory, check_listener
+from ._log import LimitedLogger
+from ._options import (
     MAX_QUEUE,
     WRITE_LIMIT,
     Options,
@@ -34,9 +34,9 @@ from .options import (
     message_limit,
     water_marks,
 )
-from .places import Places, check_limit
-from .server_connection import ServerConnection
-from .serving import Server
+from ._places import Places, check_limit
+from ._server_connection import ServerConnection
+from ._serving import Server
 
 __all__ = [
     "Server",

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 
 import pywscore
-from pywscore.cli import bench, connect, demo, echo
-from pywscore.cli.common import (
+from pywscore.cli import _bench, _connect, _demo, _echo
+from pywscore.cli._common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
     CommandError,
@@ -19,7 +19,7 @@ from pywscore.cli.common import (
     configure_output,
 )
 
-COMMANDS = (demo, echo, connect, bench)
+COMMANDS = (_demo, _echo, _connect, _bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

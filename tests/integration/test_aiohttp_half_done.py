@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp_rig import OURS, TEXT, Kind, echo, frame, scenario, served
 
-from pywscore.asyncio import engine
+from pywscore.asyncio import _engine as engine
 from pywscore.integrations.aiohttp import WebSocketResponse
 from pywscore.integrations.aiohttp import _connection as connection_module
 from pywscore.integrations.aiohttp import _server as server_module

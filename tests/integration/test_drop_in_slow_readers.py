@@ -355,7 +355,7 @@ def test_uvicorn_answers_who_has_half_closed(
     async def main() -> None:
         async with environment.serve(app) as served, raw(served.port) as client:
             if answer == "nothing":
-                from pywscore.integrations import uvicorn
+                from pywscore.integrations.uvicorn import _connection as uvicorn
 
                 options = uvicorn._options_of(served.server.config)
                 monkeypatch.setitem(

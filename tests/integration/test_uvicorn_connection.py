@@ -28,8 +28,8 @@ from uvicorn_servers import (
 )
 
 import pywscore
-from pywscore.integrations import uvicorn as integration
-from pywscore.integrations.uvicorn_http import _end_of_head
+from pywscore.integrations.uvicorn import _connection as integration
+from pywscore.integrations.uvicorn._private import _end_of_head
 
 ACCEPT = {"type": "websocket.accept"}
 ONE = Environment(*ENVIRONMENTS[0])

@@ -285,7 +285,7 @@ def test_engine_refuses(
             await asyncio.sleep(0.05)
             before = descriptors()
             with monkeypatch.context() as patch:
-                patch.setattr("pywscore.asyncio.engine.EngineTransport", no_transport)
+                patch.setattr("pywscore.asyncio._engine.EngineTransport", no_transport)
                 client = await websockets.connect(served.uri)
             await client.send("hi")
             assert await client.recv() == "hi"
@@ -364,7 +364,8 @@ def test_calls_before_it_has_the_transport(
         async with environment.serve(echo) as served:
             state = served.server.server_state
             with monkeypatch.context() as patch:
-                patch.setattr(f"pywscore.integrations.uvicorn.{name}", fails)
+                module = "pywscore.integrations.uvicorn._connection"
+                patch.setattr(f"{module}.{name}", fails)
                 async with raw(served.port) as client:
                     client.writer.write(request())
                     try:

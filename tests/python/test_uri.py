@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywscore import InvalidURI, parse_uri
-from pywscore.shown import shown_url
+from pywscore._shown import shown_url
 
 VALID = [
     ("ws://localhost", False, "localhost", 80, "/"),

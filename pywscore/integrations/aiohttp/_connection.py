@@ -10,10 +10,10 @@ from typing import Any
 from aiohttp import WSMsgType
 
 from ... import _core
+from ...asyncio._engine import can_take_over, feed, take_over
+from ...asyncio._log import LimitedLogger
+from ...asyncio._options import Options
 from ...asyncio.connection import Connection
-from ...asyncio.engine import can_take_over, feed, take_over
-from ...asyncio.log import LimitedLogger
-from ...asyncio.options import Options
 from ...enums import CloseCode, State
 from ...exceptions import ProtocolError
 from ._heartbeat import Heartbeat, Signs, signs_by_kernel

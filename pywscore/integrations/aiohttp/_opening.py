@@ -9,7 +9,7 @@ from aiohttp.log import ws_logger
 from multidict import CIMultiDict
 
 from ... import _core
-from ...asyncio.log import printable
+from ...asyncio._log import printable
 from ...extensions import SERVER_DEFAULT
 from ...http import Request
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
-from ...asyncio.engine import feed
+from ...asyncio._engine import feed
 from ._connection import UpgradedConnection
 
 __all__ = ["Reader", "Writer"]

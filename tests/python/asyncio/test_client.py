@@ -20,7 +20,7 @@ from pywscore import (
     NegotiationError,
     SecurityError,
 )
-from pywscore.asyncio.reconnect import backoff, process_exception
+from pywscore.asyncio._reconnect import backoff, process_exception
 
 
 async def nothing(ws: Any) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import pywscore
 from pywscore import _core
-from pywscore.asyncio.options import timers
+from pywscore.asyncio._options import timers
 from pywscore.extensions import SERVER_DEFAULT
 
 

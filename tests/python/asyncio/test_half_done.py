@@ -17,9 +17,10 @@ import pytest
 
 import pywscore
 from pywscore import _core
-from pywscore.asyncio import ClientConnection, ServerConnection, engine
-from pywscore.asyncio import serving as server_module
-from pywscore.asyncio.places import Places
+from pywscore.asyncio import ClientConnection, ServerConnection
+from pywscore.asyncio import _engine as engine
+from pywscore.asyncio import _serving as server_module
+from pywscore.asyncio._places import Places
 
 pytestmark = [
     pytest.mark.threat("HLF-1"),

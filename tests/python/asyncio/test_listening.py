@@ -14,7 +14,7 @@ import pytest
 from tls_peer import Files
 
 import pywscore
-from pywscore.asyncio.workers import run
+from pywscore.asyncio._workers import run
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_workers_get_all_that_the_check_looked_at(monkeypatch: Any) -> None:
     """Arguments may be iterators: what is checked first doesn't take them away."""
     seen: list[Any] = []
     monkeypatch.setattr(
-        "pywscore.asyncio.fleet.Fleet.run",
+        "pywscore.asyncio._fleet.Fleet.run",
         lambda fleet, *args: seen.append(fleet.plan) or 0,
     )
     run(

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from pywscore.asyncio import log as module
-from pywscore.asyncio.log import LimitedLogger, printable
+from pywscore.asyncio import _log as module
+from pywscore.asyncio._log import LimitedLogger, printable
 
 
 @pytest.mark.threat("LOG-2")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pywscore
-from pywscore.asyncio.options import Options, message_limit, water_marks
+from pywscore.asyncio._options import Options, message_limit, water_marks
 
 
 @pytest.mark.parametrize(

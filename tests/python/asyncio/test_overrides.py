@@ -14,7 +14,7 @@ import websockets.server
 
 import pywscore
 from pywscore import Headers, InvalidStatus, SecurityError, parse_uri
-from pywscore.overrides import ABSENT
+from pywscore._overrides import ABSENT
 
 pytestmark = pytest.mark.threat("RED-1")
 

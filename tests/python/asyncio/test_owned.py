@@ -249,7 +249,7 @@ async def test_a_protocol_has_one_connection(pair: Any) -> None:
 @pytest.mark.threat("LIF-4")
 @pytest.mark.skipif(not hasattr(_core, "Engine"), reason="no engine on this system")
 async def test_the_engine_elsewhere(serve: Any, connect: Any, uri_of: Any) -> None:
-    from pywscore.asyncio.engine import engine_of
+    from pywscore.asyncio._engine import engine_of
 
     engine = engine_of(asyncio.get_running_loop())
     assert isinstance(elsewhere(engine.ready), RuntimeError)

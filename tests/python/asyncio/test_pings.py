@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from pywscore import ConcurrencyError
-from pywscore.asyncio import pings as module
-from pywscore.asyncio.pings import Pings
+from pywscore.asyncio import _pings as module
+from pywscore.asyncio._pings import Pings
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from pywscore.asyncio.places import Places, network_of
+from pywscore.asyncio._places import Places, network_of
 
 
 @pytest.mark.threat("OVL-2")

@@ -13,8 +13,13 @@ import pytest
 
 import pywscore
 from pywscore import InvalidProxy, parse_uri
-from pywscore.asyncio import proxy as module
-from pywscore.asyncio.proxy import Proxy, get_proxy, parse_connect_response, parse_proxy
+from pywscore.asyncio import _proxy as module
+from pywscore.asyncio._proxy import (
+    Proxy,
+    get_proxy,
+    parse_connect_response,
+    parse_proxy,
+)
 from pywscore.exceptions import InvalidProxyMessage, InvalidProxyStatus, ProxyError
 
 

@@ -18,8 +18,8 @@ import pytest
 
 import pywscore
 from pywscore import Headers, Request, Response, parse_uri
-from pywscore.asyncio.proxy import parse_proxy
-from pywscore.shown import shown_url, without_user_info
+from pywscore._shown import shown_url, without_user_info
+from pywscore.asyncio._proxy import parse_proxy
 
 pytestmark = pytest.mark.threat("SEC-1")
 

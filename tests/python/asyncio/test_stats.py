@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pywscore
-from pywscore.asyncio.stats import prometheus
+from pywscore.asyncio._stats import prometheus
 
 # RFC 7692 §7.2.3.1: "Hello", compressed
 HELLO = bytes.fromhex("f248cdc9c90700")

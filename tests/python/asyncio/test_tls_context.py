@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tls_peer import Files
 
-import pywscore.tls
+import pywscore._tls
 from pywscore import TLSContext, _core
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engine")
@@ -83,7 +83,7 @@ async def test_the_last_reload_counts(
     path = files.issue("slow", "old.example")
     context = TLSContext.server(path)
     has_read, goes_on = threading.Event(), threading.Event()
-    read = pywscore.tls._read
+    read = pywscore._tls._read
 
     def read_slowly(settings: Any) -> Any:
         made = read(settings)
@@ -92,7 +92,7 @@ async def test_the_last_reload_counts(
             assert goes_on.wait(10)
         return made
 
-    monkeypatch.setattr(pywscore.tls, "_read", read_slowly)
+    monkeypatch.setattr(pywscore._tls, "_read", read_slowly)
     first, second = (threading.Thread(target=context.reload) for _ in range(2))
     first.start()
     assert has_read.wait(10)

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 import pywscore
-from pywscore.asyncio import fleet as fleet_module
-from pywscore.asyncio import plan as plan_module
+from pywscore.asyncio import _fleet as fleet_module
+from pywscore.asyncio import _plan as plan_module
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SO_REUSEPORT"), reason="no SO_REUSEPORT"

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import pywscore
 from pywscore import _core
-from pywscore.asyncio.options import receive_buffer, timers
+from pywscore.asyncio._options import receive_buffer, timers
 
 HOST = "127.0.0.1"
 LIMIT = 300  # seconds, for whatever may hang

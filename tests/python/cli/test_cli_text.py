@@ -8,8 +8,8 @@ import ssl
 
 import pytest
 
-from pywscore.cli.bench import Histogram
-from pywscore.cli.common import (
+from pywscore.cli._bench import Histogram
+from pywscore.cli._common import (
     EscapingFormatter,
     close_code_name,
     describe_close,
@@ -19,8 +19,8 @@ from pywscore.cli.common import (
     own_origins,
     without_credentials,
 )
-from pywscore.cli.connect import is_sendable, parse_headers, render
-from pywscore.cli.terminal import LineEditor, LineSplitter, visible_tail
+from pywscore.cli._connect import is_sendable, parse_headers, render
+from pywscore.cli._terminal import LineEditor, LineSplitter, visible_tail
 
 
 @pytest.mark.threat("LOG-2")

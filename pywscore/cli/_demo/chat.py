@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pywscore
-from pywscore.cli.common import escape
-from pywscore.cli.demo.events import (
+from pywscore.cli._common import escape
+from pywscore.cli._demo.events import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
     BadMessage,

@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pywscore
-from pywscore.asyncio.workers import reserve
-from pywscore.shown import shown_url, without_user_info
+from pywscore._shown import shown_url, without_user_info
+from pywscore.asyncio._workers import reserve
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130

@@ -12,10 +12,10 @@ from .. import _core
 from ..enums import State
 from ..http import Request, Response, plain_response
 from ..typing import StatusLike
+from ._handshake import failed, serialize
+from ._log import printable
+from ._options import Options
 from .connection import Connection
-from .handshake import failed, serialize
-from .log import printable
-from .options import Options
 
 if TYPE_CHECKING:
     from .server import Server

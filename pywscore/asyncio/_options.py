@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._core import ReceiveBuffer, Timers
-from .log import LimitedLogger
+from ._log import LimitedLogger
 
 type_or_pair = int | tuple[int | None, int | None] | None
 

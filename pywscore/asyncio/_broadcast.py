@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from .. import _core
 from ..exceptions import ConcurrencyError
-from .log import printable
+from ._log import printable
 
 if TYPE_CHECKING:
     from .connection import Connection

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from .fleet import Fleet, StartMethod
-from .plan import Address, Handler, LoopFactory, Plan
+from ._fleet import Fleet, StartMethod
+from ._plan import Address, Handler, LoopFactory, Plan
 from .server import serve
 
 __all__ = ["reserve", "run"]

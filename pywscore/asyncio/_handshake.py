@@ -21,7 +21,7 @@ from ..exceptions import (
     NegotiationError,
 )
 from ..http import Headers, HeadersLike, Request, Response, plain_response
-from .log import is_exit, printable
+from ._log import is_exit, printable
 
 if TYPE_CHECKING:
     from .server import ServerConnection

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import h11  # uvicorn needs it
 
-from .uvicorn_http import MAX_HEAD
+from ._private import MAX_HEAD
 
 __all__ = ["BoundedHead", "HTTPProtocol", "bounded"]
 

@@ -15,8 +15,8 @@ from ..enums import State
 from ..http import Headers, Response
 
 if TYPE_CHECKING:
+    from ._server_connection import ServerConnection
     from .connection import Connection
-    from .server_connection import ServerConnection
 
 __all__ = ["ConnectionStats", "ServerStats", "metrics_response", "prometheus"]
 

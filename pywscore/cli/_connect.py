@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pywscore
-from pywscore.cli.common import (
+from pywscore.cli._common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
     CommandError,
@@ -22,7 +22,7 @@ from pywscore.cli.common import (
     wait_for_interrupt,
     without_credentials,
 )
-from pywscore.cli.terminal import Terminal
+from pywscore.cli._terminal import Terminal
 
 MAX_SHOWN_BYTES = 1024
 MAX_REASON_BYTES = 123  # RFC 6455 §5.5: 125 bytes of payload, 2 for the code

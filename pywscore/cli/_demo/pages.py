@@ -7,7 +7,7 @@ from http import HTTPStatus
 from importlib.resources import files
 
 import pywscore
-from pywscore.cli.common import is_scrape
+from pywscore.cli._common import is_scrape
 
 # Path → file in static/, type.
 FILES = {

@@ -8,9 +8,9 @@ import ssl
 from .. import _core
 from ..exceptions import InvalidMessage
 from ..http import Response
+from ._listener import ListenerFactory, start_listening
+from ._options import Options
 from .connection import Connection
-from .listener import ListenerFactory, start_listening
-from .options import Options
 
 __all__ = ["ClientConnection"]
 

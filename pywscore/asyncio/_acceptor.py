@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from ..tls import TLSContext
-from .engine import EngineTransport, engine_of, uses_engine
-from .log import LimitedLogger, is_exit
-from .server_connection import REFUSAL_TIMEOUT, ServerConnection
+from .._tls import TLSContext
+from ._engine import EngineTransport, engine_of, uses_engine
+from ._log import LimitedLogger, is_exit
+from ._server_connection import REFUSAL_TIMEOUT, ServerConnection
 
 __all__ = ["Acceptor", "BoundServer"]
 

@@ -12,7 +12,7 @@ from asyncio import trsock
 from typing import Any, TypeVar, cast
 
 from .. import _core
-from ..tls import TLSContext, TLSObject
+from .._tls import TLSContext, TLSObject
 from .connection import Connection
 
 __all__ = [
@@ -113,7 +113,7 @@ class EngineTransport(_core.EngineTransport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, a
-        ``pywscore.tls.TLSObject``, and from it ``cipher``, ``alpn``,
+        ``pywscore._tls.TLSObject``, and from it ``cipher``, ``alpn``,
         ``session_reused`` and ``peercert_der``."""
         if name == "socket":
             sock = self._get_socket()

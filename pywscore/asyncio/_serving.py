@@ -10,18 +10,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from .. import _core
+from .._overrides import ChecksOverrides
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..http import Request, Response
-from ..overrides import ChecksOverrides
-from .acceptor import BoundServer
+from ._acceptor import BoundServer
+from ._handshake import Handshake, failed, shutting_down, too_many
+from ._listener import ListenerFactory, start_listening
+from ._log import LimitedLogger, is_exit, printable
+from ._places import Places, network_of
+from ._server_connection import ServerConnection
+from ._stats import ServerStats, Totals
 from .connection import check_close
-from .handshake import Handshake, failed, shutting_down, too_many
-from .listener import ListenerFactory, start_listening
-from .log import LimitedLogger, is_exit, printable
-from .places import Places, network_of
-from .server_connection import ServerConnection
-from .stats import ServerStats, Totals
 
 __all__ = ["Server"]
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pywscore
-from pywscore.cli.common import (
+from pywscore.cli._common import (
     EXIT_INTERRUPTED,
     CommandError,
     add_client_tls_options,
@@ -23,7 +23,7 @@ from pywscore.cli.common import (
     wait_for_interrupt,
     without_credentials,
 )
-from pywscore.cli.connect import cancel, first_of
+from pywscore.cli._connect import cancel, first_of
 
 MAX_CONNECTIONS = 10_000
 MAX_SIZE = 1 << 26

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pywscore
-from pywscore.cli.common import (
+from pywscore.cli._common import (
     CommandError,
     add_server_options,
     bounded_int,

@@ -1,10 +1,4 @@
-"""uvicorn's WebSocket connections on pywscore's core::
-
-    uvicorn --ws pywscore.integrations.uvicorn:WebSocketProtocol app:app
-
-FastAPI, Starlette and Django Channels applications run as they are. See
-docs/uvicorn.md for what differs from uvicorn's own classes.
-"""
+"""The class for ``--ws``: an ASGI connection with what uvicorn does to its own."""
 
 from __future__ import annotations
 
@@ -14,31 +8,23 @@ import logging
 import weakref
 from typing import Any, cast
 
-try:
-    from uvicorn.logging import TRACE_LOG_LEVEL
-    from uvicorn.protocols.utils import (
-        ClientDisconnected,
-        get_client_addr,
-        get_local_addr,
-        get_path_with_query_string,
-        get_remote_addr,
-        is_ssl,
-    )
-except ImportError as exc:  # pragma: no cover
-    raise ImportError(
-        "pywscore.integrations.uvicorn needs uvicorn: pip install 'pywscore[uvicorn]'"
-    ) from exc
+from uvicorn.logging import TRACE_LOG_LEVEL
+from uvicorn.protocols.utils import (
+    ClientDisconnected,
+    get_client_addr,
+    get_local_addr,
+    get_path_with_query_string,
+    get_remote_addr,
+    is_ssl,
+)
 
-from .. import _core
-from ..asyncio.log import LimitedLogger
-from ..asyncio.options import Options, timers, water_marks
-from ..enums import CloseCode, State
-from ..extensions import PerMessageDeflate
-from .asgi import ASGIConnection, Event
-from .uvicorn_head import BoundedHead, HTTPProtocol, bounded
-from .uvicorn_http import MAX_HEAD, bytes_after_head, complete, with_version
-
-__all__ = ["BoundedHead", "HTTPProtocol", "WebSocketProtocol", "bounded"]
+from ... import _core
+from ...asyncio._log import LimitedLogger
+from ...asyncio._options import Options, timers, water_marks
+from ...enums import CloseCode, State
+from ...extensions import PerMessageDeflate
+from ._asgi import ASGIConnection, Event
+from ._private import MAX_HEAD, bytes_after_head, complete, with_version
 
 logger = logging.getLogger("uvicorn.error")
 

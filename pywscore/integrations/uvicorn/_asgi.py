@@ -1,6 +1,6 @@
 """A WebSocket connection as ASGI applications see it (version 2.5 of its messages).
 
-What is particular to a server is left to a subclass; uvicorn.py has one.
+What is particular to a server is left to a subclass.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from .. import _core
-from ..asyncio.connection import Connection
-from ..asyncio.engine import can_take_over, take_over
-from ..asyncio.handshake import refusal
-from ..asyncio.log import printable
-from ..enums import CloseCode, State
-from ..exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
-from ..http import Headers, Request, Response, plain_response
+from ... import _core
+from ...asyncio._engine import can_take_over, take_over
+from ...asyncio._handshake import refusal
+from ...asyncio._log import printable
+from ...asyncio.connection import Connection
+from ...enums import CloseCode, State
+from ...exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
+from ...http import Headers, Request, Response, plain_response
 
 Event = dict[str, Any]
 

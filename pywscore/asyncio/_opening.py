@@ -9,14 +9,14 @@ import ssl as ssl_module
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+from .._tls import TLSContext
 from ..exceptions import InvalidURI
 from ..http import host_header
-from ..tls import TLSContext
 from ..uri import WebSocketURI, parse_uri
-from .client_connection import ClientConnection
-from .engine import Handover, adopt, uses_engine
-from .log import is_exit
-from .proxy import connect_http, connect_socks, get_proxy, parse_proxy
+from ._client_connection import ClientConnection
+from ._engine import Handover, adopt, uses_engine
+from ._log import is_exit
+from ._proxy import connect_http, connect_socks, get_proxy, parse_proxy
 
 __all__ = ["open_connection"]
 

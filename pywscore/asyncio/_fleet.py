@@ -15,7 +15,7 @@ from multiprocessing import connection as pipes
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
-from .plan import STOP_SIGNALS, Address, Plan
+from ._plan import STOP_SIGNALS, Address, Plan
 
 __all__ = ["Fleet", "StartMethod"]
 
