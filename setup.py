@@ -148,9 +148,9 @@ setup(
     ext_modules=[
         Extension(
             "pywscore._core",
-            sources("python", "core", "core/simd") + engine,
+            sources("python", "python/*", "core", "core/simd") + engine,
             depends=sorted(glob("csrc/**/*.h", recursive=True)),
-            include_dirs=["csrc/include"],
+            include_dirs=["csrc/include", "csrc/python"],
             libraries=libraries,
             extra_compile_args=["/std:c11"] if windows else [],
         )

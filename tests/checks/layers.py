@@ -92,8 +92,10 @@ def outer_error(root: Path, file: Path, system: bool, header: str) -> str | None
         return f"{room} may not include <{header}>"
     if header.startswith("wsc/"):
         return None
-    target = (file.parent / header).resolve()
-    if target.is_relative_to((root / "csrc" / room).resolve()) and target.exists():
+    home = root / "csrc" / room
+    # The binding's headers are named with the room that they are in.
+    target = ((home if room == "python" else file.parent) / header).resolve()
+    if target.is_relative_to(home.resolve()) and target.exists():
         return None
     return f'{room} may include "wsc/..." and its own headers, not "{header}"'
 

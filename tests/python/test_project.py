@@ -287,7 +287,7 @@ FUNCTION = re.compile(
 def test_calls_into_python_are_listed() -> None:
     """Who calls into Python has a row that says what is held meanwhile."""
     calling = {
-        (path.name, name)
+        (path.relative_to(ROOT / "csrc/python").as_posix(), name)
         for path in (ROOT / "csrc/python").rglob("*.c")
         for name, body in FUNCTION.findall(path.read_text(encoding="utf-8"))
         if CALL.search(body)
@@ -295,7 +295,7 @@ def test_calls_into_python_are_listed() -> None:
     page = (ROOT / "docs/calls-into-python.md").read_text(encoding="utf-8")
     listed = set()
     for cell in re.findall(r"^\| (`[^|]*) \|", page, re.M):
-        for word in re.findall(r"`(\w+(?:\.c)?)`", cell):
+        for word in re.findall(r"`([\w/]+(?:\.c)?)`", cell):
             if word.endswith(".c"):
                 file = word
             else:

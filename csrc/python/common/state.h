@@ -1,0 +1,62 @@
+/* The module state, one per interpreter, and what is reached by it: our types, Python's
+ * classes and functions, interned names. Every type is a heap type made from a spec,
+ * immutable. Objects are guarded by critical sections of their own (free-threaded
+ * builds), user code runs only between calls into the core. */
+#ifndef PYWSC_COMMON_STATE_H
+#define PYWSC_COMMON_STATE_H
+
+#include "common/memory.h"
+#include "common/names.h"
+
+#include "wsc/conn.h"
+
+/* Indices of pywsc_state.objects. */
+#define INDEX(name, module, attribute) PYWSC_##name,
+enum pywsc_object { PYWSC_STATE_OBJECTS(INDEX) PYWSC_OBJECTS };
+#undef INDEX
+
+/* Indices of pywsc_state.names. */
+#define INDEX(name, string) PYWSC_NAME_##name,
+enum pywsc_name { PYWSC_STATE_NAMES(INDEX) PYWSC_NAMES };
+#undef INDEX
+
+struct pywsc_pool;
+struct pywsc_config;
+#define PYWSC_CONFIG_OPTIONS 6 /* see common/config.h */
+
+struct pywsc_state {
+    struct pywsc_spares spare_waiters;
+    struct pywsc_spares spare_operations;
+#define FIELD(name) PyTypeObject *name;
+    PYWSC_STATE_TYPES(FIELD)
+#undef FIELD
+    PyObject *objects[PYWSC_OBJECTS];
+    PyObject *names[PYWSC_NAMES];
+    PyObject *states[WSC_CONN_CLOSED + 1];          /* members of pywscore.State */
+    size_t largest_output;                          /* see protocol/output.c */
+    struct pywsc_pool *pool;                        /* NULL: made when first needed */
+    struct pywsc_config *config;                    /* the last one made, or NULL */
+    PyObject *config_options[PYWSC_CONFIG_OPTIONS]; /* what it was made from */
+};
+
+extern struct PyModuleDef pywsc_module;
+
+static inline struct pywsc_state *pywsc_module_state(PyObject *module)
+{
+    return (struct pywsc_state *)PyModule_GetState(module);
+}
+
+/* The state of the module that made this type or a base of it. Never NULL for our
+ * types; subclasses made in Python included. */
+struct pywsc_state *pywsc_type_state(PyTypeObject *type);
+
+/* Make a type from its spec and add it; NULL with an exception set. */
+PyTypeObject *pywsc_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base);
+
+/* Fill it: import what it refers to. -1 with an exception. */
+int pywsc_state_init(struct pywsc_state *state);
+/* Of the module's definition. */
+int pywsc_state_traverse(PyObject *module, visitproc visit, void *arg);
+int pywsc_state_clear(PyObject *module);
+
+#endif

@@ -1,0 +1,254 @@
+#include "connection/calls.h"
+
+#include "common/raised.h"
+#include "connection/listener.h"
+#include "connection/receive_buffer.h"
+#include "engine/transport.h"
+
+#include "wsc/short_poll.h"
+
+/* What the transport calls, and the loop. */
+
+int pywsc_connection_check_thread(struct pywsc_connection *self)
+{
+    if (self->protocol == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return -1;
+    }
+    if (self->thread != PyThread_get_thread_ident()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a connection is used in the thread of its event loop only");
+        return -1;
+    }
+    return 0;
+}
+
+/* --- batches --- */
+
+void pywsc_connection_batch_begin(struct pywsc_connection *self)
+{
+    Py_INCREF((PyObject *)self);
+    self->batch++;
+}
+
+PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
+{
+    PyObject *raised = pywsc_take_raised();
+    self->batch--;
+    int flushed = pywsc_connection_flush(self);
+    pywsc_raise_again_after(raised, flushed, (PyObject *)self);
+    Py_DECREF((PyObject *)self);
+    if (result < 0 || flushed < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* --- the transport's calls --- */
+
+/* A call in which there may be steps, in a batch. */
+static void begin_call(struct pywsc_connection *self)
+{
+    if (self->batch == 0) {
+        pywsc_connection_steps_begin(self, PYWSC_STEP_UNTIMED, true);
+    }
+    pywsc_connection_batch_begin(self);
+}
+
+/* The end of a call that began a batch. What a handler raised to leave the loop is
+ * raised by that: a transport could take it for an error of its own, as uvloop's do. */
+static PyObject *end_call(struct pywsc_connection *self, int result)
+{
+    PyObject *loop = self->loop;
+    struct pywsc_state *state = self->state;
+    Py_INCREF(loop);
+    if (self->batch == 1) {
+        pywsc_connection_steps_end(
+            self, pywsc_connection_is_timed(self) ? wsc_clock_ns() : 0);
+    }
+    PyObject *ended = pywsc_connection_batch_end(self, result);
+    if (ended == NULL && pywsc_raised_leaves()) {
+        pywsc_settle_exception(state, loop, "exception in a connection");
+        ended = Py_NewRef(Py_None);
+    }
+    Py_DECREF(loop);
+    return ended;
+}
+
+/* Our water marks are the transport's. */
+static int limit_transport(struct pywsc_connection *self)
+{
+    if (self->on_engine) {
+        struct pywsc_transport *transport = (struct pywsc_transport *)self->transport;
+        transport->high = self->write_high;
+        transport->low = self->write_low;
+        return 0;
+    }
+    PyObject *result =
+        PyObject_CallMethod(self->transport, "set_write_buffer_limits", "nn",
+                            (Py_ssize_t)self->write_high, (Py_ssize_t)self->write_low);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    PyTypeObject *engine_transport = self->state->engine_transport;
+    self->on_engine =
+        engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
+    Py_SETREF(self->transport, Py_NewRef(transport)); /* last: it may run code */
+    if (limit_transport(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    return pywsc_connection_batch_end(self, 0);
+}
+
+PyObject *pywsc_connection_get_buffer(PyObject *op, PyObject *sizehint)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)sizehint;
+    if (self->receive_buffer == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return NULL;
+    }
+    return pywsc_receive_buffer_view(
+        (struct pywsc_receive_buffer *)self->receive_buffer);
+}
+
+PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    Py_ssize_t len = PyLong_AsSsize_t(nbytes);
+    if ((len == -1 && PyErr_Occurred()) || pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    struct pywsc_receive_buffer *buffer =
+        (struct pywsc_receive_buffer *)self->receive_buffer;
+    if (len < 0 || len > PyByteArray_GET_SIZE(buffer->bytes)) {
+        PyErr_SetString(PyExc_ValueError, "more bytes than the buffer has");
+        return NULL;
+    }
+    begin_call(self);
+    PyObject *bytes = pywsc_receive_buffer_lend(buffer);
+    const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
+    int result = self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len);
+    pywsc_receive_buffer_return(buffer, bytes);
+    return end_call(self, result);
+}
+
+PyObject *pywsc_connection_eof_received(PyObject *op, PyObject *unused)
+{
+    (void)op;
+    (void)unused;
+    Py_RETURN_NONE; /* the transport closes itself; connection_lost does the rest */
+}
+
+/* _on_lost(exc), which gives back what the connection had, places of limits too. Where
+ * memory ended in it, some is free now: it is called once more. */
+static int call_on_lost(struct pywsc_connection *self, PyObject *exc)
+{
+    PyObject *name = self->state->names[PYWSC_NAME_ON_LOST];
+    PyObject *result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
+    if (result == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        PyErr_WriteUnraisable((PyObject *)self);
+        result = PyObject_CallMethodOneArg((PyObject *)self, name, exc);
+    }
+    return pywsc_connection_hook_done(self, result);
+}
+
+PyObject *pywsc_connection_lost(PyObject *op, PyObject *exc)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    if (self->lost) {
+        Py_RETURN_NONE;
+    }
+    /* Whatever is raised, nobody may wait for more, and nothing keep a place. */
+    PyObject *first = NULL;
+    pywsc_connection_batch_begin(self);
+    pywsc_keep_first(&first, pywsc_connection_drain(self), op);
+    self->lost = true;
+    pywsc_keep_first(&first, pywsc_deadlines_lost(self), op);
+    pywsc_keep_first(&first, call_on_lost(self, exc), op);
+    pywsc_keep_first(&first, pywsc_listener_closed(self), op);
+    pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
+    pywsc_keep_first(&first, pywsc_connection_wake_receiver(self, true), op);
+    return end_call(self, pywsc_raise_first(first));
+}
+
+PyObject *pywsc_connection_pause_writing(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    self->write_paused = true;
+    if (pywsc_deadlines_write_paused(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    self->write_paused = false;
+    /* What had to wait comes first, and may fill the transport again. */
+    if (pywsc_connection_flush(self) < 0) {
+        return NULL;
+    }
+    if (self->write_paused) {
+        Py_RETURN_NONE;
+    }
+    if (pywsc_deadlines_write_resumed(self) < 0) {
+        return NULL;
+    }
+    PyObject *first = NULL;
+    begin_call(self);
+    pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
+    if (self->listener != NULL) {
+        pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
+    }
+    return end_call(self, pywsc_raise_first(first));
+}
+
+/* The loop's turn is over: the one who receives goes on. */
+PyObject *pywsc_connection_wake(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    begin_call(self);
+    self->budget = PYWSC_BUDGET;
+    self->turn_wanted = false;
+    wsc_conn_hold_failure(&self->protocol->conn, false);
+    return end_call(self, self->listener != NULL
+                              ? pywsc_connection_read_on(self)
+                              : pywsc_connection_wake_receiver(self, true));
+}
+
+PyObject *pywsc_connection_end_receiving(PyObject *op, PyObject *unused)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    (void)unused;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    pywsc_connection_batch_begin(self);
+    self->receive_ended = true;
+    return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
+}

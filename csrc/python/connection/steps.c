@@ -1,0 +1,57 @@
+#include "connection/connection.h"
+
+#include "wsc/short_poll.h"
+
+/* An average over about as many steps. */
+#define WEIGHT 8
+/* No step counts for more. */
+#define LONGEST_NS 2000000000U
+
+void pywsc_connection_steps_begin(struct pywsc_connection *self, uint64_t now,
+                                  bool alone)
+{
+    self->step_began = now;
+    self->step_count = 0;
+    self->step_sends = 0;
+    self->alone = alone;
+}
+
+void pywsc_connection_steps_end(struct pywsc_connection *self, uint64_t now)
+{
+    if (self->step_count > 0 && self->step_began != 0) {
+        self->several = self->step_sends > self->step_count;
+    }
+    if (self->step_count > 0 && pywsc_connection_is_timed(self)) {
+        uint64_t ns = (now - self->step_began) / self->step_count;
+        uint32_t step = ns < LONGEST_NS ? (uint32_t)ns : LONGEST_NS;
+        self->step_ns += step / WEIGHT - self->step_ns / WEIGHT;
+    }
+    self->step_began = 0;
+}
+
+/* Output of a message that is alone isn't held: how long its step takes doesn't matter,
+ * and the clock costs more than all of this. */
+static bool wants_time(const struct pywsc_connection *self)
+{
+    return self->several || self->queue_count > 0 ||
+           wsc_conn_input_left(&self->protocol->conn) > 0;
+}
+
+void pywsc_connection_next_step(struct pywsc_connection *self)
+{
+    if (self->step_began == 0) {
+        return;
+    }
+    if (!pywsc_connection_is_timed(self)) {
+        if (wants_time(self)) {
+            pywsc_connection_steps_begin(self, wsc_clock_ns(), self->alone);
+        }
+    }
+    else if (self->step_count > 0 && !pywsc_connection_is_quick(self)) {
+        /* Each for itself: it may be quick after this one. */
+        uint64_t now = wsc_clock_ns();
+        pywsc_connection_steps_end(self, now);
+        pywsc_connection_steps_begin(self, now, self->alone);
+    }
+    self->step_count++;
+}

@@ -1,0 +1,177 @@
+#include "common/config.h"
+#include "protocol/methods.h"
+#include "values/errors.h"
+#include "values/events.h"
+
+/* The attributes that both ends have. */
+
+static PyObject *get_is_server(PyObject *op, void *closure)
+{
+    const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
+    (void)closure;
+    return PyBool_FromLong(config == NULL || config->conn.role == WSC_ROLE_SERVER);
+}
+
+static PyObject *get_state_lock_held(PyObject *op)
+{
+    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    return Py_NewRef(state->states[((struct pywsc_protocol *)op)->conn.state]);
+}
+PYWSC_PROTOCOL_GETTER(get_state)
+
+/* The received code; 1006 when TCP ended without one; None before. */
+PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self)
+{
+    const struct wsc_conn *conn = &self->conn;
+    if (conn->received != NULL) {
+        return PyLong_FromLong(conn->received->code);
+    }
+    if (conn->state == WSC_CONN_CLOSED) {
+        return PyLong_FromLong(WSC_CLOSE_ABNORMAL_CLOSURE);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_close_code_lock_held(PyObject *op)
+{
+    return pywsc_protocol_close_code((const struct pywsc_protocol *)op);
+}
+PYWSC_PROTOCOL_GETTER(get_close_code)
+
+PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self)
+{
+    const struct wsc_conn *conn = &self->conn;
+    if (conn->received != NULL) {
+        return PyUnicode_DecodeUTF8(conn->received->reason, conn->received->reason_len,
+                                    NULL);
+    }
+    if (conn->state == WSC_CONN_CLOSED) {
+        return PyUnicode_New(0, 0);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_close_reason_lock_held(PyObject *op)
+{
+    return pywsc_protocol_close_reason((const struct pywsc_protocol *)op);
+}
+PYWSC_PROTOCOL_GETTER(get_close_reason)
+
+static PyObject *get_close_received_lock_held(PyObject *op)
+{
+    const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
+    if (conn->received == NULL) {
+        Py_RETURN_NONE;
+    }
+    return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), conn->received);
+}
+PYWSC_PROTOCOL_GETTER(get_close_received)
+
+static PyObject *get_close_sent_lock_held(PyObject *op)
+{
+    const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
+    if (conn->sent == NULL) {
+        Py_RETURN_NONE;
+    }
+    return pywsc_close_event(pywsc_type_state(Py_TYPE(op)), conn->sent);
+}
+PYWSC_PROTOCOL_GETTER(get_close_sent)
+
+static PyObject *get_close_received_then_sent_lock_held(PyObject *op)
+{
+    const struct wsc_conn *conn = &((struct pywsc_protocol *)op)->conn;
+    if (conn->received == NULL || conn->sent == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyBool_FromLong(conn->close_received_first);
+}
+PYWSC_PROTOCOL_GETTER(get_close_received_then_sent)
+
+static PyObject *get_close_exception_lock_held(PyObject *op)
+{
+    return pywsc_close_exception(pywsc_type_state(Py_TYPE(op)),
+                                 &((struct pywsc_protocol *)op)->conn);
+}
+PYWSC_PROTOCOL_GETTER(get_close_exception)
+
+static PyObject *get_close_expected_lock_held(PyObject *op)
+{
+    return PyBool_FromLong(((struct pywsc_protocol *)op)->conn.end_expected);
+}
+PYWSC_PROTOCOL_GETTER(get_close_expected)
+
+static PyObject *get_error_lock_held(PyObject *op)
+{
+    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
+    if (self->handshake_exception != NULL && self->conn.error == WSC_ERR_HANDSHAKE) {
+        return Py_NewRef(self->handshake_exception);
+    }
+    return pywsc_error(pywsc_type_state(Py_TYPE(op)), &self->conn);
+}
+PYWSC_PROTOCOL_GETTER(get_error)
+
+static PyObject *get_handshake_exception_lock_held(PyObject *op)
+{
+    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
+    return Py_NewRef(self->handshake_exception != NULL ? self->handshake_exception
+                                                       : Py_None);
+}
+PYWSC_PROTOCOL_GETTER(get_handshake_exception)
+
+static PyObject *get_subprotocol_lock_held(PyObject *op)
+{
+    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
+    return Py_NewRef(self->subprotocol != NULL ? self->subprotocol : Py_None);
+}
+PYWSC_PROTOCOL_GETTER(get_subprotocol)
+
+static PyObject *get_compression_lock_held(PyObject *op)
+{
+    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
+    if (self->compression == NULL) {
+        return pywsc_protocol_agreed_compression(pywsc_type_state(Py_TYPE(op)), self);
+    }
+    return Py_NewRef(self->compression);
+}
+PYWSC_PROTOCOL_GETTER(get_compression)
+
+static PyObject *get_max_size(PyObject *op, void *closure)
+{
+    const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
+    (void)closure;
+    size_t max_size = config == NULL ? 0 : config->conn.max_size;
+    if (max_size == WSC_MESSAGE_SIZE_MAX) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromSize_t(max_size);
+}
+
+PyGetSetDef pywsc_protocol_getset[] = {
+    {"is_server", get_is_server, NULL, PyDoc_STR("Which end this is."), NULL},
+    {"state", get_state, NULL, PyDoc_STR("State of the connection."), NULL},
+    {"close_code", get_close_code, NULL,
+     PyDoc_STR("Received close code; 1006 if TCP ended without one; None before."),
+     NULL},
+    {"close_reason", get_close_reason, NULL, PyDoc_STR("Received close reason."), NULL},
+    {"close_received", get_close_received, NULL, PyDoc_STR("Received Close, or None."),
+     NULL},
+    {"close_sent", get_close_sent, NULL, PyDoc_STR("Sent Close, or None."), NULL},
+    {"close_received_then_sent", get_close_received_then_sent, NULL,
+     PyDoc_STR("Order of the two close frames; None unless there were both."), NULL},
+    {"close_exception", get_close_exception, NULL,
+     PyDoc_STR("ConnectionClosedOK or ConnectionClosedError for the connection's end."),
+     NULL},
+    {"close_expected", get_close_expected, NULL,
+     PyDoc_STR("Nothing more is to be received: TCP should be ended."), NULL},
+    {"error", get_error, NULL,
+     PyDoc_STR("What failed the connection from this end, or None."), NULL},
+    {"handshake_exception", get_handshake_exception, NULL,
+     PyDoc_STR("Why the opening handshake failed, or None."), NULL},
+    {"subprotocol", get_subprotocol, NULL, PyDoc_STR("Agreed subprotocol, or None."),
+     NULL},
+    {"compression", get_compression, NULL,
+     PyDoc_STR("Agreed permessage-deflate parameters, or None."), NULL},
+    {"max_size", get_max_size, NULL, PyDoc_STR("Limit of a message in bytes, or None."),
+     NULL},
+    {NULL},
+};

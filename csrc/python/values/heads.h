@@ -1,0 +1,32 @@
+/* Requests, responses and their headers: of the core as Python objects, and back. */
+#ifndef PYWSC_VALUES_HEADS_H
+#define PYWSC_VALUES_HEADS_H
+
+#include "common/state.h"
+
+/* New references made from the head at hand. */
+PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn);
+PyObject *
+pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head);
+PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn);
+PyObject *pywsc_headers_new(struct pywsc_state *state,
+                            const struct wsc_http_header *headers, size_t count);
+/* Header text as str: ASCII, other bytes as surrogate escapes. */
+PyObject *pywsc_header_text(struct wsc_str text);
+/* Python headers (Headers, mapping or iterable of pairs) as an array for the core. */
+struct pywsc_headers {
+    struct wsc_http_header *items;
+    size_t count;
+    PyObject *held; /* list of the bytes objects that the items point into */
+};
+int pywsc_headers_get(struct pywsc_state *state, PyObject *object,
+                      struct pywsc_headers *out);
+/* The same as a list of pairs, not looked at: Headers.raw_items(), mapping.items(), or
+ * what the iterable gives. */
+PyObject *pywsc_header_pairs(PyObject *object);
+void pywsc_headers_release(struct pywsc_headers *headers);
+/* A str of visible ASCII as bytes, held in `held` (a list); ValueError otherwise. */
+int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
+                    struct wsc_str *out);
+
+#endif
