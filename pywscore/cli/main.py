@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import pywscore
-from pywscore.cli import _bench, _connect, _demo, _echo
+from pywscore.cli import _bench, _connect, _echo, demo
 from pywscore.cli._common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
@@ -19,7 +19,7 @@ from pywscore.cli._common import (
     configure_output,
 )
 
-COMMANDS = (_demo, _echo, _connect, _bench)
+COMMANDS = (demo, _echo, _connect, _bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

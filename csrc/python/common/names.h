@@ -56,7 +56,7 @@
     OBJECT(REQUEST, "pywscore.http", "Request")                                        \
     OBJECT(RESPONSE, "pywscore.http", "Response")                                      \
     OBJECT(PER_MESSAGE_DEFLATE, "pywscore.extensions", "PerMessageDeflate")            \
-    OBJECT(INIT_SUBCLASS, "pywscore._overrides", "init_subclass")                       \
+    OBJECT(INIT_SUBCLASS, "pywscore._overrides", "init_subclass")                      \
     OBJECT(CANCELLED_ERROR, "asyncio", "CancelledError")                               \
     OBJECT(INVALID_STATE_ERROR, "asyncio", "InvalidStateError")                        \
     PYWSC_TASK_OBJECTS(OBJECT)
