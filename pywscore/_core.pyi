@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context
+from types import CodeType
 from typing import Any, ClassVar, Literal, NoReturn, Self, final, overload
 
 from typing_extensions import disjoint_base
@@ -76,6 +77,23 @@ class Close:
     def reason(self) -> str: ...
 
 _Event = Request | Response | TextMessage | BinaryMessage | Ping | Pong | Close
+
+@final
+class CoroutineMethod:
+    """A method that returns a coroutine; inspect.iscoroutinefunction() is true for it.
+
+    Its code object, defaults and annotations are those of the `async def` of the same
+    name in pywscore/_coroutine_methods.py."""
+
+    __name__: str
+    __qualname__: str
+    __objclass__: type
+    __code__: CodeType
+    __defaults__: tuple[Any, ...] | None
+    __kwdefaults__: dict[str, Any] | None
+    __globals__: dict[str, Any]
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]: ...
+    def __get__(self, instance: Any, owner: type | None = None, /) -> Any: ...
 
 # Sans-IO --------------------------------------------------------------------------
 
@@ -284,11 +302,11 @@ class Connection:
 
     # receiving
     @overload
-    def recv(self, decode: Literal[True]) -> Coroutine[Any, Any, str]: ...
+    async def recv(self, decode: Literal[True]) -> str: ...
     @overload
-    def recv(self, decode: Literal[False]) -> Coroutine[Any, Any, bytes]: ...
+    async def recv(self, decode: Literal[False]) -> bytes: ...
     @overload
-    def recv(self, decode: bool | None = None) -> Coroutine[Any, Any, str | bytes]: ...
+    async def recv(self, decode: bool | None = None) -> str | bytes: ...
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Coroutine[Any, Any, str | bytes]: ...
     def _recv_fragment(self) -> Coroutine[Any, Any, TextMessage | BinaryMessage]:
@@ -311,9 +329,9 @@ class Connection:
         protocol.close_exception with the attribute _cause as its __cause__, unless a
         rule that was broken is the cause."""
     # sending
-    def send(
+    async def send(
         self, message: Any, text: bool | None = None, compress: bool | None = None
-    ) -> Coroutine[Any, Any, None]:
+    ) -> None:
         """str and bytes-like messages are handled in C; for others (iterables) and
         while a fragmented message is being sent, awaits self._send_slow(...)."""
     def send_nowait(
@@ -323,7 +341,7 @@ class Connection:
         text: bool | None = None,
         compress: bool | None = None,
     ) -> bool: ...
-    def drain(self) -> Coroutine[Any, Any, None]:
+    async def drain(self) -> None:
         """Wait until output is below the low-water mark (at once if it was never above
         the high one)."""
     def flush(self) -> None:
@@ -433,8 +451,8 @@ class MessageStream:
     that is unusual: ``_receive_slow(timeout=None)`` and ``_next_slow()`` while the
     stream isn't open, is closing or closed, has a receive() waiting, or with limits of
     time; ``_receive_end()`` and ``_next_end()`` once the connection has ended and all
-    messages were received, to give the last one or to raise; ``_send_text_slow(...)``
-    and ``_send_binary_slow(...)`` with arguments other than one message of the right
+    messages were received, to give the last one or to raise; ``_send_str_slow(...)``
+    and ``_send_bytes_slow(...)`` with arguments other than one message of the right
     type; ``_send_lost()``, to raise, when the connection was lost while a message
     waited for room.
     """
@@ -478,13 +496,9 @@ class MessageStream:
     def _make_message(self, data: str | bytes) -> Any: ...
     def _end_waiting(self) -> None:
         """A receive() of _receive_slow() has ended."""
-    def receive(self, timeout: float | None = None) -> Coroutine[Any, Any, Any]: ...
-    def send_text(
-        self, data: str, compress: int | None = None
-    ) -> Coroutine[Any, Any, None]: ...
-    def send_binary(
-        self, data: _Bytes, compress: int | None = None
-    ) -> Coroutine[Any, Any, None]: ...
+    async def receive(self, timeout: float | None = None) -> Any: ...
+    async def send_str(self, data: str, compress: int | None = None) -> None: ...
+    async def send_bytes(self, data: _Bytes, compress: int | None = None) -> None: ...
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Coroutine[Any, Any, Any]: ...
 

@@ -1,3 +1,4 @@
+#include "common/coroutine_method.h"
 #include "common/state.h"
 #include "connection/connection_type.h"
 #include "connection/message_stream.h"
@@ -33,6 +34,7 @@ static int module_exec(PyObject *module)
 {
     struct pywsc_state *state = pywsc_module_state(module);
     if (check_libraries() < 0 || pywsc_state_init(state) < 0 ||
+        pywsc_coroutine_method_init(module, state) < 0 ||
         pywsc_codec_init(module, state) < 0 || pywsc_events_init(module, state) < 0 ||
         pywsc_protocol_init(module, state) < 0 ||
         pywsc_waiter_init(module, state) < 0 || pywsc_stepper_init(module, state) < 0 ||

@@ -5,6 +5,7 @@
 
 /* Types of ours: a field of the state. */
 #define PYWSC_STATE_TYPES(TYPE)                                                        \
+    TYPE(coroutine_method)                                                             \
     TYPE(text_message)                                                                 \
     TYPE(binary_message)                                                               \
     TYPE(ping)                                                                         \
@@ -111,8 +112,8 @@
     NAME(NEXT_SLOW, "_next_slow")                                                      \
     NAME(RECEIVE_END, "_receive_end")                                                  \
     NAME(NEXT_END, "_next_end")                                                        \
-    NAME(SEND_TEXT_SLOW, "_send_text_slow")                                            \
-    NAME(SEND_BINARY_SLOW, "_send_binary_slow")                                        \
+    NAME(SEND_STR_SLOW, "_send_str_slow")                                              \
+    NAME(SEND_BYTES_SLOW, "_send_bytes_slow")                                          \
     NAME(SEND_LOST, "_send_lost")                                                      \
     NAME(READY, "ready")                                                               \
     NAME(WAKE, "_wake")                                                                \

@@ -1,5 +1,7 @@
 #include "connection/connection_type.h"
 
+#include "common/arguments.h"
+#include "common/coroutine_method.h"
 #include "connection/calls.h"
 #include "connection/listener.h"
 #include "connection/receive_buffer.h"
@@ -87,9 +89,12 @@ send(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
                                values[1], values[2]);
 }
 
-static PyObject *drain(PyObject *op, PyObject *unused)
+static PyObject *
+drain(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    (void)unused;
+    if (pywsc_parameters("drain", args, nargs, kwnames, NULL, 0, NULL) < 0) {
+        return NULL;
+    }
     return pywsc_operation_new((struct pywsc_connection *)op, PYWSC_DRAIN, NULL, NULL,
                                NULL);
 }
@@ -135,6 +140,26 @@ static PyObject *close_exception(PyObject *op, PyObject *unused)
                : pywsc_connection_close_exception(self);
 }
 
+static const struct pywsc_coroutine_method_def coroutine_methods[] = {
+    {"recv", recv,
+     PyDoc_STR("Receive the next message: str for text, bytes for binary.\n\n"
+               "decode: True for str, False for bytes, whatever the message was.\n"
+               "ConnectionClosed once the connection is closed and all messages were "
+               "received; ConcurrencyError while another task receives. Cancelling it "
+               "loses no message.")},
+    {"send", send,
+     PyDoc_STR(
+         "Send a message: str as text, bytes-like as binary, an iterable or async "
+         "iterable of either as fragments.\n\n"
+         "text: True or False to send it as text or binary whatever it is.\n"
+         "compress: True or False overrides the threshold of the compression that "
+         "was agreed.\n"
+         "Waits while output is above the high-water mark. ConnectionClosed when "
+         "the connection is not open; TypeError for other messages.")},
+    {"drain", drain, PyDoc_STR("Wait until output is below the low-water mark.")},
+    {NULL, NULL, NULL},
+};
+
 static PyMethodDef connection_methods[] = {
     {"connection_made", pywsc_connection_made, METH_O, NULL},
     {"get_buffer", pywsc_connection_get_buffer, METH_O, NULL},
@@ -146,32 +171,13 @@ static PyMethodDef connection_methods[] = {
     {"_wake", pywsc_connection_wake, METH_NOARGS, NULL},
     {"_end_receiving", pywsc_connection_end_receiving, METH_NOARGS, NULL},
     {"_close_exception", close_exception, METH_NOARGS, NULL},
-    {"recv", PYWSC_FUNCTION(recv), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("recv($self, decode=None)\n--\n\n"
-               "Receive the next message: str for text, bytes for binary.\n\n"
-               "decode: True for str, False for bytes, whatever the message was.\n"
-               "ConnectionClosed once the connection is closed and all messages were "
-               "received; ConcurrencyError while another task receives. Cancelling it "
-               "loses no message.")},
     {"_listen", pywsc_connection_listen, METH_O, NULL},
     {"_recv_fragment", recv_fragment, METH_NOARGS, NULL},
-    {"send", PYWSC_FUNCTION(send), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR(
-         "send($self, message, text=None, compress=None)\n--\n\n"
-         "Send a message: str as text, bytes-like as binary, an iterable or async "
-         "iterable of either as fragments.\n\n"
-         "text: True or False to send it as text or binary whatever it is.\n"
-         "compress: True or False overrides the threshold of the compression that "
-         "was agreed.\n"
-         "Waits while output is above the high-water mark. ConnectionClosed when "
-         "the connection is not open; TypeError for other messages.")},
     {"send_nowait", PYWSC_FUNCTION(pywsc_connection_send_nowait),
      METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("send_nowait($self, message, *, text=None, compress=None)\n--\n\n"
                "Queue a message at once; whether output is below the high-water mark. "
                "Bounding what is queued otherwise is the caller's.")},
-    {"drain", drain, METH_NOARGS,
-     PyDoc_STR("drain($self)\n--\n\nWait until output is below the low-water mark.")},
     {"flush", flush, METH_NOARGS,
      PyDoc_STR(
          "flush($self)\n--\n\nHand what the protocol has queued to the transport.")},
@@ -451,7 +457,8 @@ int pywsc_connection_init(PyObject *module, struct pywsc_state *state)
         return -1;
     }
     state->connection = pywsc_add_type(module, &connection_spec, NULL);
-    if (state->connection == NULL) {
+    if (state->connection == NULL ||
+        pywsc_add_coroutine_methods(state, state->connection, coroutine_methods) < 0) {
         return -1;
     }
     return pywsc_operation_init(module, state);

@@ -1,5 +1,6 @@
 #include "connection/message_stream.h"
 
+#include "common/coroutine_method.h"
 #include "common/raised.h"
 
 /* What `format` consists of. */
@@ -150,12 +151,12 @@ static PyObject *anext(PyObject *op)
 }
 
 static PyObject *
-send_text(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+send_str(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     struct pywsc_message_stream *self = (struct pywsc_message_stream *)op;
     if (self->connection == NULL || nargs != 1 || kwnames != NULL ||
         !PyUnicode_Check(args[0])) {
-        return slow(op, PYWSC_NAME_SEND_TEXT_SLOW, args, nargs, kwnames);
+        return slow(op, PYWSC_NAME_SEND_STR_SLOW, args, nargs, kwnames);
     }
     return pywsc_operation_for_stream(self, PYWSC_SEND, args[0]);
 }
@@ -166,12 +167,12 @@ static bool is_bytes_like(PyObject *data)
 }
 
 static PyObject *
-send_binary(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+send_bytes(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     struct pywsc_message_stream *self = (struct pywsc_message_stream *)op;
     if (self->connection == NULL || nargs != 1 || kwnames != NULL ||
         !is_bytes_like(args[0])) {
-        return slow(op, PYWSC_NAME_SEND_BINARY_SLOW, args, nargs, kwnames);
+        return slow(op, PYWSC_NAME_SEND_BYTES_SLOW, args, nargs, kwnames);
     }
     return pywsc_operation_for_stream(self, PYWSC_SEND, args[0]);
 }
@@ -278,24 +279,25 @@ static void stream_dealloc(PyObject *op)
     pywsc_free(op);
 }
 
-static PyMethodDef stream_methods[] = {
-    {"receive", PYWSC_FUNCTION(receive), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("receive($self, timeout=None)\n--\n\n"
-               "Wait for a message.\n\n"
+static const struct pywsc_coroutine_method_def coroutine_methods[] = {
+    {"receive", receive,
+     PyDoc_STR("Wait for a message.\n\n"
                "timeout: in seconds; the object's receive timeout by default. After "
                "it, TimeoutError; the connection stays open.\n"
                "Cancelling it loses no message.")},
-    {"send_text", PYWSC_FUNCTION(send_text), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send_text($self, data, compress=None)\n--\n\n"
-               "Send a text message.\n\n"
+    {"send_str", send_str,
+     PyDoc_STR("Send a text message.\n\n"
                "data: str, else TypeError.\n"
                "compress: False sends it uncompressed, a positive number compressed "
                "if compression was agreed on; by default as agreed.\n"
                "Waits while much output waits.")},
-    {"send_binary", PYWSC_FUNCTION(send_binary), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send_binary($self, data, compress=None)\n--\n\n"
-               "Send bytes, a bytearray or a memoryview as a binary message; see "
-               "send_text().")},
+    {"send_bytes", send_bytes,
+     PyDoc_STR("Send bytes, a bytearray or a memoryview as a binary message; see "
+               "send_str().")},
+    {NULL, NULL, NULL},
+};
+
+static PyMethodDef stream_methods[] = {
     {"_open_stream", PYWSC_FUNCTION(open_stream), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_make_message", make_message, METH_O, NULL},
     {"_end_waiting", end_waiting, METH_NOARGS, NULL},
@@ -338,5 +340,8 @@ static PyType_Spec stream_spec = {
 int pywsc_message_stream_init(PyObject *module, struct pywsc_state *state)
 {
     state->message_stream = pywsc_add_type(module, &stream_spec, NULL);
-    return state->message_stream == NULL ? -1 : 0;
+    if (state->message_stream == NULL) {
+        return -1;
+    }
+    return pywsc_add_coroutine_methods(state, state->message_stream, coroutine_methods);
 }

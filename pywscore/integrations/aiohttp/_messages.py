@@ -138,16 +138,13 @@ class Messages(_core.MessageStream):
         if connection.write_paused:
             await self._drain(connection)
 
-    send_str = _core.MessageStream.send_text
-    send_bytes = _core.MessageStream.send_binary
-
-    async def _send_text_slow(self, data: str, compress: int | None = None) -> None:
+    async def _send_str_slow(self, data: str, compress: int | None = None) -> None:
         connection = self._open_connection()
         if not isinstance(data, str):
             raise TypeError(f"data argument must be str ({type(data)!r})")
         await self._send(connection, data, True, compress)
 
-    async def _send_binary_slow(self, data: bytes, compress: int | None = None) -> None:
+    async def _send_bytes_slow(self, data: bytes, compress: int | None = None) -> None:
         connection = self._open_connection()
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data argument must be byte-ish ({type(data)!r})")

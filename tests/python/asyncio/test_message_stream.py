@@ -64,10 +64,10 @@ class Stream(_core.MessageStream):
     async def _next_end(self) -> str:
         raise StopAsyncIteration
 
-    async def _send_text_slow(self, *args: Any, **kwargs: Any) -> None:
+    async def _send_str_slow(self, *args: Any, **kwargs: Any) -> None:
         self.calls.append(("text", args, kwargs))
 
-    async def _send_binary_slow(self, *args: Any, **kwargs: Any) -> None:
+    async def _send_bytes_slow(self, *args: Any, **kwargs: Any) -> None:
         self.calls.append(("binary", args, kwargs))
 
     async def _send_lost(self) -> None:
@@ -84,9 +84,9 @@ async def test_messages(pair: Any) -> None:
         message = await stream.receive(None)
         assert message == Binary("b", b"binary", None) and type(message) is Binary
         assert (await stream.receive()).data == ""
-        await stream.send_text("a")
-        await stream.send_binary(bytearray(b"b"))
-        await stream.send_binary(memoryview(b"c"))
+        await stream.send_str("a")
+        await stream.send_bytes(bytearray(b"b"))
+        await stream.send_bytes(memoryview(b"c"))
         assert [await ends.client.recv() for _ in range(3)] == ["a", b"b", b"c"]
         await ends.client.close()
         assert [message async for message in stream] == []
@@ -108,9 +108,9 @@ async def test_what_is_unusual_goes_the_slow_way(pair: Any) -> None:
         assert await stream.receive(1.5) == "slow"
         assert await stream.receive(timeout=2) == "slow"
         assert await anext(stream) == "slow"
-        await stream.send_text(b"x")  # type: ignore[arg-type]
-        await stream.send_text("x", 0)
-        await stream.send_binary("x", compress=1)  # type: ignore[arg-type]
+        await stream.send_str(b"x")  # type: ignore[arg-type]
+        await stream.send_str("x", 0)
+        await stream.send_bytes("x", compress=1)  # type: ignore[arg-type]
         for name in ("_closed", "_closing", "_waiting"):
             setattr(stream, name, True)
             assert await stream.receive() == "slow"
@@ -188,7 +188,7 @@ async def test_close_by_hand(pair: Any) -> None:
         task = asyncio.create_task(stream.receive())
         closing = asyncio.create_task(ends.client.close(4000))
         assert await task == "end"
-        await stream.send_text("last")
+        await stream.send_str("last")
         assert await ends.client.recv() == "last"
         ends.server.protocol.send_close(4001)
         ends.server.flush()
@@ -203,7 +203,7 @@ async def test_lost_while_sending(pair: Any) -> None:
 
         async def send() -> None:
             while True:
-                await stream.send_binary(bytes(100_000))
+                await stream.send_bytes(bytes(100_000))
 
         task = asyncio.create_task(send())
         while not ends.server.write_paused:
@@ -262,10 +262,10 @@ async def test_coroutines(pair: Any) -> None:
     """What the methods return is a coroutine for asyncio and inspect."""
     async with pair() as ends:
         stream = Stream(ends.server)
-        coroutine = stream.send_text("x")
+        coroutine = stream.send_str("x")
         assert asyncio.iscoroutine(coroutine) and inspect.isawaitable(coroutine)
         assert coroutine.__qualname__ == "Stream.send"
-        await asyncio.gather(coroutine, asyncio.wait_for(stream.send_text("y"), 5))
+        await asyncio.gather(coroutine, asyncio.wait_for(stream.send_str("y"), 5))
         with pytest.warns(RuntimeWarning, match=r"'Stream\.recv' was never awaited"):
             stream.receive()
 
