@@ -6,11 +6,9 @@ import asyncio
 import itertools
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,33 +17,6 @@ import pywscore
 from pywscore import PerMessageDeflate
 
 pytestmark = pytest.mark.external
-
-ROOT = Path(__file__).resolve().parents[2]
-VERSION = "8.23.0"
-
-
-@pytest.fixture(scope="session")
-def node() -> dict[str, str]:
-    """The environment for `node` in which `require("ws")` works."""
-    if shutil.which("node") is None:
-        if "CI" in os.environ:
-            pytest.fail("node is missing")
-        pytest.skip("needs node")
-    for folder in (ROOT / "node_modules", ROOT / "build/node/node_modules"):
-        if (folder / "ws/package.json").exists():
-            break
-    else:
-        target = ROOT / "build/node"
-        target.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            f"npm install --silent --no-save --no-package-lock ws@{VERSION}".split(),
-            cwd=target,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            timeout=100,
-        )
-        folder = target / "node_modules"
-    return os.environ | {"NODE_PATH": str(folder)}
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
