@@ -1,6 +1,6 @@
-/* What the parts of the connection share: conn.c (receiving, closing), conn_open.c (the
- * opening handshake, with conn_open_server.c and conn_open_client.c), conn_send.c
- * (sending). */
+/* What the parts of the connection share: conn.c (life, receiving) and conn_open.c (the
+ * opening handshake) above, conn_send.c (messages) beside them, conn_close.c and
+ * conn_control.c below. */
 #ifndef WSC_CONN_PRIVATE_H
 #define WSC_CONN_PRIVATE_H
 
@@ -38,27 +38,42 @@ struct wsc_conn_control {
     uint8_t pong[WSC_CONTROL_PAYLOAD_MAX];
 };
 
-/* Make sure that conn->control is there: WSC_OK or WSC_ERR_NO_MEMORY. */
-enum wsc_status wsc_conn_need_control(struct wsc_conn *conn);
+/* Each file calls the ones below it only. */
 
-enum wsc_status wsc_conn_opening_new(struct wsc_conn *conn);
-void wsc_conn_opening_free(struct wsc_conn *conn);
+/* --- conn_open.c --- */
+
 /* next_event while CONNECTING. */
 enum wsc_status wsc_conn_open_next(struct wsc_conn *conn, struct wsc_event *out_event);
 /* The peer ended TCP while CONNECTING. */
 void wsc_conn_open_eof(struct wsc_conn *conn);
 
-/* The request's head, or the answer's, is complete: next_event. */
+/* --- conn_open_server.c --- */
+
+/* The request's head is complete: next_event. */
 enum wsc_status
 wsc_conn_open_server(struct wsc_conn *conn, struct wsc_event *out_event);
-enum wsc_status
-wsc_conn_open_client(struct wsc_conn *conn, struct wsc_event *out_event);
 /* Answer a request that cannot become a WebSocket connection: a status, why, and the
  * end. What follows in the input is neither parsed nor answered. */
 enum wsc_status wsc_conn_send_refusal(struct wsc_conn *conn);
+
+/* --- conn_open_client.c --- */
+
+/* The answer's head is complete: next_event. */
+enum wsc_status
+wsc_conn_open_client(struct wsc_conn *conn, struct wsc_event *out_event);
 /* The body of a refusal, as far as a client keeps it; and where TCP ends. */
 enum wsc_status wsc_conn_read_refusal(struct wsc_conn *conn);
 void wsc_conn_end_refusal(struct wsc_conn *conn);
+
+/* --- conn_opening.c --- */
+
+enum wsc_status wsc_conn_opening_new(struct wsc_conn *conn);
+void wsc_conn_opening_free(struct wsc_conn *conn);
+/* Both ends agreed on permessage-deflate. */
+enum wsc_status
+wsc_conn_use_deflate(struct wsc_conn *conn, const struct wsc_deflate_params *params);
+/* Without it, as before. */
+void wsc_conn_drop_deflate(struct wsc_conn *conn);
 
 static inline struct wsc_http_header
 wsc_conn_header(const char *name, struct wsc_str value)
@@ -67,16 +82,18 @@ wsc_conn_header(const char *name, struct wsc_str value)
     return result;
 }
 
+/* --- conn_close.c --- */
+
 /* Stop reading for good: forget the input and what only receiving needs. */
 void wsc_conn_stop_reading(struct wsc_conn *conn);
 /* A sticky error of the peer (or memory): fail the connection with its close code. */
 enum wsc_status
 wsc_conn_set_error(struct wsc_conn *conn, enum wsc_status error, const char *reason);
-/* Both ends agreed on permessage-deflate. */
-enum wsc_status
-wsc_conn_use_deflate(struct wsc_conn *conn, const struct wsc_deflate_params *params);
-/* Without it, as before. */
-void wsc_conn_drop_deflate(struct wsc_conn *conn);
+
+/* --- conn_control.c --- */
+
+/* Make sure that conn->control is there: WSC_OK or WSC_ERR_NO_MEMORY. */
+enum wsc_status wsc_conn_need_control(struct wsc_conn *conn);
 /* Queue a control frame. */
 enum wsc_status wsc_conn_queue_control(struct wsc_conn *conn, enum wsc_opcode opcode,
                                        const uint8_t *data, size_t len);
@@ -86,5 +103,16 @@ wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close);
 /* Answer a ping: at once while little output waits, else remember the newest only. */
 enum wsc_status
 wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
+
+/* --- conn_frame.c --- */
+
+/* A header, and for a client a fresh masking key (RFC 6455 §5.3). */
+enum wsc_status wsc_conn_make_header(struct wsc_conn *conn, enum wsc_opcode opcode,
+                                     bool fin, bool rsv1, uint64_t payload_len,
+                                     struct wsc_frame_header *out_header);
+/* Queue one frame, its payload copied (and masked by a client). */
+enum wsc_status wsc_conn_queue_frame(struct wsc_conn *conn, enum wsc_opcode opcode,
+                                     bool fin, bool rsv1, const uint8_t *data,
+                                     size_t len);
 
 #endif

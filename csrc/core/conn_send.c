@@ -2,129 +2,12 @@
 
 #include <string.h>
 
-#include "wsc/mask.h"
-
-/* Pings are answered one by one while less than this waits for the network; beyond it,
- * only the newest is (RFC 6455 §5.5.3). */
-#define PONG_QUEUE_MAX 4096
 /* Below this, copying a payload is cheaper than a separate piece of output. */
 #define REFERENCE_MIN 16384
 /* The same for a frame that is there already, behind others. */
 #define SHARE_MIN 4096
 
 static const char out_of_step[] = "the compressor is out of step";
-
-/* Header, and for a client a fresh masking key (RFC 6455 §5.3). */
-static enum wsc_status make_header(struct wsc_conn *conn, enum wsc_opcode opcode,
-                                   bool fin, bool rsv1, uint64_t payload_len,
-                                   struct wsc_frame_header *out_header)
-{
-    memset(out_header, 0, sizeof(*out_header));
-    out_header->fin = fin;
-    out_header->rsv1 = rsv1;
-    out_header->opcode = (uint8_t)opcode;
-    out_header->payload_len = payload_len;
-    out_header->masked = conn->config->role == WSC_ROLE_CLIENT;
-    return out_header->masked ? wsc_key_pool_next(conn->keys, out_header->masking_key)
-                              : WSC_OK;
-}
-
-/* Queue one frame, its payload copied (and masked by a client). */
-static enum wsc_status queue_frame(struct wsc_conn *conn, enum wsc_opcode opcode,
-                                   bool fin, bool rsv1, const uint8_t *data, size_t len)
-{
-    struct wsc_frame_header header;
-    enum wsc_status status = make_header(conn, opcode, fin, rsv1, len, &header);
-    if (status != WSC_OK) {
-        return status;
-    }
-    if (len > SIZE_MAX - WSC_FRAME_HEADER_MAX) {
-        return WSC_ERR_TOO_BIG;
-    }
-    uint8_t *out;
-    size_t header_size = wsc_frame_header_size(len, header.masked);
-    status = wsc_outgoing_reserve(&conn->outgoing, header_size + len, &out);
-    if (status != WSC_OK) {
-        return status;
-    }
-    (void)wsc_frame_header_encode(&header, out);
-    /* Without a mask the key is zero. Not memcpy even then: on some processors it is
-     * several times slower when the two places are a few bytes apart modulo 4 KiB, as
-     * two allocations of the same size are. */
-    wsc_mask_copy(out + header_size, data, len, header.masking_key, 0);
-    wsc_outgoing_commit(&conn->outgoing, header_size + len);
-    return WSC_OK;
-}
-
-/* --- control frames --- */
-
-enum wsc_status wsc_conn_queue_control(struct wsc_conn *conn, enum wsc_opcode opcode,
-                                       const uint8_t *data, size_t len)
-{
-    return queue_frame(conn, opcode, true, false, data, len);
-}
-
-enum wsc_status
-wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close)
-{
-    uint8_t payload[WSC_CONTROL_PAYLOAD_MAX];
-    size_t len = wsc_close_encode(close, payload);
-    enum wsc_status status = wsc_conn_need_control(conn);
-    if (status == WSC_OK) {
-        status = wsc_conn_queue_control(conn, WSC_OPCODE_CLOSE, payload, len);
-    }
-    if (status == WSC_OK) {
-        conn->control->sent = *close;
-        conn->sent = &conn->control->sent;
-        conn->pong_pending = false; /* RFC 6455 §5.5.1: nothing after a close frame */
-    }
-    return status;
-}
-
-enum wsc_status
-wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len)
-{
-    if (conn->state != WSC_CONN_OPEN) {
-        return WSC_OK; /* our close frame was the last one */
-    }
-    if (conn->outgoing.size < PONG_QUEUE_MAX && !conn->pong_pending) {
-        return wsc_conn_queue_control(conn, WSC_OPCODE_PONG, data, len);
-    }
-    enum wsc_status status = wsc_conn_need_control(conn);
-    if (status != WSC_OK) {
-        return status;
-    }
-    memcpy(conn->control->pong, data, len);
-    conn->pong_len = (uint8_t)len;
-    conn->pong_pending = true;
-    return WSC_OK;
-}
-
-static enum wsc_status send_control(struct wsc_conn *conn, enum wsc_opcode opcode,
-                                    const uint8_t *data, size_t len)
-{
-    if (len > WSC_CONTROL_PAYLOAD_MAX) {
-        return WSC_ERR_INVALID_ARGUMENT;
-    }
-    if (conn->state != WSC_CONN_OPEN) {
-        return WSC_ERR_INVALID_STATE;
-    }
-    return wsc_conn_queue_control(conn, opcode, data, len);
-}
-
-enum wsc_status
-wsc_conn_send_ping(struct wsc_conn *conn, const uint8_t *data, size_t len)
-{
-    return send_control(conn, WSC_OPCODE_PING, data, len);
-}
-
-enum wsc_status
-wsc_conn_send_pong(struct wsc_conn *conn, const uint8_t *data, size_t len)
-{
-    return send_control(conn, WSC_OPCODE_PONG, data, len);
-}
-
-/* --- messages --- */
 
 /* An error while compressing leaves the peer's window unknown: no message after it
  * could be read. */
@@ -155,8 +38,9 @@ static enum wsc_status queue_compressed(struct wsc_conn *conn, enum wsc_opcode o
     enum wsc_status status =
         wsc_deflate_compress(conn->deflate, data, len, fin, &payload);
     if (status == WSC_OK) {
-        status = queue_frame(conn, opcode, fin, opcode != WSC_OPCODE_CONTINUATION,
-                             payload.data, payload.len);
+        status =
+            wsc_conn_queue_frame(conn, opcode, fin, opcode != WSC_OPCODE_CONTINUATION,
+                                 payload.data, payload.len);
         count_sent(conn, payload.len, len);
     }
     wsc_buffer_fini(&payload);
@@ -169,7 +53,7 @@ static enum wsc_status queue_reference(struct wsc_conn *conn, enum wsc_opcode op
     struct wsc_frame_header header;
     uint8_t bytes[WSC_FRAME_HEADER_MAX];
     enum wsc_status status =
-        make_header(conn, opcode, fin, false, reference->len, &header);
+        wsc_conn_make_header(conn, opcode, fin, false, reference->len, &header);
     if (status != WSC_OK) {
         return status;
     }
@@ -218,7 +102,7 @@ wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data
         }
     }
     else {
-        status = queue_frame(conn, opcode, fin, false, data, len);
+        status = wsc_conn_queue_frame(conn, opcode, fin, false, data, len);
     }
     if (status == WSC_OK) {
         conn->messages_sent += fin;

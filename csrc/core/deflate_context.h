@@ -72,6 +72,12 @@ wsc_deflate_pool_take(struct wsc_deflate_pool *pool, const struct wsc_deflate_ke
 void wsc_deflate_pool_give(struct wsc_deflate_pool *pool,
                            struct wsc_deflate_context *context);
 
+/* A context comes to rest, the last one of all; and leaves, for whatever reason. */
+void wsc_deflate_resting_add(struct wsc_deflate_resting *list,
+                             struct wsc_deflate_context *context);
+void wsc_deflate_resting_remove(struct wsc_deflate_resting *list,
+                                struct wsc_deflate_context *context);
+
 /* wsc_deflate_check_zlib for any version string. */
 bool wsc_deflate_version_trusted(const char *version);
 

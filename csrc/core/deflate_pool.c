@@ -1,9 +1,7 @@
-/* Idle contexts, which keep nothing. A list, most recently used first: a loop has few
- * different keys, and the context that was used last is the one still in the
- * processor's cache. */
+/* Contexts that are not in use, in two lists, most recently used first: those that keep
+ * nothing and belong to nobody (a loop has few different keys, and the context that was
+ * used last is the one still in the processor's cache), and those that rest. */
 #include "deflate_context.h"
-
-#include <string.h>
 
 enum wsc_status wsc_deflate_pool_new(const struct wsc_allocator *allocator,
                                      size_t max_idle, size_t max_resting,
@@ -83,4 +81,38 @@ void wsc_deflate_pool_give(struct wsc_deflate_pool *pool,
     context->next = pool->first;
     pool->first = context;
     pool->idle++;
+}
+
+/* ---- Those that rest ---- */
+
+void wsc_deflate_resting_add(struct wsc_deflate_resting *list,
+                             struct wsc_deflate_context *context)
+{
+    context->newer = NULL;
+    context->next = list->newest;
+    if (list->newest != NULL) {
+        list->newest->newer = context;
+    }
+    else {
+        list->oldest = context;
+    }
+    list->newest = context;
+    list->bytes += context->bytes;
+    list->count++;
+}
+
+void wsc_deflate_resting_remove(struct wsc_deflate_resting *list,
+                                struct wsc_deflate_context *context)
+{
+    *(context->newer != NULL ? &context->newer->next : &list->newest) = context->next;
+    *(context->next != NULL ? &context->next->newer : &list->oldest) = context->newer;
+    context->newer = NULL;
+    context->next = NULL;
+    list->bytes -= context->bytes; /* zlib allocates only in use */
+    list->count--;
+}
+
+size_t wsc_deflate_pool_resting(const struct wsc_deflate_pool *pool)
+{
+    return pool->resting.bytes;
 }

@@ -42,6 +42,8 @@ struct wsc_deflate {
     uint8_t spare; /* output for which there was no room */
 };
 
+/* --- deflate_hold.c --- */
+
 /* A context that keeps nothing: from the pool, if there is one. */
 WSC_NODISCARD enum wsc_status
 wsc_deflate_acquire(struct wsc_deflate *deflate, const struct wsc_deflate_key *key,
@@ -53,9 +55,6 @@ void wsc_deflate_release(struct wsc_deflate *deflate,
 void wsc_deflate_drop(struct wsc_deflate_context **context);
 /* A message begins that needs the context, which may be NULL: nobody takes it away. */
 void wsc_deflate_wake(struct wsc_deflate_context *context);
-/* The end of a message in a direction with takeover: `context`, one of those of
- * `deflate` or NULL, and others with it, may be taken away. */
-void wsc_deflate_rest(struct wsc_deflate *deflate, struct wsc_deflate_context *context);
 /* The end of a message in a direction without takeover. */
 void wsc_deflate_forget_message(struct wsc_deflate *deflate,
                                 struct wsc_deflate_context **context);
@@ -63,5 +62,11 @@ void wsc_deflate_window_free(struct wsc_deflate *deflate);
 void wsc_deflate_history_free(struct wsc_deflate *deflate);
 /* Does the peer's next message refer to its last one? */
 bool wsc_deflate_peer_takeover(const struct wsc_deflate *deflate);
+
+/* --- deflate_rest.c --- */
+
+/* The end of a message in a direction with takeover: `context`, one of those of
+ * `deflate` or NULL, and others with it, may be taken away. */
+void wsc_deflate_rest(struct wsc_deflate *deflate, struct wsc_deflate_context *context);
 
 #endif

@@ -24,50 +24,6 @@
  * smaller, and costs time, for zlib goes through it byte by byte. */
 #define HISTORY_MAX 1024
 
-/* ---- The list ---- */
-
-static void
-list_add(struct wsc_deflate_resting *list, struct wsc_deflate_context *context)
-{
-    context->newer = NULL;
-    context->next = list->newest;
-    if (list->newest != NULL) {
-        list->newest->newer = context;
-    }
-    else {
-        list->oldest = context;
-    }
-    list->newest = context;
-    list->bytes += context->bytes;
-    list->count++;
-}
-
-static void
-list_remove(struct wsc_deflate_resting *list, struct wsc_deflate_context *context)
-{
-    *(context->newer != NULL ? &context->newer->next : &list->newest) = context->next;
-    *(context->next != NULL ? &context->next->newer : &list->oldest) = context->newer;
-    context->newer = NULL;
-    context->next = NULL;
-    list->bytes -= context->bytes; /* zlib allocates only in use */
-    list->count--;
-}
-
-void wsc_deflate_wake(struct wsc_deflate_context *context)
-{
-    if (context != NULL && context->resting_of != NULL) {
-        list_remove(&context->resting_of->pool->resting, context);
-        context->resting_of = NULL;
-    }
-}
-
-size_t wsc_deflate_pool_resting(const struct wsc_deflate_pool *pool)
-{
-    return pool->resting.bytes;
-}
-
-/* ---- Giving up ---- */
-
 /* In a block of its exact size. False if there is no memory for it. */
 static bool save_window(struct wsc_deflate *deflate)
 {
@@ -145,14 +101,14 @@ void wsc_deflate_rest(struct wsc_deflate *deflate, struct wsc_deflate_context *c
     context->rested = true;
     context->rested_at = ++list->clock;
     context->resting_of = deflate;
-    list_add(list, context);
+    wsc_deflate_resting_add(list, context);
     while (list->bytes > list->max_bytes) {
         bool stands_back = has_come && !oldest_is_stale(list);
         struct wsc_deflate_context *loser = stands_back ? context : list->oldest;
         if (!give_up(loser)) {
             /* The next one to try is another. */
-            list_remove(list, loser);
-            list_add(list, loser);
+            wsc_deflate_resting_remove(list, loser);
+            wsc_deflate_resting_add(list, loser);
             return;
         }
         if (loser == context) {

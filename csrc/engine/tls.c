@@ -39,8 +39,8 @@ static void note_end(const SSL *ssl, int where, int alert)
 static void fail(struct wsc_tls *tls, unsigned long code)
 {
     ERR_clear_error();
-    if (tls->session_key != NULL && tls->state == WSC_TLS_HANDSHAKE) {
-        wsc_tls_sessions_drop(tls->context->sessions, tls->session_key);
+    if (tls->resumption.key != NULL && tls->state == WSC_TLS_HANDSHAKE) {
+        wsc_tls_sessions_drop(tls->resumption.sessions, tls->resumption.key);
     }
     tls->state = WSC_TLS_FAILED;
     tls->code = code;
@@ -105,23 +105,15 @@ static bool set_server_name(const struct wsc_tls *tls, const char *name, bool ch
     return !check || SSL_set1_host(tls->ssl, name) == 1;
 }
 
-/* RFC 8446 §4.6.1, RFC 5077 §3.3: the server gave something to resume with. */
-int wsc_tls_new_session(SSL *ssl, SSL_SESSION *session)
-{
-    const struct wsc_tls *tls = SSL_get_app_data(ssl);
-    return tls->session_key != NULL && SSL_SESSION_is_resumable(session) == 1 &&
-           wsc_tls_sessions_put(tls->context->sessions, tls->session_key, session);
-}
-
 /* False without memory: a session that is not there is no error. */
 static bool resume(struct wsc_tls *tls, int fd, const char *server_name)
 {
-    tls->session_key = wsc_tls_sessions_key(tls->shared->allocator, server_name, fd);
-    if (tls->session_key == NULL) {
+    tls->resumption.key = wsc_tls_sessions_key(tls->shared->allocator, server_name, fd);
+    if (tls->resumption.key == NULL) {
         return false;
     }
     SSL_SESSION *session =
-        wsc_tls_sessions_take(tls->context->sessions, tls->session_key);
+        wsc_tls_sessions_take(tls->resumption.sessions, tls->resumption.key);
     if (session != NULL) {
         (void)SSL_set_session(tls->ssl, session);
         SSL_SESSION_free(session);
@@ -131,14 +123,11 @@ static bool resume(struct wsc_tls *tls, int fd, const char *server_name)
 
 static bool attach(struct wsc_tls *tls)
 {
-    BIO *bio = BIO_new(tls->shared->method);
-    if (bio == NULL) {
-        return false;
+    BIO *bio = wsc_tls_shared_bio(tls->shared);
+    if (bio != NULL) {
+        SSL_set_bio(tls->ssl, bio, bio);
     }
-    BIO_set_data(bio, tls);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(tls->ssl, bio, bio);
-    return true;
+    return bio != NULL;
 }
 
 static struct wsc_tls *
@@ -149,7 +138,7 @@ new_ssl(struct wsc_tls_shared *shared, const struct wsc_tls_context *context)
         return NULL;
     }
     tls->shared = shared;
-    tls->context = context;
+    tls->resumption.sessions = context->sessions;
     tls->ssl = SSL_new(context->ssl_ctx);
     if (tls->ssl == NULL || SSL_set_app_data(tls->ssl, tls) != 1 || !attach(tls)) {
         wsc_tls_free(tls);
@@ -198,7 +187,7 @@ void wsc_tls_free(struct wsc_tls *tls)
         return;
     }
     SSL_free(tls->ssl);
-    wsc_free(tls->shared->allocator, tls->session_key);
+    wsc_free(tls->shared->allocator, tls->resumption.key);
     wsc_free(tls->shared->allocator, tls->left);
     wsc_free(tls->shared->allocator, tls);
 }

@@ -1,9 +1,11 @@
+#include "tls_context.h"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <strings.h>
 
-#include "tls.h"
+#include "tls_session.h"
 
 struct wsc_tls_name {
     struct wsc_tls_name *next;
@@ -90,7 +92,7 @@ static bool configure(struct wsc_tls_context *context)
     if (!context->server) {
         (void)SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_CLIENT |
                                                           SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(ssl_ctx, wsc_tls_new_session);
+        SSL_CTX_sess_set_new_cb(ssl_ctx, wsc_tls_sessions_put);
         return SSL_CTX_set_alpn_protos(ssl_ctx, http_1_1, sizeof(http_1_1)) == 0;
     }
     (void)SSL_CTX_set_max_early_data(ssl_ctx, 0);

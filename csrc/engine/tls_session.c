@@ -1,9 +1,9 @@
+#include "tls_session.h"
+
 #include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "tls.h"
 
 #define HOSTS 64
 
@@ -130,8 +130,9 @@ SSL_SESSION *wsc_tls_sessions_take(struct wsc_tls_sessions *sessions, const char
     return session;
 }
 
-bool wsc_tls_sessions_put(struct wsc_tls_sessions *sessions, const char *key,
-                          SSL_SESSION *session)
+/* The caller's reference is taken over if this is true. */
+static bool
+put(struct wsc_tls_sessions *sessions, const char *key, SSL_SESSION *session)
 {
     if (CRYPTO_THREAD_write_lock(sessions->lock) != 1) {
         return false;
@@ -152,6 +153,14 @@ bool wsc_tls_sessions_put(struct wsc_tls_sessions *sessions, const char *key,
     }
     (void)CRYPTO_THREAD_unlock(sessions->lock);
     return kept;
+}
+
+/* RFC 8446 §4.6.1, RFC 5077 §3.3: the server gave something to resume with. */
+int wsc_tls_sessions_put(SSL *ssl, SSL_SESSION *session)
+{
+    const struct wsc_tls_resumption *resumption = SSL_get_app_data(ssl);
+    return resumption->key != NULL && SSL_SESSION_is_resumable(session) == 1 &&
+           put(resumption->sessions, resumption->key, session);
 }
 
 void wsc_tls_sessions_drop(struct wsc_tls_sessions *sessions, const char *key)

@@ -1,6 +1,6 @@
-#include <string.h>
+#include "tls_shared.h"
 
-#include "tls.h"
+#include <string.h>
 
 #define OUT_SIZE ((size_t)80 << 10)
 /* A peer that asks for answers (KeyUpdate) and reads none gets no more than this. */
@@ -10,8 +10,7 @@
 
 static int bio_read(BIO *bio, char *out, size_t size, size_t *out_len)
 {
-    const struct wsc_tls *tls = BIO_get_data(bio);
-    struct wsc_tls_shared *shared = tls->shared;
+    struct wsc_tls_shared *shared = BIO_get_data(bio);
     size_t len = shared->in_len < size ? shared->in_len : size;
     BIO_clear_retry_flags(bio);
     if (len == 0) {
@@ -47,8 +46,7 @@ bool wsc_tls_reserve(const struct wsc_allocator *allocator, uint8_t **data, size
 
 static int bio_write(BIO *bio, const char *data, size_t size, size_t *out_written)
 {
-    const struct wsc_tls *tls = BIO_get_data(bio);
-    struct wsc_tls_shared *shared = tls->shared;
+    struct wsc_tls_shared *shared = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (!wsc_tls_reserve(shared->allocator, &shared->out, &shared->out_cap,
                          shared->out_len + size)) {
@@ -101,4 +99,14 @@ void wsc_tls_shared_free(struct wsc_tls_shared *shared)
     wsc_free(shared->allocator, shared->out);
     wsc_free(shared->allocator, shared->plain);
     wsc_free(shared->allocator, shared);
+}
+
+BIO *wsc_tls_shared_bio(struct wsc_tls_shared *shared)
+{
+    BIO *bio = BIO_new(shared->method);
+    if (bio != NULL) {
+        BIO_set_data(bio, shared);
+        BIO_set_init(bio, 1);
+    }
+    return bio;
 }

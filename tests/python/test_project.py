@@ -181,6 +181,50 @@ def test_right_includes_pass(tmp_path: Path) -> None:
     assert layers_check.check(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("files", "way"),
+    [
+        (
+            {
+                "core/conn.c": "void wsc_a(void)\n{\n    wsc_b();\n}\n",
+                "core/conn_send.c": "int wsc_b(void)\n{\n    return wsc_c[0];\n}\n",
+                "core/conn_close.c": "int wsc_c[] = {1};\nint (*f)(void) = wsc_a;\n",
+            },
+            "conn.c (wsc_b) -> conn_send.c (wsc_c) -> conn_close.c (wsc_a) -> conn",
+        ),
+        (
+            {
+                "engine/link.h": '#include "tls.h"\n',
+                "engine/tls.c": "void wsc_link_x(void);\n\nvoid wsc_t(void)\n{\n}\n",
+                "engine/tls.h": '/* "link.h" */\n\n#include "link.h"\n',
+            },
+            "link.h (tls.h) -> tls.h (link.h) -> link",
+        ),
+    ],
+)
+def test_a_circle_is_found(tmp_path: Path, files: dict[str, str], way: str) -> None:
+    for name, text in files.items():
+        (tmp_path / "csrc" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "csrc" / name).write_text(text)
+    (problem,) = layers_check.check(tmp_path)
+    place, _, found = problem.partition(": a circle: ")
+    assert re.fullmatch(r"csrc/(core|engine)/\w+\.[ch]:\d", place)
+    # It may begin anywhere.
+    assert sorted(found.split(" -> ")[:-1]) == sorted(way.split(" -> ")[:-1])
+
+
+def test_what_is_no_circle(tmp_path: Path) -> None:
+    files = {
+        "conn.c": "/* wsc_b */\nvoid wsc_a(void)\n{\n}\nstatic int wsc_c;\n",
+        "conn_send.c": 'void wsc_b(void)\n{\n    wsc_a("wsc_c");\n}\n',
+        "conn_close.h": "void wsc_b(void);\nvoid wsc_a(void);\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "csrc/core").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "csrc/core" / name).write_text(text)
+    assert layers_check.check(tmp_path) == []
+
+
 def test_layers_of_this_tree() -> None:
     assert layers_check.check(ROOT) == []
 
