@@ -124,7 +124,7 @@ $(B)/libsupport.a: $(SUPPORT_O)
 	$(AR) rcs $@ $^
 $(B)/tests/c/test_%: $(B)/tests/c/test_%.o $(B)/libsupport.a $(B)/libwsc.a
 	$(LINK) $^ $(LIBS) -o $@
-$(B)/tests/checks/simd_names: $(B)/tests/checks/simd_names.o $(B)/libwsc.a
+$(B)/tests/checks/%: $(B)/tests/checks/%.o $(B)/libwsc.a
 	$(LINK) $^ $(LIBS) -o $@
 $(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libwsc.a
 	$(LINK) $^ $(LIBS) -o $@

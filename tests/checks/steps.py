@@ -257,6 +257,11 @@ def valgrind() -> bool:
     return run("make", "-s", "valgrind")
 
 
+@step("instructions", "Instructions of a message (callgrind)")
+def instructions() -> bool:
+    return run(PY, "tests/checks/instructions.py")
+
+
 @step("stubtest", "Stubs against the compiled module (stubtest)")
 def stubtest() -> bool:
     allowed = ROOT / "tests/typing/stubtest.txt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pywscore
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "checks"))
 
+import instructions as instructions_check  # noqa: E402
 import layers as layers_check  # noqa: E402
 
 import docs as docs_check  # noqa: E402
@@ -227,6 +229,37 @@ def test_what_is_no_circle(tmp_path: Path) -> None:
 
 def test_layers_of_this_tree() -> None:
     assert layers_check.check(ROOT) == []
+
+
+# ---- instructions --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bounds", "result", "said"),
+    [
+        ({"echo": 100.0}, 0, "+2.9%"),
+        ({"echo": 99.0}, 1, "more than 3% above instructions.json: echo"),
+        ({"echo": 200.0}, 0, "-48.5%"),
+        ({"echo": 100.0, "gone": 1.0}, 1, "not measured: gone"),
+        ({}, 0, "skipped: instructions.json has nothing for "),
+    ],
+)
+def test_more_instructions_are_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bounds: dict[str, float],
+    result: int,
+    said: str,
+) -> None:
+    stored = {instructions_check.machine(): bounds, "another": {"echo": 1.0}}
+    (tmp_path / "instructions.json").write_text(json.dumps(stored))
+    monkeypatch.setattr(instructions_check, "BOUNDS", tmp_path / "instructions.json")
+    monkeypatch.setattr(instructions_check, "measure", lambda: {"echo": 102.9})
+    monkeypatch.setattr(instructions_check.shutil, "which", lambda name: name)
+    monkeypatch.setattr(sys, "argv", ["instructions.py"])
+    assert instructions_check.main() == result
+    assert said in capsys.readouterr().out
 
 
 # ---- threats -------------------------------------------------------------------------
