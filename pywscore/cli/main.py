@@ -19,6 +19,8 @@ from pywscore.cli._common import (
     configure_output,
 )
 
+__all__ = ["main"]
+
 COMMANDS = (demo, _echo, _connect, _bench)
 
 
