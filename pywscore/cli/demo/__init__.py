@@ -19,6 +19,8 @@ from pywscore.cli._common import (
 from pywscore.cli.demo.chat import MAX_MESSAGE_BYTES, SUBPROTOCOL, Chat
 from pywscore.cli.demo.pages import Pages
 
+__all__ = ["select_subprotocol", "serve_demo"]
+
 
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser = subparsers.add_parser(

@@ -27,6 +27,18 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+__all__ = [
+    "BadMessage",
+    "Event",
+    "Say",
+    "Typing",
+    "clean_name",
+    "clean_text",
+    "read_json",
+    "read_line",
+    "read_target",
+]
+
 SUBPROTOCOL = "chat.pywscore"
 
 MAX_NAME = 40

@@ -9,6 +9,8 @@ from importlib.resources import files
 import pywscore
 from pywscore.cli._common import is_scrape
 
+__all__ = ["Pages"]
+
 # Path → file in static/, type.
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
