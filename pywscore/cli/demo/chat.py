@@ -25,8 +25,6 @@ from pywscore.cli.demo.events import (
     read_target,
 )
 
-__all__ = ["Chat", "Member", "Room", "TokenBucket"]
-
 __all__ = ["MAX_MESSAGE_BYTES", "SUBPROTOCOL", "Chat", "Member", "Room", "TokenBucket"]
 
 logger = logging.getLogger("pywscore.cli")
