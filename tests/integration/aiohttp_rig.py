@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import uvloop
 from aiohttp import web
 
 from pywscore import _core
@@ -57,7 +56,10 @@ THEIRS = Kind(web.WebSocketResponse)
 # Ours behaves like this version's, whichever it runs with.
 MODEL = (3, 14)
 IS_MODEL = tuple(map(int, aiohttp.__version__.split(".")[:2])) == MODEL
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LOOPS = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": pytest.importorskip("uvloop").new_event_loop,
+}
 
 
 def run(coroutine: Coroutine[Any, Any, Any], loop: str = "asyncio") -> Any:

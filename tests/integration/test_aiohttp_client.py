@@ -15,6 +15,7 @@ import trustme
 import websockets
 from aiohttp import WSMsgType, web
 from aiohttp_rig import CLOSE, IS_MODEL, PING, PONG, TEXT, frame, raw_server, run
+from waiting import until
 
 from pywscore.integrations.aiohttp import ClientWebSocketResponse, ws_connect
 from pywscore.integrations.aiohttp._private import ClientWSTimeout
@@ -308,8 +309,7 @@ def test_autoclose_off(connect: Any, loop: str) -> None:
                 await ws.send_str("last")
                 assert await ws.close(code=4005, message=b"mine")
                 assert ws.close_code == 4001
-            while len(answers) < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(answers) >= 2)
         assert answers == [(b"\x81", b"last"), (b"\x88", b"\x0f\xa5mine")]
 
     run(main(), loop)

@@ -26,6 +26,7 @@ from aiohttp_rig import (
     scenario,
     served,
 )
+from waiting import until
 
 
 @scenario()
@@ -368,11 +369,7 @@ async def test_bookkeeping(kind: Kind) -> None:
             peer.send(close_frame(1000))
             await peer.frames_to_end()
         await rig.done.wait()
-        for _ in range(100):
-            if not rig.runner.server.connections:
-                break
-            await asyncio.sleep(0.01)
-        assert rig.runner.server.connections == []
+        await until(lambda: rig.runner.server.connections == [])
         assert not handler.connected and rig.requests[0].transport is None
 
 

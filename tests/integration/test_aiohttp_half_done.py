@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp_rig import OURS, TEXT, Kind, echo, frame, scenario, served
+from waiting import until
 
 from pywscore.asyncio import _engine as engine
 from pywscore.integrations.aiohttp import WebSocketResponse
@@ -34,9 +35,7 @@ def fail_once(patch: Any, owner: Any, name: str, exception: Exception) -> None:
 
 
 async def until_nobody(rig: Any) -> None:
-    async with asyncio.timeout(5):
-        while rig.runner.server.connections:
-            await asyncio.sleep(0.001)
+    await until(lambda: not rig.runner.server.connections)
 
 
 async def works(rig: Any) -> None:

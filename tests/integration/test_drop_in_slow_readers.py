@@ -124,7 +124,7 @@ def test_aiohttp(
     client_tls: ssl.SSLContext,
 ) -> None:
     if by_tls and kind.carrier == "auto":
-        pytest.skip("the same")
+        pytest.skip("elsewhere: the same")
     action, expected = AIOHTTP_ENDS[end]
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)

@@ -26,6 +26,7 @@ from uvicorn_servers import (
     server_frame,
     with_zttp,
 )
+from waiting import until
 
 import pywscore
 from pywscore.integrations.uvicorn import _connection as integration
@@ -284,9 +285,8 @@ def test_max_queue_stops_reading(environment: Environment) -> None:
             async with websockets.connect(served.uri) as client:
                 for number in range(total):
                     await client.send(str(number))
-                await asyncio.sleep(0.1)
+                await until(lambda: served.protocol.read_paused)
                 assert served.protocol.messages_queued == 4
-                assert served.protocol.read_paused
                 may_receive.set()
                 assert await client.recv() == "all"
 

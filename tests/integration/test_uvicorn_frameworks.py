@@ -26,6 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn_servers import OURS, Environment, both
+from waiting import until
 
 import pywscore
 
@@ -105,8 +106,7 @@ def test_fastapi(environment: Environment) -> None:
                 await client.send('{"a": [1]}')
                 assert json.loads(await client.recv()) == {"got": {"a": [1]}}
                 await client.close(3000, "bye")
-            while "closed" not in log:
-                await asyncio.sleep(0.01)
+            await until(lambda: "closed" in log)
             assert log == ["opened", (3000, "bye"), "closed"]
 
             for path in ("/items/7", "/items/word?token=t", "/nowhere"):
@@ -127,8 +127,7 @@ def test_fastapi(environment: Environment) -> None:
             log.clear()
             async with websockets.connect(served.uri + "/late") as client:
                 await client.send("now")
-            while not log:
-                await asyncio.sleep(0.01)
+            await until(lambda: log)
             assert log == [1006]
 
     environment.run(main)
@@ -224,8 +223,7 @@ def test_starlette(environment: Environment) -> None:
                 assert client.response.headers["X-Hello"] == "yes"
                 await client.send(b"abc")
                 assert await client.recv() == b"cba"
-            while "iterated" not in log:
-                await asyncio.sleep(0.01)
+            await until(lambda: "iterated" in log)
             assert log == [1000, 1011, "iterated"]
             async with websockets.connect(served.uri + "/scopes") as client:
                 await client.send("the first of two")
@@ -296,8 +294,7 @@ def test_channels(environment: Environment) -> None:
             with pytest.raises(websockets.InvalidStatus) as caught:
                 await websockets.connect(served.uri + "/rooms/secret")
             assert caught.value.response.status_code == 403
-            while len(log) < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(log) >= 2)
             assert log[:2] == [1000, 1000]
 
     environment.run(main)

@@ -22,6 +22,7 @@ from uvicorn_servers import (
     request,
     server_frame,
 )
+from waiting import until
 
 import pywscore
 from pywscore import _core
@@ -129,8 +130,8 @@ def test_one_descriptor_a_connection(environment: Environment) -> None:
             await asyncio.sleep(0.05)
             before = descriptors()
             clients = [await websockets.connect(served.uri) for _ in range(count)]
-            await asyncio.sleep(0.05)
-            assert all(map(is_taken, served.server.server_state.connections))
+            state = served.server.server_state
+            await until(lambda: all(map(is_taken, state.connections)))
             # One at each end: the clients are in this process.
             assert descriptors() == before + 2 * count
             # What the old transports left behind doesn't close streams: descriptors()
@@ -140,10 +141,8 @@ def test_one_descriptor_a_connection(environment: Environment) -> None:
                 assert await client.recv() == "hi"
             for client in clients:
                 await client.close()
-            while served.server.server_state.connections:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-            assert descriptors() == before
+            await until(lambda: not served.server.server_state.connections)
+            await until(lambda: descriptors() == before)
 
     environment.run(main)
 
@@ -167,10 +166,8 @@ def test_many_connections(environment: Environment) -> None:
             before = descriptors()
             for _ in range(50):
                 await asyncio.gather(*(visit(served.port) for _ in range(50)))
-            while served.server.server_state.connections:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-            assert descriptors() == before
+            await until(lambda: not served.server.server_state.connections)
+            await until(lambda: descriptors() == before)
 
     environment.run(main)
 
@@ -209,8 +206,7 @@ def test_frames_before_the_answer(environment: Environment) -> None:
                     await asyncio.sleep(0)
                 for number in range(total // 2, total):
                     client.writer.write(message(number))
-                await asyncio.sleep(0.02)
-                assert is_taken(served.protocol)
+                await until(lambda: is_taken(served.protocol))
                 assert served.protocol.messages_queued == 4
                 assert await client.reader.readexactly(5) == server_frame(1, b"all")
 
@@ -325,7 +321,7 @@ def test_shutdown_and_abort(environment: Environment) -> None:
     environment.run(main)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="since Python 3.12: eager tasks")
 @pytest.mark.parametrize(
     "http", [http for loop, http in ENVIRONMENTS if loop != "uvloop"]
 )
@@ -372,8 +368,7 @@ def test_calls_before_it_has_the_transport(
                         assert await client.reader.read() == b""
                     except ConnectionResetError:
                         pass
-            await asyncio.sleep(0.01)
-            assert not state.connections and not state.tasks
+            await until(lambda: not state.connections and not state.tasks)
             async with raw(served.port) as client:
                 await client.open()
 

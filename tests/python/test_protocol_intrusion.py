@@ -94,6 +94,7 @@ def test_a_head_becomes_an_event(head: str, action: str, intruding: Any) -> None
         protocol.next_event()
     list(protocol.events())
     _ = protocol.error, protocol.handshake_exception, protocol.close_exception
+    assert protocol.next_event() is None
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -176,7 +176,7 @@ def test_buffers_of_subclasses(role: Role, kind: Any, size: int) -> None:
     assert Inflater().decompress(kind(Deflater().compress(data))) == b"x" * size
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 688")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="since Python 3.12: PEP 688")
 @both_roles
 @pytest.mark.threat("LIF-2", "LIF-3")
 def test_a_buffer_that_runs_code(role: Role) -> None:
@@ -794,7 +794,7 @@ def test_failing_allocations() -> None:
 # ---- interpreters --------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 684")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="since Python 3.12: PEP 684")
 @pytest.mark.threat("LIF-6")
 def test_interpreters_of_their_own() -> None:
     code = """

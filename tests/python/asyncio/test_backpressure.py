@@ -7,8 +7,11 @@ import contextlib
 from typing import Any
 
 import pytest
+from waiting import until
 
-from pywscore import ConnectionClosedError
+from pywscore import ConnectionClosedError, State
+
+pytestmark = pytest.mark.every_environment
 
 
 @pytest.mark.threat("SLW-1")
@@ -61,9 +64,8 @@ async def test_a_handler_that_never_receives(serve: Any, raw_client: Any) -> Non
 
     async def handler(ws: Any) -> None:
         found.append(ws)
-        await asyncio.sleep(0.3)
+        await until(lambda: ws.read_paused)
         assert ws.messages_queued <= 17
-        assert ws.read_paused
         for _ in range(100_000):
             assert await ws.recv() == "x"
 
@@ -217,8 +219,10 @@ async def test_ending_the_connection_where_send_had_waited(
     serve: Any, raw_client: Any, end: str
 ) -> None:
     waiting = asyncio.Event()
+    seen: list[Any] = []
 
     async def handler(ws: Any) -> None:
+        seen.append(ws)
         while ws.send_nowait(bytes(10_000)):
             await asyncio.sleep(0)
         waiting.set()
@@ -236,6 +240,7 @@ async def test_ending_the_connection_where_send_had_waited(
                 peer.send_close()
                 async with asyncio.timeout(3):
                     await peer.reader.read()
+    assert seen[0].state is State.CLOSED
 
 
 REQUEST = (
@@ -334,4 +339,5 @@ async def test_a_task_that_only_sends_notices_the_end(
             await asyncio.sleep(0.05)  # the loop has its turn meanwhile
             seen[0].transport.abort()
             await asyncio.wait_for(ended.wait(), 5)
+            assert seen[0].state is State.CLOSED
             reading.cancel()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bare import Nowhere, arguments
+from waiting import until
 
 import pywscore
 from pywscore import _core
@@ -104,13 +105,13 @@ def test_listeners(
         async with raw_client(server, "/a") as a, raw_client(server, "/b") as b:
             a.send(OPCODES[place], b"trigger")
             a.send(1, b"a" * 60)
-            await wait_until(lambda: len(got["/a"]) > 1)
+            await until(lambda: len(got["/a"]) > 1)
             # These lie where the rest of the other's was.
             b.send(2, b"b" * 90)
             b.send(9, b"?")
             assert await b.receive() == (10, b"?")
             if exception in LEAVING:
-                await wait_until(lambda: len(got["/a"]) > 2)
+                await until(lambda: len(got["/a"]) > 2)
                 a.send(9, b"?")
                 assert await a.receive() == (
                     10,
@@ -130,12 +131,6 @@ def test_listeners(
     assert [item for item in got["/a"][2:] if isinstance(item, str)] == after
     assert got["/b"][:3] == ["open", b"b" * 90, b"?"]
     assert [type(exc) for exc in left] == ([exception] if after else [])
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("exception", CLASSES)
@@ -167,10 +162,10 @@ def test_the_end_is_complete(
             elif end == "eof":
                 peer.writer.write_eof()
             else:
-                await wait_until(lambda: len(got) > 1)
+                await until(lambda: len(got) > 1)
                 peer.writer.transport.abort()
-            await wait_until(lambda: isinstance(got[-1], int))
-        await wait_until(lambda: not server.connections)
+            await until(lambda: isinstance(got[-1], int))
+        await until(lambda: not server.connections)
         server.close()
         await server.wait_closed()
 
@@ -220,10 +215,10 @@ def test_hooks(
             peer.send(10, b"pong")
             peer.send(1, b"message")
             peer.send_close()
-            await wait_until(lambda: bool(raised))
+            await until(lambda: bool(raised))
             with contextlib.suppress(OSError):
                 await peer.reader.read()
-        await wait_until(lambda: not server.connections)
+        await until(lambda: not server.connections)
         server.close()
         await server.wait_closed()
 

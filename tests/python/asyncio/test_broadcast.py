@@ -10,6 +10,8 @@ import pytest
 
 from pywscore import ConcurrencyError, broadcast
 
+pytestmark = pytest.mark.every_environment
+
 
 async def nothing(ws: Any) -> None:
     await ws.wait_closed()
@@ -47,9 +49,11 @@ async def test_wrong_type(pair: Any) -> None:
 
 
 async def test_closed_ones_are_passed_over(pair: Any) -> None:
-    async with pair() as ends:
+    async with pair() as ends, pair() as others:
         await ends.client.close()
-        broadcast([ends.client, ends.server], "x", raise_exceptions=True)
+        every = [ends.client, ends.server, others.server]
+        broadcast(every, "x", raise_exceptions=True)
+        assert await others.client.recv() == "x"
 
 
 async def test_in_the_middle_of_fragments(

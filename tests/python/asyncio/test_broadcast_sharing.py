@@ -122,7 +122,7 @@ async def test_slow_members_hold_one_frame(
     serve: Any, raw_client: Any, environment: Any
 ) -> None:
     if environment.carrier == "transport":
-        pytest.skip("what asyncio's transports copy isn't ours")
+        pytest.skip("elsewhere: what asyncio's transports copy isn't ours")
     async with serve(nothing, "127.0.0.1", 0, compression=None) as server:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(5):

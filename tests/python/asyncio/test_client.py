@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore import (
@@ -328,11 +329,7 @@ async def test_cancelled_connect_leaves_nothing(
             pass
         else:
             await ws.close()
-        for _ in range(100):
-            if not server._all:
-                break
-            await asyncio.sleep(0.01)
-        assert not server._all
+        await until(lambda: not server._all)
 
 
 # Again and again

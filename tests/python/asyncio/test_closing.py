@@ -15,6 +15,8 @@ import pywscore
 from pywscore import ConnectionClosedError, ConnectionClosedOK, State
 from pywscore.asyncio import connection as connection_module
 
+pytestmark = pytest.mark.every_environment
+
 
 async def nothing(ws: Any) -> None:
     await ws.wait_closed()

@@ -12,6 +12,7 @@ import weakref
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore import (
@@ -20,6 +21,8 @@ from pywscore import (
     ConnectionClosedOK,
     State,
 )
+
+pytestmark = pytest.mark.every_environment
 
 MESSAGES: list[str | bytes] = [
     "",
@@ -335,7 +338,6 @@ async def test_closed_connections_are_freed_by_reference_count(
         async with serve(handler, "127.0.0.1", 0) as server:
             for _ in range(3):
                 await visit(uri_of(server))
-        await asyncio.sleep(0.01)
-        assert [reference() for reference in references] == [None] * 6
+        await until(lambda: [reference() for reference in references] == [None] * 6)
     finally:
         gc.enable()

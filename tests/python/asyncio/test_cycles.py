@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore.asyncio import ServerConnection
@@ -137,11 +138,8 @@ async def test_tls_is_not_left_to_the_collector(
         gc.disable()
         try:
             await visit(f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
-            async with asyncio.timeout(5):
-                while server._all or server._tasks:
-                    await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-            assert seen and [ref() for ref in seen if ref() is not None] == []
+            await until(lambda: not (server._all or server._tasks))
+            await until(lambda: seen and not any(ref() for ref in seen))
         finally:
             gc.enable()
 

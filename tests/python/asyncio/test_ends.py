@@ -17,7 +17,10 @@ import pytest
 
 import pywscore
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, /proc")
+pytestmark = [
+    pytest.mark.every_environment,
+    pytest.mark.skipif(sys.platform != "linux", reason="fork, /proc"),
+]
 
 THREAD_ERROR = "in the thread of its event loop only"
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import LOOPS, REQUEST
+from waiting import until
 
 import pywscore
 
@@ -55,8 +56,7 @@ async def test_nothing_is_left(
     before, memory = descriptors(), resident()
     await some_connections(serve, connect, uri_of, echo, 2000)
     gc.collect()
-    await asyncio.sleep(0.05)
-    assert descriptors() <= before
+    await until(lambda: descriptors() <= before)
     assert resident() < memory + (4 << 20)
 
 

@@ -12,6 +12,8 @@ from slow_reader import REQUEST
 
 import pywscore
 
+pytestmark = pytest.mark.every_environment
+
 PLAIN = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 

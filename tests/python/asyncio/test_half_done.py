@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore import _core
@@ -95,16 +96,8 @@ async def ask(server: Any) -> bytes:
 
 
 async def settled(server: Any) -> None:
-    async with asyncio.timeout(5):
-        while server._all or server._tasks or server._places._taken:
-            await asyncio.sleep(0.001)
+    await until(lambda: not (server._all or server._tasks or server._places._taken))
     assert server._places._taken_from == {}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def handler(ws: ServerConnection) -> None:
@@ -390,7 +383,7 @@ async def test_engine_that_cannot_be_watched(monkeypatch: Any) -> None:
     loop = asyncio.get_running_loop()
     with monkeypatch.context() as patch:
         if not hasattr(loop, "__dict__"):
-            pytest.skip("uvloop's loops can't be patched")
+            pytest.skip("elsewhere: uvloop's loops can't be patched")
         patch.setattr(engine, "_engines", {})
         patch.setattr(loop, "add_reader", Once(loop.add_reader, OSError()))
         with pytest.raises(OSError):
@@ -405,7 +398,7 @@ async def test_client_that_cannot_be_adopted(
     monkeypatch: Any, serve: Any, connect: Any, uri_of: Any, name: str, environment: Any
 ) -> None:
     if environment.carrier == "transport":
-        pytest.skip("the engine's")
+        pytest.skip("elsewhere: the engine's")
     owner: Any = {"dup": os, "EngineTransport": engine}.get(
         name, pywscore.asyncio.ClientConnection
     )
@@ -416,9 +409,7 @@ async def test_client_that_cannot_be_adopted(
         replace(monkeypatch, owner, name, OSError("on purpose"))
         with pytest.raises(OSError, match="on purpose"):
             await connect(uri_of(server))
-        await until(lambda: not server._all)
-        await asyncio.sleep(0.01)
-        assert descriptors() <= before
+        await until(lambda: not server._all and descriptors() <= before)
         async with connect(uri_of(server)):
             pass
 
@@ -466,5 +457,4 @@ async def test_client_that_cannot_begin(
                 async with asyncio.timeout(5):
                     await connect(uri, create_connection=factory, **arguments)
             await settled(server)
-            await asyncio.sleep(0.02)
-        assert descriptors() <= before
+            await until(lambda: descriptors() <= before)  # noqa: B023

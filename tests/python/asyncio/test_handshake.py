@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pywscore
-from pywscore import Headers, NegotiationError, Request, Response
+from pywscore import Headers, NegotiationError, Request, Response, State
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -174,19 +174,20 @@ async def test_failing_hooks_are_500(
 
 
 async def test_connection_lost_while_processing(serve: Any, raw_client: Any) -> None:
-    started, gone_on = asyncio.Event(), asyncio.Event()
+    started = asyncio.Event()
+    states: asyncio.Queue[State] = asyncio.Queue()
 
     async def slow(ws: Any, request: Request) -> None:
         started.set()
         await ws.wait_closed()
-        gone_on.set()
+        states.put_nowait(ws.state)
 
     async with serve(failing, "127.0.0.1", 0, process_request=slow) as server:
         async with raw_client(server, path=None) as peer:
             peer.writer.write(request().encode())
             await started.wait()
             peer.writer.transport.abort()
-        await gone_on.wait()
+        assert await states.get() is State.CLOSED
 
 
 # Subprotocols

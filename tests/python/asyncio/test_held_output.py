@@ -18,7 +18,10 @@ from conftest import REQUEST, Environment, frame
 
 import pywscore
 
-pytestmark = pytest.mark.threat("HLD-1")
+pytestmark = [
+    pytest.mark.every_environment,
+    pytest.mark.threat("HLD-1"),
+]
 
 TIMEOUT = 2  # of what never comes
 
@@ -316,7 +319,7 @@ def run_inside(coroutine: Coroutine[Any, Any, Any]) -> Any:
 @pytest.fixture
 def can_run_inside(environment: Environment) -> None:
     if environment.loop != "asyncio":
-        pytest.skip("uvloop can't be entered again")
+        pytest.skip("elsewhere: uvloop can't be entered again")
 
 
 async def bounded(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -7,10 +7,11 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from waiting import until
 
 from pywscore import Response
 from pywscore.asyncio import ServerConnection
@@ -61,12 +62,6 @@ async def leaving(server: Any) -> AsyncIterator[asyncio.StreamReader]:
         yield reader
     finally:
         writer.transport.abort()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("name", ["process_request", "process_response"])
@@ -327,8 +322,8 @@ async def test_tls_server_closed_at_any_step(serve: Any, certificates: Any) -> N
             assert (len(server._all), server._places._taken) == (0, 0)
             silent.close()
             await visiting
-        await asyncio.sleep(0.01)
-        assert len(os.listdir("/proc/self/fd")) <= before + 1  # an engine
+        # An engine has come.
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= before + 1)  # noqa: B023
 
 
 # --- behind another's fragments ---

@@ -187,6 +187,7 @@ async def test_methods(pair: Any, doing: str) -> None:
             keywords.clear()
             ws.transport.abort()
             ends.server.transport.abort()
+        assert ws.state is ends.server.state is pywscore.State.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -204,6 +205,7 @@ async def test_broadcast(pair: Any, doing: str, place: str) -> None:
         await attempt(lambda: pywscore.broadcast(**given))
         ends.client.transport.abort()
         ends.server.transport.abort()
+    assert ends.client.state is ends.server.state is pywscore.State.CLOSED
 
 
 @pytest.mark.parametrize("doing", DOINGS)
@@ -245,3 +247,4 @@ async def test_constructors(pair: Any, doing: str) -> None:
             await attempt(lambda: make(Hostile(ws, doing)))  # noqa: B023
         ws.transport.abort()
         ends.server.transport.abort()
+    assert ws.state is ends.server.state is pywscore.State.CLOSED

@@ -14,7 +14,7 @@ import pytest
 from conftest import REQUEST, frame
 
 import pywscore
-from pywscore import _core
+from pywscore import State, _core
 
 pytestmark = [
     pytest.mark.threat("BOR-2"),
@@ -124,6 +124,7 @@ async def test_a_request(action: str, without: str, intruding: Any) -> None:
     with intruding(Intruder(connection, action)):
         feed(connection, (head or REQUEST.format(path="/", extra="")).encode())
     connection.connection_lost(None)
+    assert connection.protocol.state is State.CLOSED
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -151,6 +152,7 @@ async def test_messages(action: str, intruding: Any) -> None:
     for operation in operations:
         operation.close()
     connection.connection_lost(None)
+    assert connection.protocol.state is State.CLOSED
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -170,6 +172,7 @@ async def test_a_listener(action: str, intruding: Any) -> None:
             connection._listen(Listener())
         feed(connection, frame(1, b"one", mask=True) + frame(9, b"two", mask=True))
     connection.connection_lost(None)
+    assert connection.protocol.state is State.CLOSED
 
 
 async def test_a_listener_whose_methods_end_it() -> None:
@@ -190,6 +193,7 @@ async def test_a_listener_whose_methods_end_it() -> None:
 
         connection._listen(Listener())
         gc.collect()
+        assert connection.protocol.state is State.CLOSED
 
 
 @pytest.mark.skipif(not hasattr(_core, "EngineTransport"), reason="no engine")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import REQUEST, frame
+from waiting import until
 
 import pywscore
 from pywscore import ConcurrencyError, ConnectionClosedError, State
@@ -499,8 +500,7 @@ async def test_a_lost_connection_is_1006(serve: Any, raw_client: Any) -> None:
             peer.send(1, b"x")
             await peer.writer.drain()
             peer.writer.transport.abort()
-        while not calls or calls[-1][0] != "close":
-            await asyncio.sleep(0.01)
+        await until(lambda: calls and calls[-1][0] == "close")
     assert calls[-1] == ("close", 1006, "")
 
 

@@ -60,9 +60,13 @@ def test_ten_lines_a_second_then_a_count(
 
 @pytest.mark.threat("LOG-3")
 def test_a_logger_that_raises_is_no_problem() -> None:
+    tried: list[object] = []
+
     class Broken(logging.Logger):
         def log(self, *args: object, **kwargs: object) -> None:
+            tried.append(args)
             raise OSError("disk full")
 
     log = LimitedLogger(Broken("broken"))
     log.log(logging.ERROR, "text", exc_info=ValueError())
+    assert tried == [(logging.ERROR, "text")]

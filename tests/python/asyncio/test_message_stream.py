@@ -14,6 +14,8 @@ import pytest
 from pywscore import _core
 from pywscore.exceptions import ConnectionClosed
 
+pytestmark = pytest.mark.every_environment
+
 
 class Text(NamedTuple):
     kind: str

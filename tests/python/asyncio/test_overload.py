@@ -74,7 +74,7 @@ class Server:
 def start(environment: Any) -> Iterator[Callable[..., Server]]:
     """Start a server; of what it logs, ``server.log`` is the file."""
     if str(environment) == "uvloop-transport":
-        pytest.skip("each of the two is in another environment")
+        pytest.skip("elsewhere: each of the two is in another environment")
     with contextlib.ExitStack() as stack:
 
         def start(limit: int = 0, **kwargs: Any) -> Server:
@@ -129,7 +129,7 @@ def reset(sock: socket.socket) -> None:
 def test_no_descriptors(environment: Any, start: Any) -> None:
     """Live connections are served, in peace, and others again when there is room."""
     if environment.carrier == "transport":
-        pytest.skip("asyncio's accept() is asyncio's")
+        pytest.skip("elsewhere: asyncio's accept() is asyncio's")
     seconds = 2.0
     server = start(limit=64)
     live = server.connect()
@@ -335,7 +335,7 @@ TLS_STAGES: dict[str, Callable[[TLS], None]] = {
 @pytest.mark.threat("OVL-4")
 def test_tls_resets(environment: Any, start: Any, files: Files) -> None:
     if environment.carrier == "transport":
-        pytest.skip("asyncio's TLS is asyncio's")
+        pytest.skip("elsewhere: asyncio's TLS is asyncio's")
     context = files.python_client()
 
     def at(stage: Callable[[TLS], None]) -> Callable[[socket.socket], None]:
@@ -376,7 +376,7 @@ def resets_leave_nothing(
 def test_ten_thousand(environment: Any, start: Any, files: Files, tls: bool) -> None:
     """Opened, used and closed, twice: the memory of the second time is the first's."""
     if str(environment) != "asyncio-auto":
-        pytest.skip("once is long enough")
+        pytest.skip("elsewhere: once is long enough")
     count = TLS_CONNECTIONS if tls else 10_000
     options = {"tls": str(files.chain)} if tls else {}
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -454,7 +454,7 @@ sys.stdin.read()
 def test_one_floods(environment: Any, start: Any) -> None:
     """A peer sends 1-byte frames as fast as it can: all others have their turn."""
     if environment.carrier == "transport":
-        pytest.skip("the engine is what this is about")
+        pytest.skip("elsewhere: the engine is what this is about")
     server = start(tick=0.005, compression=None)
     others = [server.connect() for _ in range(50)]
     for sock in others:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore import _core
@@ -160,8 +161,7 @@ async def test_a_failed_listener_hears_of_the_end_only(
                 peer.send(10, b"pong")
             assert await peer.close_code() == 1011
             peer.writer.transport.abort()
-        while server.connections:
-            await asyncio.sleep(0.001)
+        await until(lambda: not server.connections)
     assert calls == ["message", 1006]
 
 

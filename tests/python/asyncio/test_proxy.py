@@ -166,7 +166,7 @@ async def test_through_an_http_proxy(
     tls_to_proxy: bool,
 ) -> None:
     if tls and tls_to_proxy and environment.loop == "uvloop":
-        pytest.skip("uvloop has no TLS in TLS")
+        pytest.skip("elsewhere: uvloop has no TLS in TLS")
     ours = {"ssl": certificates.server} if tls else {}
     theirs: dict[str, Any] = {"ssl": certificates.client} if tls else {}
     if tls_to_proxy:

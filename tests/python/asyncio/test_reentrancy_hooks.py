@@ -13,6 +13,7 @@ from typing import Any
 import cells
 import pytest
 from cells import ACTIONS, CODES, Cell
+from waiting import until
 
 import pywscore
 from pywscore.asyncio import ClientConnection, ServerConnection
@@ -281,8 +282,7 @@ def test_client(
                 pywscore.ConnectionClosedError, asyncio.CancelledError
             ):
                 await asyncio.create_task(use(uri))
-            while not answers:
-                await asyncio.sleep(0.001)
+            await until(lambda: answers)
             assert answers[0][0] == expected_code(place, action)
             await asyncio.sleep(0.01)
 

@@ -9,6 +9,7 @@ from typing import Any
 import cells
 import pytest
 from cells import ACTIONS, CODES, ENDED, Cell
+from waiting import until
 
 pytestmark = [*cells.MARKS, pytest.mark.threat("LIF-1")]
 
@@ -110,9 +111,7 @@ def test_listener(
                 assert size == 0
             if place != "shutdown":
                 await cells.serves(connect, uri_of(server))
-            async with asyncio.timeout(1):
-                while not cell.acted.is_set():
-                    await asyncio.sleep(0.001)
+            await until(cell.acted.is_set)
             assert server.connections == set()
 
     async def abort_at_once(running: Any) -> None:

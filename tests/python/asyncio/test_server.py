@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore import ConnectionClosedOK, InvalidStatus, State
+
+pytestmark = pytest.mark.every_environment
 
 
 async def nothing(ws: Any) -> None:
@@ -36,8 +39,7 @@ async def test_three_ways_to_serve(
     server = await serve(echo, "127.0.0.1", 0, start_serving=False)
     assert not server.is_serving()
     forever = asyncio.create_task(server.serve_forever())
-    await asyncio.sleep(0.01)
-    assert server.is_serving()
+    await until(server.is_serving)
     forever.cancel()
     with pytest.raises(asyncio.CancelledError):
         await forever
@@ -49,7 +51,8 @@ async def test_serve_forever_returns_when_closed(serve: Any, echo: Any) -> None:
     forever = asyncio.create_task(server.serve_forever())
     await asyncio.sleep(0)
     server.close()
-    await forever
+    done, _ = await asyncio.wait([forever], timeout=5)
+    assert done and forever.exception() is None
 
 
 async def test_preexisting_socket(
@@ -77,12 +80,10 @@ async def test_connections(serve: Any, connect: Any, uri_of: Any) -> None:
         assert server.connections == set()
         async with connect(uri_of(server)) as one, connect(uri_of(server)):
             await (await one.ping())
-            await asyncio.sleep(0.01)
-            assert len(server.connections) == 2
+            await until(lambda: len(server.connections) == 2)
             assert {ws.state for ws in server.connections} == {State.OPEN}
             assert {ws.server for ws in server.connections} == {server}
-        await asyncio.sleep(0.05)
-        assert server.connections == set()
+        await until(lambda: server.connections == set())
 
 
 @pytest.mark.threat("LOG-3")
@@ -120,7 +121,7 @@ async def test_handler_that_ends_with_its_peer_logs_nothing(
                 await ws.close(code)
         async with connect(uri_of(server)) as ws:
             ws.transport.abort()
-        await asyncio.sleep(0.05)
+        await until(lambda: not server._tasks)
     assert all(record.exc_info is None for record in caplog.records)
     assert [r for r in caplog.records if r.levelno > logging.INFO] == []
 

@@ -13,6 +13,8 @@ from conftest import Certificates, Environment
 from slow_reader import Outcome, SlowReader, small_buffers
 from tls_peer import Files
 
+pytestmark = pytest.mark.every_environment
+
 MESSAGE = bytes(200_000)
 CLOSE_FRAME = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2)
 PING = bytes([0x89, 0x80, 0, 0, 0, 0])
@@ -117,7 +119,7 @@ async def test_nothing_is_cut_over_the_engines_tls(
     environment: Environment, serve: Any, tmp_path: Any, end: str
 ) -> None:
     if environment.carrier == "transport":
-        pytest.skip("the engine only")
+        pytest.skip("elsewhere: the engine only")
     files = Files(tmp_path)
     both = Certificates(files.server(), files.python_client())  # type: ignore[arg-type]
     outcome, _ = await read_of(serve, end, tls=both)
@@ -213,7 +215,7 @@ async def test_unread_input_makes_no_reset_of_an_end(
         ws.transport.close()
 
     if environment.carrier == "transport":
-        pytest.skip("asyncio's transports close without looking")
+        pytest.skip("elsewhere: asyncio's transports close without looking")
     async with serve(handler, "127.0.0.1", 0, max_queue=1) as server:
         async with raw_client(server) as peer:
             for _ in range(100):

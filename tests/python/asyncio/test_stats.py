@@ -8,18 +8,13 @@ import re
 from typing import Any
 
 import pytest
+from waiting import until
 
 import pywscore
 from pywscore.asyncio._stats import prometheus
 
 # RFC 7692 §7.2.3.1: "Hello", compressed
 HELLO = bytes.fromhex("f248cdc9c90700")
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_counts_bytes_and_messages(

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.every_environment
+
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="")
 
 
@@ -200,10 +202,10 @@ async def use_eager_tasks() -> None:
         # uvloop 0.22 gives it an argument that CPython before 3.13.4 doesn't know.
         loop.set_task_factory(None)
         await waiting
-        pytest.skip("this loop and the eager factory don't go together")
+        pytest.skip("elsewhere: this loop and the eager factory don't go together")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="since Python 3.12: eager tasks")
 @pytest.mark.threat("LIF-7")
 async def test_eager_tasks(serve: Any, connect: Any, uri_of: Any) -> None:
     """Tasks that run at once, inside of the engine's turn or of another task."""
@@ -240,7 +242,7 @@ async def test_eager_tasks(serve: Any, connect: Any, uri_of: Any) -> None:
         assert ws.close_code == 1000
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="since Python 3.12: eager tasks")
 async def test_eager_handlers_that_end_at_once(
     serve: Any, connect: Any, uri_of: Any
 ) -> None:

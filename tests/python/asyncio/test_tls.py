@@ -12,6 +12,8 @@ import pytest
 import pywscore
 from pywscore import ConnectionClosedError
 
+pytestmark = pytest.mark.every_environment
+
 
 async def test_echo(
     serve: Any, connect: Any, uri_of: Any, echo: Any, certificates: Any

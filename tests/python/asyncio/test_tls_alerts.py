@@ -24,6 +24,7 @@ import trustme
 from conftest import REQUEST, accept_response, frame
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tls_peer import Files, TLSPeer
+from waiting import until
 
 from pywscore import ConnectionClosedError, TLSContext
 
@@ -247,7 +248,7 @@ async def test_a_name_is_always_checked(
 ) -> None:
     """It is the URL's for those who say none; asyncio takes "" for no check at all."""
     if said == "" and not ours.engine:
-        pytest.skip("asyncio's own")
+        pytest.skip("elsewhere: asyncio's own")
     context = files.python_server()
     context.load_cert_chain(files.issue("elsewhere", "example.org"))
 
@@ -305,8 +306,7 @@ async def test_handshake_of_a_server(
                 peer.writer.write_eof()
             await peer.drain()
             peer.writer.close()
-        await asyncio.sleep(0.02)
-        assert not server.connections
+        await until(lambda: not server.connections)
     lines = [line for line in caplog.messages if line.startswith("TLS failed: ")]
     if not ours.engine:
         assert not lines

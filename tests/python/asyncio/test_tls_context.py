@@ -28,7 +28,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(autouse=True)
 def only_auto(environment: Any) -> None:
     if environment.carrier == "transport":
-        pytest.skip("the engine only")
+        pytest.skip("elsewhere: the engine only")
 
 
 async def given(server: Any, files: Files, name: str) -> str:

@@ -8,6 +8,7 @@ import contextvars
 import gc
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -312,8 +313,10 @@ def test_garbage_without_its_members(loop: asyncio.AbstractEventLoop) -> None:
     ws.connection_made(transport := Acting())
     transport.act = ws.flush  # a cycle
     del ws._fragmented_send
+    gone = weakref.ref(transport)
     del ws, transport
     gc.collect()
+    assert gone() is None
 
 
 @pytest.mark.threat("LIF-4")
