@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import os
 import re
 import sys
+import tomllib
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,20 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+class Missing(types.ModuleType):
+    """A package that isn't to be had for this Python: who uses it is skipped."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        pytest.skip(f"there is no {self.__name__}", allow_module_level=True)
+
+
+if importlib.util.find_spec("trustme") is None:
+    sys.modules["trustme"] = Missing("trustme")
+
 THREAT_ID = re.compile(r"[A-Z]{3}-[0-9]+")
 
 
@@ -21,11 +38,33 @@ def pytest_report_header(config: pytest.Config) -> str:
     import pywscore._core
 
     place = str(pywscore._core.__file__)
-    sanitized = "PYWSCORE_SANITIZED" in os.environ
-    if sanitized and not place.startswith(str(ROOT / "build")):
-        raise pytest.UsageError(f"not the sanitized extension: {place}")
-    kind = ", sanitized" if sanitized else ""
+    expected = os.environ.get("PYWSCORE_EXTENSION", "")
+    if not place.startswith(expected):
+        raise pytest.UsageError(f"not the extension of {expected}: {place}")
+    kind = ", sanitized" if "PYWSCORE_SANITIZED" in os.environ else ""
     return f"pywscore: {place} (SIMD: {pywscore._core.simd}{kind})"
+
+
+def unexpected_skips(config: pytest.Config) -> list[str]:
+    """In continuous integration, what skipped tests say that isn't in the list."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or "CI" not in os.environ:
+        return []
+    listed = tomllib.loads((ROOT / "tests/may_be_skipped.toml").read_text())["tests"]
+    said = {report.longrepr[2] for report in reporter.stats.get("skipped", [])}
+    reasons = {text.removeprefix("Skipped: ") for text in said}
+    return sorted(it for it in reasons if not any(re.fullmatch(p, it) for p in listed))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.exitstatus == pytest.ExitCode.OK and unexpected_skips(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for reason in unexpected_skips(config):
+        line = f"tests/may_be_skipped.toml has no place for: {reason}"
+        terminalreporter.write_line(line, red=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,6 @@ import gc
 import inspect
 import os
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -29,7 +28,7 @@ CARRIERS = ["transport", "auto"]
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop
 }
-if sys.platform != "win32":
+with contextlib.suppress(ImportError):  # Windows, and Pythons that have no wheel of it
     import uvloop
 
     LOOPS["uvloop"] = uvloop.new_event_loop
@@ -47,9 +46,19 @@ class Environment:
 
 
 ENVIRONMENTS = [Environment(loop, carrier) for loop in LOOPS for carrier in CARRIERS]
-if "PYWSCORE_SANITIZED" in os.environ and "uvloop" in LOOPS:
-    # Each carrier once and each loop once: the others run no other C.
-    ENVIRONMENTS = [Environment("asyncio", "transport"), Environment("uvloop", "auto")]
+# Each loop once and each carrier once: the others run no other code of ours.
+HALF_OF_THEM = ENVIRONMENTS
+if "uvloop" in LOOPS:
+    HALF_OF_THEM = [Environment("asyncio", "auto"), Environment("uvloop", "transport")]
+
+
+def environments_of(metafunc: pytest.Metafunc) -> list[Environment]:
+    """All of them in `./dev test-long`, and always for tests of what a loop and a
+    carrier make together, which are marked."""
+    marked = metafunc.definition.get_closest_marker("every_environment")
+    sanitized = "PYWSCORE_SANITIZED" in os.environ
+    every = (marked and not sanitized) or "PYWSCORE_ENVIRONMENTS" in os.environ
+    return ENVIRONMENTS if every else HALF_OF_THEM
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -57,7 +66,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if inspect.iscoroutinefunction(metafunc.function) and "environment" not in names:
         names.append("environment")
     if "environment" in names:
-        metafunc.parametrize("environment", ENVIRONMENTS, indirect=True, ids=str)
+        every = environments_of(metafunc)
+        metafunc.parametrize("environment", every, indirect=True, ids=str)
 
 
 @pytest.fixture
