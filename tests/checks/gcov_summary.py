@@ -1,5 +1,7 @@
-"""gcov_summary.py FOLDER: lines and branches executed, per C file, from .gcda files."""
+"""gcov_summary.py FOLDER SOURCES... [--fail-under PERCENT]: the lines and branches that
+were executed, of each C file below SOURCES, by the .gcda files in FOLDER."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,16 +10,22 @@ from pathlib import Path
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sources", nargs="+")
+    parser.add_argument("--fail-under", type=float, default=0)
+    options = parser.parse_args()
+    below = tuple(f"{source.rstrip('/')}/" for source in options.sources)
     # line -> times executed, and (line, branch) -> times taken, over all objects.
     lines: dict[str, dict[int, int]] = defaultdict(dict)
     branches: dict[str, dict[tuple[int, int], int]] = defaultdict(dict)
-    for data in sorted(Path(sys.argv[1]).rglob("*.gcda")):
+    for data in sorted(options.folder.rglob("*.gcda")):
         command = ["gcov", "--json-format", "--stdout", "--branch-probabilities", data]
         answer = subprocess.run(command, capture_output=True, check=True)
         for report in map(json.loads, answer.stdout.splitlines()):
             for file in report["files"]:
                 name = file["file"]
-                if not name.startswith("csrc/"):
+                if not name.startswith(below):
                     continue
                 for line in file["lines"]:
                     number = line["line_number"]
@@ -37,6 +45,10 @@ def main() -> int:
         missing = [str(n) for n, count in sorted(lines[name].items()) if not count]
         print(row(name, figures), " ".join(missing[:12]), "..." * (len(missing) > 12))
     print(row("all", total))
+    by_line = 100 * total[0] / max(total[1], 1)
+    if by_line < options.fail_under:
+        print(f"{by_line:.1f} % of the lines are fewer than {options.fail_under:g} %")
+        return 1
     return 0
 
 

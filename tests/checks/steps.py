@@ -1,78 +1,76 @@
-"""The steps of `./dev test`, in order, each with its time; arguments pick some.
+"""The steps of `./dev test`; with --long those of `./dev test-long`; with --all both;
+or those that are named.
 
 Every step runs even when an earlier one failed. The last line is pytest's summary, with
-the steps that failed, if any.
+the steps that failed, if any, above it. docs/quality.md says how long they take.
 """
 
 import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
-import threading
-import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import pythons
+from runner import (
+    PY,
+    ROOT,
+    STEPS,
+    Skipped,
+    here,
+    last_line,
+    note,
+    run,
+    run_steps,
+    say,
+    step,
+)
+
 BIN = Path(sys.executable).parent
-PY = sys.executable
-STEPS: "dict[str, tuple[str, Callable[[], bool]]]" = {}
-pytest_summary = ""
 # Tests wait more than they compute.
 WORKERS = ["-n", str(2 * (os.cpu_count() or 1))]
 
 
-def step(name: str, title: str) -> "Callable[[Callable[[], bool]], Callable[[], bool]]":
-    def register(function: "Callable[[], bool]") -> "Callable[[], bool]":
-        STEPS[name] = (title, function)
-        return function
-
-    return register
-
-
-def run(*command: "str | Path", timeout: float = 900, **env: str) -> bool:
-    """Run with no stdin; True if it exits with 0 in time."""
-    global pytest_summary
-    words = [str(word) for word in command]
-    process = subprocess.Popen(
-        words,
-        cwd=ROOT,
-        env=os.environ | env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    killer = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
-    killer.start()
-    last = ""
-    assert process.stdout is not None
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        last = line if line.strip() else last
-    code = process.wait()
-    if not killer.is_alive():
-        print(f"killed after {timeout:.0f} s")
-    killer.cancel()
-    if words[:4] == [PY, "-P", "-m", "pytest"] and not env:
-        pytest_summary = last.strip().strip("= ")
-    return code == 0
-
-
-def run_pytest(name: str, *arguments: "str | Path", **env: str) -> bool:
+def run_pytest(
+    name: str,
+    *arguments: "str | Path",
+    python: "str | Path" = PY,
+    under: tuple[str, ...] = (),
+    **env: str,
+) -> bool:
     """Several processes; what fails beside others has to pass by itself."""
-    command = (PY, "-P", "-m", "pytest", "-o", f"cache_dir=build/pytest-{name}")
-    command = (*command, *map(str, arguments))
-    if run(*command, *WORKERS, timeout=2400, **env):
-        return True
-    print("---- again, by itself, what failed beside others", flush=True)
-    return run(*command, "--lf", "--lfnf=none", timeout=1200, **env)
+    # -P: from the installed place, not from the working directory.
+    command = (python, "-P", *under, "-m", "pytest")
+    command = (*command, "-o", f"cache_dir=build/pytest-{name}", *map(str, arguments))
+    passed = run(*command, *WORKERS, timeout=2400, **env)
+    note(summary := last_line())
+    if not passed:
+        say("---- again, by itself, what failed beside others")
+        passed = run(*command, "--lf", "--lfnf=none", timeout=1200, **env)
+        note(f"{summary}; by itself {last_line()}")
+    return passed
+
+
+def extension(name: str, python: "str | Path" = PY, **env: str) -> "dict[str, str]":
+    """Compile into build/NAME what `python` is to import: give it the answer as its
+    environment. The extension in the source tree stays what it is."""
+    folder = ROOT / "build" / name
+    shutil.rmtree(folder / "lib", ignore_errors=True)
+    (folder / "lib").mkdir(parents=True)
+    built = run(
+        *(python, "setup.py", "-q", "egg_info", "--egg-base", folder / "lib"),
+        *("build", "--build-base", folder, "--build-lib", folder / "lib"),
+        **env,
+    )
+    if not built:
+        raise RuntimeError("the extension can't be built")
+    return {
+        "PYTHONPATH": str(folder / "lib"),
+        "PYTHONSAFEPATH": "1",
+        "PYWSCORE_EXTENSION": str(folder / "lib"),
+    }
 
 
 @step("ruff-format", "Python format (ruff format)")
@@ -80,7 +78,7 @@ def ruff_format() -> bool:
     return run(BIN / "ruff", "format", "--check", "--diff", "-q", ".")
 
 
-@step("clang-format", "C format (clang-format)")
+@step("clang-format", "C format (clang-format)", lane="c")
 def clang_format() -> bool:
     return run("make", "-s", "format-check")
 
@@ -104,9 +102,14 @@ def layers() -> bool:
     return run(BIN / "lint-imports", "--no-cache") and includes
 
 
-@step("clang-tidy", "C lint (clang-tidy)")
+@step("clang-tidy", "C lint (clang-tidy)", lane="c")
 def clang_tidy() -> bool:
     return run("make", "-s", "tidy")
+
+
+@step("asserting", "Every test asserts something")
+def asserting() -> bool:
+    return run(PY, "tests/checks/asserting.py")
 
 
 @step("docs", "Links of the documentation")
@@ -114,24 +117,28 @@ def docs() -> bool:
     return run(PY, "tests/checks/docs.py")
 
 
-@step("c", "C tests (gcc, each SIMD version)")
+@step("c", "C tests (gcc, each SIMD version)", lane="c")
 def c_tests() -> bool:
     return run("make", "-s", "test")
 
 
-@step("c-asan", "C tests under ASan and UBSan (gcc)")
+@step("c-asan", "C tests under ASan and UBSan (gcc)", lane="c")
 def c_asan() -> bool:
     return run("make", "-s", "asan")
 
 
-@step("c-intsan", "C tests under UBSan with unsigned overflow in the core (clang)")
-def c_intsan() -> bool:
-    return run("make", "-s", "intsan")
-
-
-@step("replay", "Fuzz corpora replayed (gcc, ASan)")
+@step("replay", "Fuzz corpora replayed (gcc, ASan)", lane="c")
 def replay() -> bool:
     return run("make", "-s", "replay")
+
+
+@step(
+    "c-intsan",
+    "C tests under UBSan with unsigned overflow in the core (clang)",
+    lane="c",
+)
+def c_intsan() -> bool:
+    return run("make", "-s", "intsan")
 
 
 @step("build", "Extension (all warnings as errors)")
@@ -145,13 +152,60 @@ def build() -> bool:
     )
 
 
+@step("stubtest", "Stubs against the compiled module (stubtest)")
+def stubtest() -> bool:
+    allowed = ROOT / "tests/typing/stubtest.txt"
+    return run(BIN / "stubtest", "--allowlist", allowed, "pywscore._core")
+
+
+@step("instructions", "Instructions of a message (callgrind)", lane="c")
+def instructions() -> bool:
+    counted = run(PY, "tests/checks/instructions.py")
+    if (said := last_line()).startswith("skipped: "):
+        raise Skipped(said.removeprefix("skipped: "))
+    return counted
+
+
 @step("pytest", "pytest")
 def pytest() -> bool:
-    # -P: from the installed place, not from the working directory.
     return run_pytest("all", "--durations=5")
 
 
-@step("aiohttp-oldest", "The aiohttp drop-in over the oldest aiohttp that it supports")
+# ---- of ./dev test-long --------------------------------------------------------------
+
+
+@step("coverage", "pytest in all environments, with its coverage", long=True)
+def coverage() -> bool:
+    """Of the package, and of csrc/python."""
+    folder = ROOT / "build/coverage-python"
+    for old in [*folder.rglob("*.gcda"), *folder.glob("data*")]:
+        old.unlink()
+    env = extension("coverage-python", PYWSCORE_COVERAGE="1")
+    passed = run_pytest(
+        "coverage",
+        *("-q", "-o", "timeout=300"),
+        under=("-m", "coverage", "run"),
+        **env,
+        PYWSCORE_ENVIRONMENTS="all",
+    )
+    python = run(PY, "-m", "coverage", "combine", "-q")
+    python = python and run(PY, "-m", "coverage", "report", "--skip-covered")
+    note(f"{last_line()}; {here.step.note}")
+    c = run(
+        *(PY, "tests/checks/gcov_summary.py", folder, "csrc/python"),
+        *("--fail-under", "90"),
+    )
+    return passed and python and c
+
+
+@step("c-coverage", "Coverage of the C tests", lane="c", long=True)
+def c_coverage() -> bool:
+    return run("make", "-s", "coverage", f"PYTHON={PY}")
+
+
+@step(
+    "aiohttp-oldest", "The aiohttp drop-in over the oldest that it supports", long=True
+)
 def aiohttp_oldest() -> bool:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     [requirement] = project["project"]["optional-dependencies"]["aiohttp"]
@@ -162,8 +216,9 @@ def aiohttp_oldest() -> bool:
         *(PY, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary", ":all:", "--target", folder, oldest),
     ):
-        # Pythons that came out later have no wheel of it.
-        return sys.version_info >= (3, 14)
+        if sys.version_info < (3, 14):
+            return False
+        raise Skipped(f"{oldest} has no wheel for this Python")
     return run_pytest(
         "aiohttp-oldest",
         "-q",
@@ -173,72 +228,65 @@ def aiohttp_oldest() -> bool:
     )
 
 
-def asan_build() -> "dict[str, str] | None":
-    """Build the sanitized extension into build/asan-python; what to run pytest with."""
-    folder = ROOT / "build/asan-python"
-    shutil.rmtree(folder / "lib", ignore_errors=True)
-    built = run(
-        PY,
-        *("setup.py", "-q", "build", "--build-base", folder),
-        *("--build-lib", folder / "lib"),
-        PYWSCORE_SANITIZE="address,undefined",
-    )
-    if not built:
-        return None
+@step("pytest-asan", "pytest under ASan and UBSan", long=True)
+def pytest_asan() -> bool:
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC")).split()
     answer = subprocess.run(
         [*compiler, "-print-file-name=libasan.so"], capture_output=True, text=True
     )
-    return {
-        "LD_PRELOAD": answer.stdout.strip(),
-        # CPython keeps memory until the end of the process on purpose.
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc",
-        "PYTHONPATH": str(folder / "lib"),
-        "PYTHONSAFEPATH": "1",
-        "PYWSCORE_SANITIZED": "1",
-    }
-
-
-@step("pytest-asan", "pytest under ASan and UBSan")
-def pytest_asan() -> bool:
-    env = asan_build()
-    return env is not None and run_pytest(
+    return run_pytest(
         "asan",
         *("tests/python", "-m", "not slow and not external", "-o", "timeout=300"),
-        **env,
+        **extension("asan-python", PYWSCORE_SANITIZE="address,undefined"),
+        LD_PRELOAD=answer.stdout.strip(),
+        # CPython keeps memory until the end of the process on purpose.
+        ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
+        UBSAN_OPTIONS="print_stacktrace=1",
+        PYTHONMALLOC="malloc",
+        PYWSCORE_SANITIZED="1",
     )
 
 
-@step("threads-tsan", "Threads without a GIL under ThreadSanitizer")
+@step("pythons", "pytest with other Pythons", long=True)
+def other_pythons() -> bool:
+    """In continuous integration with the newest that is found."""
+    found = pythons.found()
+    if not found:
+        raise Skipped("no other Python with its headers; PYTHONS=... names some")
+    passed = []
+    for python in found[:1] if "CI" in os.environ else found:
+        say(f"---- Python {python.name}: {python.executable}")
+        inside = pythons.environment(python)
+        env = extension(f"python-{python.name}", inside)
+        # A module that would switch the GIL on does not.
+        env |= {"PYTHON_GIL": "0"} if python.threads else {}
+        passed.append(
+            run_pytest(
+                f"python-{python.name}",
+                *("-q", "-m", "not external"),
+                python=inside,
+                **env,
+            )
+        )
+    return all(passed)
+
+
+@step("threads-tsan", "Threads without a GIL under ThreadSanitizer", long=True)
 def threads_tsan() -> bool:
     """Needs a free-threaded Python that was configured --with-thread-sanitizer, and has
     setuptools: see docs/threads.md."""
     python = os.environ.get("PYWSCORE_TSAN_PYTHON")
     if not python:
-        print("PYWSCORE_TSAN_PYTHON names no interpreter: skipped")
-        return True
-    folder = ROOT / "build/tsan-python"
-    shutil.rmtree(folder / "lib", ignore_errors=True)
-    built = run(
-        python,
-        *("setup.py", "-q", "build", "--build-base", folder),
-        *("--build-lib", folder / "lib"),
-        PYWSCORE_SANITIZE="thread",
-    )
-    pem = folder / "pem"
-    return (
-        built
-        and run(PY, "-c", MAKE_PEM, pem)
-        and run(
-            *(python, "-P", "tests/python/asyncio/thread_load.py", "6", "3", pem),
-            timeout=300,
-            # The first report is enough to fail, all of them are shown.
-            TSAN_OPTIONS="exitcode=66:history_size=4",
-            PYTHON_GIL="0",
-            PYTHONPATH=str(folder / "lib"),
-        )
+        raise Skipped("PYWSCORE_TSAN_PYTHON names no interpreter")
+    pem = ROOT / "build/tsan-python/pem"
+    use = extension("tsan-python", python, PYWSCORE_SANITIZE="thread")
+    return run(PY, "-c", MAKE_PEM, pem) and run(
+        *(python, "-P", "tests/python/asyncio/thread_load.py", "6", "3", pem),
+        timeout=300,
+        **use,
+        # The first report is enough to fail, all of them are shown.
+        TSAN_OPTIONS="exitcode=66:history_size=4",
+        PYTHON_GIL="0",
     )
 
 
@@ -249,26 +297,15 @@ certificate.private_key_and_cert_chain_pem.write_to_path(sys.argv[1])
 """
 
 
-@step("valgrind", "C tests under valgrind (leaks)")
+@step("valgrind", "C tests under valgrind (leaks)", lane="c", long=True)
 def valgrind() -> bool:
     if not shutil.which("valgrind"):
-        print("valgrind is not installed: skipped")
-        return True
+        raise Skipped("valgrind is not installed")
     return run("make", "-s", "valgrind")
 
 
-@step("instructions", "Instructions of a message (callgrind)")
-def instructions() -> bool:
-    return run(PY, "tests/checks/instructions.py")
-
-
-@step("stubtest", "Stubs against the compiled module (stubtest)")
-def stubtest() -> bool:
-    allowed = ROOT / "tests/typing/stubtest.txt"
-    return run(BIN / "stubtest", "--allowlist", allowed, "pywscore._core")
-
-
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
+    names = [word for word in words if word not in ("--long", "--all")]
     if unknown := [name for name in names if name not in STEPS]:
         print("steps:", *STEPS)
         print("no such step:", *unknown)
@@ -276,25 +313,12 @@ def main(names: list[str]) -> int:
     os.chdir(ROOT)
     # Of one test; several processes share the machine.
     os.environ.setdefault("PYWSCORE_TEST_TIMEOUT", "90")
-    times: list[tuple[str, float, bool]] = []
-    for name in names or STEPS:
-        title, function = STEPS[name]
-        print(f"\n==== {name}: {title}", flush=True)
-        start = time.monotonic()
-        ok = function()
-        took = time.monotonic() - start
-        times.append((name, took, ok))
-        print(f"==== {name}: {'ok' if ok else 'FAILED'}, {took:.1f} s", flush=True)
-    print()
-    for name, took, ok in times:
-        print(f"{'ok' if ok else 'FAILED':6} {name:14} {took:6.1f} s")
-    print(f"{sum(took for _, took, _ in times):6.1f} s in all")
-    failed = [name for name, _, ok in times if not ok]
-    if failed:
-        print("failed steps:", ", ".join(failed))
-    if pytest_summary:
-        print(re.sub(r"\x1b\[[0-9;]*m", "", pytest_summary))
-    return 1 if failed else 0
+    chosen = [
+        step
+        for step in STEPS.values()
+        if "--all" in words or step.long == ("--long" in words)
+    ]
+    return run_steps([STEPS[name] for name in names] or chosen)
 
 
 if __name__ == "__main__":
