@@ -29,6 +29,7 @@ class Step:
     function: Function
     lane: str
     long: bool
+    instead_of: str = ""
     outcome: str = ""  # ok, FAILED, skipped
     note: str = ""  # why it was skipped, what came of it
     seconds: float = 0
@@ -39,13 +40,20 @@ STEPS: dict[str, Step] = {}
 
 
 def step(
-    name: str, title: str, *, lane: str = "python", long: bool = False
+    name: str,
+    title: str,
+    *,
+    lane: str = "python",
+    long: bool = False,
+    instead_of: str = "",
 ) -> Callable[[Function], Function]:
     """Steps of one lane run one after another, lanes side by side. The lane "python" is
-    the first to get a processor: its tests have time limits."""
+    the first to get a processor: its tests have time limits. A long step may contain
+    another, and run instead of it where all run."""
 
     def register(function: Function) -> Function:
-        STEPS[name] = Step(name, title, function, lane, long)
+        is_long = long or bool(instead_of)
+        STEPS[name] = Step(name, title, function, lane, is_long, instead_of)
         return function
 
     return register
@@ -174,5 +182,5 @@ def table(steps: list[Step], seconds: float) -> None:
     if failed := [step.name for step in steps if step.outcome == "FAILED"]:
         print("failed steps:", ", ".join(failed))
     for step in steps:
-        if step.name == "pytest":
+        if "pytest" in (step.name, step.instead_of):
             print(step.note)

@@ -117,9 +117,9 @@ def docs() -> bool:
     return run(PY, "tests/checks/docs.py")
 
 
-@step("c", "C tests (gcc, each SIMD version)", lane="c")
+@step("c", "C tests (gcc, those of SIMD with each version)", lane="c")
 def c_tests() -> bool:
-    return run("make", "-s", "test")
+    return run("make", "-s", "test", ONCE="yes")
 
 
 @step("c-asan", "C tests under ASan and UBSan (gcc)", lane="c")
@@ -174,7 +174,12 @@ def pytest() -> bool:
 # ---- of ./dev test-long --------------------------------------------------------------
 
 
-@step("coverage", "pytest in all environments, with its coverage", long=True)
+@step("c-simd", "C tests (gcc, each SIMD version)", lane="c", instead_of="c")
+def c_simd() -> bool:
+    return run("make", "-s", "test")
+
+
+@step("coverage", "pytest in all environments, with coverage", instead_of="pytest")
 def coverage() -> bool:
     """Of the package, and of csrc/python."""
     folder = ROOT / "build/coverage-python"
@@ -190,7 +195,7 @@ def coverage() -> bool:
     )
     python = run(PY, "-m", "coverage", "combine", "-q")
     python = python and run(PY, "-m", "coverage", "report", "--skip-covered")
-    note(f"{last_line()}; {here.step.note}")
+    here.step.note += f"; {last_line()}"
     c = run(
         *(PY, "tests/checks/gcov_summary.py", folder, "csrc/python"),
         *("--fail-under", "90"),
@@ -313,11 +318,10 @@ def main(words: list[str]) -> int:
     os.chdir(ROOT)
     # Of one test; several processes share the machine.
     os.environ.setdefault("PYWSCORE_TEST_TIMEOUT", "90")
-    chosen = [
-        step
-        for step in STEPS.values()
-        if "--all" in words or step.long == ("--long" in words)
-    ]
+    chosen = [it for it in STEPS.values() if it.long == ("--long" in words)]
+    if "--all" in words:
+        contained = {step.instead_of for step in STEPS.values()}
+        chosen = [it for it in STEPS.values() if it.name not in contained]
     return run_steps([STEPS[name] for name in names] or chosen)
 
 
