@@ -30,7 +30,7 @@ SERVER = USER_AGENT = "Python/{}.{} pywscore/{}".format(
 
 # RFC 9110 §5.6.2 and §5.5. Peers do send obs-text: it may be ISO-8859-1, or bytes that
 # stay what they are as surrogate escapes.
-_is_token = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
+is_token = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
 _is_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff\udc80-\udcff]*").fullmatch
 
 
@@ -88,7 +88,7 @@ class Headers(MutableMapping[str, str]):
         return values[0]
 
     def __setitem__(self, name: str, value: str) -> None:
-        if not _is_token(name):
+        if not is_token(name):
             raise ValueError(f"invalid header name: {name!a:.200}")
         value = str(value)  # a number is fine
         if not _is_field_value(value):
@@ -161,7 +161,7 @@ class Headers(MutableMapping[str, str]):
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of that name, in order; empty if there is none."""
         wanted = name.lower()
-        if isinstance(self._data, str) and _is_token(name):
+        if isinstance(self._data, str) and is_token(name):
             return _values(self._data, wanted)
         return [value for key, value in self._lines if key.lower() == wanted]
 
@@ -250,6 +250,13 @@ def plain_response(status: http.HTTPStatus | int, text: str) -> Response:
         ]
     )
     return Response(status.value, status.phrase, headers, body)
+
+
+def serialize(response: Response) -> bytes:
+    """A response as it travels, for those sent before there is a request."""
+    head = f"HTTP/1.1 {response.status_code} {response.reason_phrase}\r\n"
+    headers = Headers(response.headers)
+    return head.encode() + headers.serialize() + bytes(response.body)
 
 
 def host_header(host: str, port: int, default_port: int | None) -> str:

@@ -1,11 +1,10 @@
 """WebSocket connections on asyncio: serve(), connect() and what they give."""
 
-from ._broadcast import broadcast
 from ._listener import Listener
 from ._stats import ConnectionStats, ServerStats, metrics_response
 from ._workers import run
 from .client import ClientConnection, connect, unix_connect
-from .connection import Connection
+from .connection import Connection, broadcast
 from .router import Router, route, unix_route
 from .server import Server, ServerConnection, basic_auth, serve, unix_serve
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 from .._tls import TLSContext
 from ._engine import EngineTransport, engine_of, uses_engine
 from ._log import LimitedLogger, is_exit
-from ._server_connection import REFUSAL_TIMEOUT, ServerConnection
+from ._serving import REFUSAL_TIMEOUT, Listening, ServerConnection
 
 __all__ = ["Acceptor", "BoundServer"]
 
@@ -49,7 +49,7 @@ class Acceptor:
     left: Callable[[ServerConnection], None]
     log: LimitedLogger
 
-    async def listen(self) -> asyncio.Server | BoundServer:
+    async def listen(self) -> Listening:
         """Bind, and accept unless ``start_serving`` is False.
 
         Raises:
@@ -71,7 +71,7 @@ class Acceptor:
         bound = await create(
             partial(Arrival, self), *where, start_serving=False, **arguments
         )
-        server: asyncio.Server | BoundServer = bound
+        server: Listening = bound
         try:
             if on_engine:
                 server = EngineServer(self, bound, backlog)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hmac
 import http
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..http import Request, Response, parse_basic_credentials, plain_response
-
-if TYPE_CHECKING:
-    from .server import ServerConnection
+from ._serving import ServerConnection
 
 __all__ = ["basic_auth"]
 

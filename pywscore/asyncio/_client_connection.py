@@ -8,7 +8,7 @@ import ssl
 from .. import _core
 from ..exceptions import InvalidMessage
 from ..http import Response
-from ._listener import ListenerFactory, start_listening
+from ._listener import ListenerFactory
 from ._options import Options
 from .connection import Connection
 
@@ -43,7 +43,7 @@ class ClientConnection(Connection):
             self._has_opened()
             if self._listener_factory is not None:
                 # Now, for what came with the response.
-                start_listening(self, self._listener_factory)
+                self._start_listening(self._listener_factory)
 
     def _on_handshake_failed(self, exc: Exception) -> None:
         self._fail_handshake(exc)

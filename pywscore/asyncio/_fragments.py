@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..enums import CloseCode
-
-if TYPE_CHECKING:
-    from .connection import Connection
+from ._ending import Ending
 
 _BYTES_LIKE = (bytes, bytearray, memoryview)
 
 
 async def receive_fragments(
-    connection: Connection, decode: bool | None
+    connection: Ending, decode: bool | None
 ) -> AsyncIterator[str | bytes]:
     """What ``recv_streaming()`` gives."""
     decoder: codecs.IncrementalDecoder | None = None
@@ -38,7 +36,7 @@ async def receive_fragments(
 
 
 async def send_fragments(
-    connection: Connection, message: Any, text: bool | None, compress: bool | None
+    connection: Ending, message: Any, text: bool | None, compress: bool | None
 ) -> None:
     """``send()`` for everything that isn't simply a ``str`` or bytes-like.
 
@@ -82,7 +80,7 @@ async def send_fragments(
             done.set_result(None)
 
 
-async def _turn(connection: Connection) -> None:
+async def _turn(connection: Ending) -> None:
     while connection._fragmented_send is not None:
         await asyncio.shield(connection._fragmented_send)
 
@@ -93,7 +91,7 @@ async def _iterate(fragments: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 async def _send_all(
-    connection: Connection,
+    connection: Ending,
     first: Any,
     rest: AsyncIterator[Any],
     text: bool | None,
@@ -120,7 +118,7 @@ async def _send_all(
     await _flush(connection)
 
 
-async def _flush(connection: Connection) -> None:
+async def _flush(connection: Ending) -> None:
     connection.flush()
     if connection.write_paused:
         await connection.drain()

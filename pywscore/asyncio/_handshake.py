@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import http
 import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..exceptions import (
-    InvalidHandshake,
-    InvalidHeader,
-    InvalidMethod,
-    InvalidOrigin,
-    InvalidProtocol,
-    InvalidUpgrade,
-    NegotiationError,
-)
-from ..http import Headers, HeadersLike, Request, Response, plain_response
+from .. import _core
+from ..exceptions import InvalidHandshake, InvalidOrigin, NegotiationError
+from ..http import Headers, HeadersLike, Request, Response, is_token
 from ._log import is_exit, printable
-
-if TYPE_CHECKING:
-    from .server import ServerConnection
+from ._refusals import failed, refusal, shutting_down
+from .connection import Connection
 
 ProcessRequest = Callable[..., Awaitable[Response | None] | Response | None]
 ProcessResponse = Callable[..., Awaitable[Response | None] | Response | None]
 SelectSubprotocol = Callable[..., str | None]
 Origins = Sequence[str | re.Pattern[str] | None]
-
-_is_token = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
 
 
 def check_subprotocols(subprotocols: Iterable[str] | None) -> tuple[str, ...]:
@@ -43,7 +32,7 @@ def check_subprotocols(subprotocols: Iterable[str] | None) -> tuple[str, ...]:
         raise TypeError("subprotocols must be a list of strings, not a string")
     names = tuple(subprotocols or ())
     for name in names:
-        if not _is_token(name):
+        if not is_token(name):
             raise ValueError(f"invalid subprotocol: {name!r}")
     return names
 
@@ -80,20 +69,28 @@ class Handshake:
         return self.process_request is not None or self.process_response is not None
 
     def answer_at_once(
-        self, connection: ServerConnection, request: Request
+        self, connection: Connection, protocol: _core.ServerProtocol, request: Request
     ) -> Response:
         """As ``answer()``, without hooks."""
-        response = self._accept(connection, request)
+        response = self._accept(connection, protocol, request)
         return shutting_down() if self.is_closing() else response
 
-    async def answer(self, connection: ServerConnection, request: Request) -> Response:
-        """The response to a request; 101 accepts. Exceptions of hooks become 500."""
+    async def answer(
+        self, connection: Connection, protocol: _core.ServerProtocol, request: Request
+    ) -> Response:
+        """The response to a request; 101 accepts. Exceptions of hooks become 500.
+
+        Args:
+            connection: for the hooks and the log.
+            protocol: that of the connection.
+            request: what it has read.
+        """
         response = await self._call(
             connection, "process_request", self.process_request, request
         )
         accepting: object = None
         if response is None:
-            response = self._accept(connection, request)
+            response = self._accept(connection, protocol, request)
             accepting = _accepting(response)
         else:
             self._sign(response)
@@ -116,7 +113,7 @@ class Handshake:
 
     async def _call(
         self,
-        connection: ServerConnection,
+        connection: Connection,
         name: str,
         hook: Callable[..., Any] | None,
         *args: object,
@@ -140,15 +137,18 @@ class Handshake:
             return failed()
         return response
 
-    def _accept(self, connection: ServerConnection, request: Request) -> Response:
-        protocol = connection.protocol
+    def _accept(
+        self, connection: Connection, protocol: _core.ServerProtocol, request: Request
+    ) -> Response:
         if protocol.handshake_exception is not None:
             # Not raised: what the protocol keeps would get a traceback, which refers
             # to the connection.
             return self._refuse(connection, protocol.handshake_exception)
         try:
-            self._check_origin(connection, request)
-            subprotocol = self._choose_subprotocol(connection)
+            self._check_origin(connection, protocol.origin, request)
+            subprotocol = self._choose_subprotocol(
+                connection, protocol.offered_subprotocols
+            )
             return protocol.build_response(
                 subprotocol=subprotocol,
                 headers=()
@@ -165,15 +165,16 @@ class Handshake:
         self._sign(response)
         return response
 
-    def _refuse(self, connection: ServerConnection, exc: Exception) -> Response:
+    def _refuse(self, connection: Connection, exc: Exception) -> Response:
         connection._log(logging.INFO, "opening handshake failed: %s", printable(exc))
         response = refusal(exc)
         self._sign(response)
         return response
 
-    def _check_origin(self, connection: ServerConnection, request: Request) -> None:
+    def _check_origin(
+        self, connection: Connection, origin: str | None, request: Request
+    ) -> None:
         # Two Origin lines were refused by the core.
-        origin = connection.protocol.origin
         if self.origins is None:
             self._warn_of_any_origin(connection, request, origin)
             return
@@ -186,7 +187,7 @@ class Handshake:
         raise InvalidOrigin(origin)
 
     def _warn_of_any_origin(
-        self, connection: ServerConnection, request: Request, origin: str | None
+        self, connection: Connection, request: Request, origin: str | None
     ) -> None:
         # docs/adr/0004-origin-default.md
         if self._warned or origin is None:
@@ -204,10 +205,11 @@ class Handshake:
                 printable(origin),
             )
 
-    def _choose_subprotocol(self, connection: ServerConnection) -> str | None:
+    def _choose_subprotocol(
+        self, connection: Connection, offered: list[str]
+    ) -> str | None:
         if self.select_subprotocol is None and not self.subprotocols:
             return None
-        offered = connection.protocol.offered_subprotocols
         if self.select_subprotocol is not None:
             return self.select_subprotocol(connection, offered)
         if not offered:
@@ -236,74 +238,3 @@ def _is_cancelled() -> bool:
     # Not what a hook awaited, but the task that runs it.
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-# Refusals ------------------------------------------------------------------------
-
-
-def refusal(exc: Exception) -> Response:
-    """The response that a request failing with ``exc`` gets."""
-    status = http.HTTPStatus.BAD_REQUEST
-    extra: dict[str, str] = {}
-    what = "bad request"
-    if isinstance(exc, InvalidOrigin):
-        status, what = http.HTTPStatus.FORBIDDEN, "this origin isn't allowed"
-    elif isinstance(exc, InvalidMethod):
-        # RFC 9110 §15.5.6
-        status, what = http.HTTPStatus.METHOD_NOT_ALLOWED, "the method must be GET"
-        extra = {"Allow": "GET"}
-    elif isinstance(exc, InvalidProtocol):
-        status = http.HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-        what = "the version must be HTTP/1.1"
-    elif isinstance(exc, InvalidUpgrade):
-        # RFC 9110 §15.5.22
-        status = http.HTTPStatus.UPGRADE_REQUIRED
-        what = "this address is for WebSocket clients, not for visiting it"
-        extra = {"Upgrade": "websocket"}
-    elif isinstance(exc, InvalidHeader):
-        # The value stays out: the body may be shown by something that guesses types.
-        what = f"{'missing' if exc.value is None else 'invalid'} {exc.name} header"
-        if exc.name.lower() == "sec-websocket-version" and exc.value is not None:
-            # RFC 6455 §4.2.2 item 4, §4.4
-            status = http.HTTPStatus.UPGRADE_REQUIRED
-            extra = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    elif isinstance(exc, NegotiationError):
-        what = str(exc)
-    response = plain_response(status, f"No WebSocket connection: {what}.\n")
-    if "Upgrade" in extra:
-        # RFC 9110 §7.8: Upgrade needs the connection option of that name.
-        del response.headers["Connection"]
-        extra["Connection"] = "close, upgrade"
-    response.headers.update(extra)
-    return response
-
-
-def failed() -> Response:
-    """500, when code of the application raised."""
-    return plain_response(
-        http.HTTPStatus.INTERNAL_SERVER_ERROR,
-        "No WebSocket connection: the server failed, and its log says why.\n",
-    )
-
-
-def shutting_down() -> Response:
-    """503, when the server is closing."""
-    return plain_response(
-        http.HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down.\n"
-    )
-
-
-def too_many() -> Response:
-    """503, when ``max_connections`` is reached."""
-    response = plain_response(
-        http.HTTPStatus.SERVICE_UNAVAILABLE, "The server has too many connections.\n"
-    )
-    response.headers["Retry-After"] = "1"
-    return response
-
-
-def serialize(response: Response) -> bytes:
-    """A response as it travels, for those sent before there is a request."""
-    head = f"HTTP/1.1 {response.status_code} {response.reason_phrase}\r\n"
-    headers = Headers(response.headers)
-    return head.encode() + headers.serialize() + bytes(response.body)

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from ..enums import CloseCode
-
-if TYPE_CHECKING:
-    from .connection import Connection
-
-__all__ = ["Listener", "ListenerFactory", "check_listener", "start_listening"]
+__all__ = ["Listener", "ListenerFactory", "check_listener"]
 
 
 class Listener(Protocol):
@@ -57,16 +52,3 @@ def check_listener(listener: ListenerFactory | None, handler: object) -> None:
         raise TypeError("either a handler or a listener is needed")
     if listener is not None and not callable(listener):
         raise TypeError("listener must be callable: it makes the listeners")
-
-
-def start_listening(ws: Connection, factory: ListenerFactory) -> None:
-    """Make a listener and give it the messages of ``ws``, which is open."""
-    try:
-        listener = factory()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as exc:
-        ws._on_listener_failed(exc)
-        ws._start_close(CloseCode.INTERNAL_ERROR)
-    else:
-        ws._listen(listener)

@@ -13,8 +13,7 @@ from multiprocessing import connection as pipes
 from typing import Any
 
 from ..typing import LoggerLike
-from ._server_connection import ServerConnection
-from .server import Server, serve
+from .server import Server, ServerConnection, serve
 
 __all__ = ["STOP_SIGNALS", "Address", "Handler", "LoopFactory", "Plan"]
 

@@ -1,29 +1,140 @@
-"""Server: what its connections have in common, and how they begin and end."""
+"""A server and its connections, which know each other: how they begin and end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from .. import _core
 from .._overrides import ChecksOverrides
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
-from ..http import Request, Response
-from ._acceptor import BoundServer
-from ._handshake import Handshake, failed, shutting_down, too_many
-from ._listener import ListenerFactory, start_listening
+from ..http import Request, Response, plain_response, serialize
+from ..typing import StatusLike
+from ._ending import check_close
+from ._handshake import Handshake
+from ._listener import ListenerFactory
 from ._log import LimitedLogger, is_exit, printable
+from ._options import Options
 from ._places import Places, network_of
-from ._server_connection import ServerConnection
+from ._refusals import failed, shutting_down, too_many
 from ._stats import ServerStats, Totals
-from .connection import check_close
+from .connection import Connection
 
-__all__ = ["Server"]
+__all__ = ["REFUSAL_TIMEOUT", "Listening", "Server", "ServerConnection"]
+
+# How long a peer that gets no connection may take to read why.
+REFUSAL_TIMEOUT = 1.0
+# How long a hook may go on that has waited for the end of its connection.
+_NOTICE = 0.25
+
+
+class Listening(Protocol):
+    """What accepts connections: an ``asyncio.Server``, or what stands in its place."""
+
+    @property
+    def sockets(self) -> tuple[Any, ...]: ...
+    def get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def is_serving(self) -> bool: ...
+    async def start_serving(self) -> None: ...
+    def close(self) -> None: ...
+    async def wait_closed(self) -> None: ...
+
+
+class ServerConnection(Connection):
+    """A connection that a server accepted.
+
+    Args:
+        protocol: the sans-IO object.
+        server: the server.
+        options: what all its connections have in common.
+    """
+
+    protocol: _core.ServerProtocol
+    username: str
+    """Set by ``basic_auth()``."""
+    handler: Callable[..., Awaitable[Any]]
+    """Set by ``route()``; and what it gets as keyword arguments."""
+    handler_kwargs: Mapping[str, Any]
+
+    _opening: asyncio.Task[None] | None = None
+    _opened: bool = False
+    _running: int = 0  # tasks of the server's that work for it
+    _has_place: bool | None = None  # None: not asked for yet
+    _network: str = ""  # that the place is counted for
+
+    def __init__(
+        self, protocol: _core.ServerProtocol, server: Server, *, options: Options
+    ) -> None:
+        super().__init__(protocol, options=options)
+        self.server = server
+        # With TLS this is before its handshake: one deadline for all (HSK-8).
+        self._accepted_at = self.loop.time()
+
+    def respond(self, status: StatusLike, text: str) -> Response:
+        """A plain text response, to be returned by ``process_request``.
+
+        It may be changed before it is returned.
+        """
+        return plain_response(status, text)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.server._arrived(self)
+        if not self._ended and self.options.open_timeout is not None:
+            self._opens_by(self._accepted_at + self.options.open_timeout)
+        del self._accepted_at  # idle connections are many
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether it has its deadline, and a place or a refusal."""
+        return "_accepted_at" not in self.__dict__
+
+    def _refuse_unasked(self, response: Response) -> None:
+        self.transport.write(serialize(response))
+        self._closes_within(REFUSAL_TIMEOUT)
+        self._end()
+
+    def _on_request(self, request: Request) -> None:
+        self.request = request
+        if not self._ended:
+            # No task before this, so that half-open connections have none.
+            self.server._answer(self, request)
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        super()._on_lost(exc)
+        if isinstance(exc, ssl.SSLError):
+            self._log(logging.INFO, "TLS failed: %s", printable(exc))
+        if self._opening is not None:
+            # It may be who waits for the end: then it has a moment for what it does.
+            notice = 0.0 if self._lost_waiter is None else _NOTICE
+            self.loop.call_later(notice, self._opening.cancel)
+            self._opening = None
+        self.server._left(self)
+
+    def _respond(self, response: Response) -> bool:
+        """Queue it; whether the connection is open then."""
+        self._opening = None
+        self.response = response
+        if self.state is not State.CONNECTING or self._ended:
+            return False
+        try:
+            self.protocol.respond(response)
+        except Exception as exc:
+            self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
+            self.response = failed()
+            self.protocol.respond(self.response)
+        self.response.headers._pack()
+        if self.response.status_code != 101:
+            return False
+        self._opened = True
+        self._has_opened()
+        return True
 
 
 class Server(ChecksOverrides):
@@ -40,7 +151,7 @@ class Server(ChecksOverrides):
 
     def __init__(
         self,
-        create_server: Callable[[], Coroutine[Any, Any, asyncio.Server | BoundServer]],
+        create_server: Callable[[], Coroutine[Any, Any, Listening]],
         handler: Callable[[ServerConnection], Awaitable[Any]] | None,
         *,
         listener: ListenerFactory | None = None,
@@ -63,7 +174,7 @@ class Server(ChecksOverrides):
         self._starting = asyncio.Lock()
         self._changed: asyncio.Event = asyncio.Event()
         self._closed: asyncio.Event = asyncio.Event()
-        self.server: asyncio.Server | BoundServer
+        self.server: Listening
         handshake.is_closing = lambda: self._closing
 
     @property
@@ -76,7 +187,9 @@ class Server(ChecksOverrides):
 
         It looks at each connection there is; the messages aren't counted in Python.
         """
-        return self._totals.stats(self._all)
+        return self._totals.stats(
+            (ws.state, ws._counts(), ws.latency) for ws in self._all
+        )
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -183,7 +296,8 @@ class Server(ChecksOverrides):
     def _left(self, ws: ServerConnection) -> None:
         if ws in self._all:
             self._all.discard(ws)
-            self._totals.left(ws)
+            code = ws.close_code or CloseCode.ABNORMAL_CLOSURE.value
+            self._totals.left(ws._counts(), code if ws._opened else None)
         self._empty_place(ws)
 
     def _empty_place(self, ws: ServerConnection) -> None:
@@ -211,7 +325,8 @@ class Server(ChecksOverrides):
 
     def _answer(self, ws: ServerConnection, request: Request) -> None:
         if not self._handshake.has_hooks:
-            self._answer_with(ws, self._handshake.answer_at_once(ws, request))
+            response = self._handshake.answer_at_once(ws, ws.protocol, request)
+            self._answer_with(ws, response)
             return
         answering = self._answer_later(ws, request)
         try:
@@ -223,7 +338,7 @@ class Server(ChecksOverrides):
             self._run(ws, ws._opening, self._opening_done)
 
     async def _answer_later(self, ws: ServerConnection, request: Request) -> None:
-        self._answer_with(ws, await self._handshake.answer(ws, request))
+        self._answer_with(ws, await self._handshake.answer(ws, ws.protocol, request))
 
     def _answer_with(self, ws: ServerConnection, response: Response) -> None:
         if ws._respond(response):
@@ -253,7 +368,7 @@ class Server(ChecksOverrides):
     def _start_handler(self, ws: ServerConnection) -> None:
         if self.handler is None:
             assert self._listener is not None
-            start_listening(ws, self._listener)
+            ws._start_listening(self._listener)
             return
         running: Coroutine[Any, Any, Any] | None = None
         try:

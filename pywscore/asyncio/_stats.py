@@ -8,19 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .. import _core
 from ..enums import State
 from ..http import Headers, Response
 
-if TYPE_CHECKING:
-    from ._server_connection import ServerConnection
-    from .connection import Connection
-
 __all__ = ["ConnectionStats", "ServerStats", "metrics_response", "prometheus"]
-
-_ENGINE: Any = getattr(_core, "EngineTransport", ())
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -99,20 +92,14 @@ class ServerStats(Traffic):
 _SUMS = tuple(field.name for field in fields(Traffic))
 
 
-def _numbers(ws: Connection) -> tuple[int, ...]:
-    """The values of Traffic, in its order."""
-    *sums, waiting = ws._traffic
-    transport: Any = ws.transport
-    # The engine's has nothing of its own.
-    if transport is not None and not ws._lost and not isinstance(transport, _ENGINE):
-        waiting += transport.get_write_buffer_size()
-    return (*sums, ws.messages_queued, waiting, ws.broadcasts_skipped)
+Counts = tuple[int, ...]
+"""The values of Traffic, in its order."""
 
 
-def connection_stats(ws: Connection) -> ConnectionStats:
+def connection_stats(counts: Counts, latency: float) -> ConnectionStats:
     """What ``Connection.stats()`` gives."""
-    values: dict[str, Any] = dict(zip(_SUMS, _numbers(ws), strict=True))
-    return ConnectionStats(latency=ws.latency, **values)
+    values: dict[str, Any] = dict(zip(_SUMS, counts, strict=True))
+    return ConnectionStats(latency=latency, **values)
 
 
 class Totals:
@@ -130,26 +117,35 @@ class Totals:
         """A connection was accepted."""
         self._accepted += 1
 
-    def left(self, ws: ServerConnection) -> None:
-        """A connection is gone."""
-        *sums, _, _, skipped = _numbers(ws)
-        self._sums = list(map(operator.add, self._sums, (*sums, 0, 0, skipped)))
-        if ws._opened:
-            self._close_codes[ws.close_code or 1006] += 1
-        else:
-            self._failed += 1
+    def left(self, counts: Counts, close_code: int | None) -> None:
+        """A connection is gone.
 
-    def stats(self, connections: Iterable[ServerConnection]) -> ServerStats:
-        """The sums, with those of the connections that are there."""
+        Args:
+            counts: what it had counted.
+            close_code: None if it never was open.
+        """
+        *sums, _, _, skipped = counts
+        self._sums = list(map(operator.add, self._sums, (*sums, 0, 0, skipped)))
+        if close_code is None:
+            self._failed += 1
+        else:
+            self._close_codes[close_code] += 1
+
+    def stats(self, connections: Iterable[tuple[State, Counts, float]]) -> ServerStats:
+        """The sums, with those of the connections that are there.
+
+        Args:
+            connections: of each of them its state, counts and latency.
+        """
         sums = list(self._sums)
         states: Counter[State] = Counter()
         latencies = []
-        for ws in connections:
-            states[ws.state] += 1
-            for index, value in enumerate(_numbers(ws)):
+        for state, counts, latency in connections:
+            states[state] += 1
+            for index, value in enumerate(counts):
                 sums[index] += value
-            if ws.latency and ws.state is State.OPEN:
-                latencies.append(ws.latency)
+            if latency and state is State.OPEN:
+                latencies.append(latency)
         values: dict[str, Any] = dict(zip(_SUMS, sums, strict=True))
         return ServerStats(
             connections=states[State.OPEN],

@@ -3,60 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, overload
+from typing import Any, Literal, Self, cast, overload
 
 from .. import _core
 from .._overrides import ChecksOverrides
 from ..enums import CloseCode, State
-from ..exceptions import (
-    ConnectionClosed,
-    ConnectionClosedOK,
-    InvalidHandshake,
-    InvalidState,
-    ProtocolError,
-)
-from ..http import Request, Response
+from ..exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
+from ..http import Response
 from ..typing import Data, DataLike
-from ._broadcast import broadcast
+from ._ending import Ending, as_protocol_error
 from ._fragments import receive_fragments, send_fragments
+from ._listener import ListenerFactory
 from ._log import printable
 from ._options import Options, receive_buffer, timers
 from ._pings import Pings, payload_of
-from ._stats import ConnectionStats, connection_stats
+from ._stats import ConnectionStats, Counts, connection_stats
 
 __all__ = ["Connection", "broadcast"]
 
-_NOBODY = asyncio.BufferedProtocol()
-
-# Output that the peer hasn't taken, if it is no more than a close frame and the like,
-# is no reason to wait before TCP is ended in both directions.
-_FEW_BYTES = 1024
-
-
-@contextlib.contextmanager
-def _as_protocol_error() -> Iterator[None]:
-    """The sans-IO objects say ValueError, these ones what ``websockets`` says."""
-    try:
-        yield
-    except UnicodeError:
-        raise
-    except ValueError as exc:
-        raise ProtocolError(str(exc)) from None
-
-
-def check_close(code: int, reason: str) -> None:
-    """Raises:
-    ProtocolError: if they can't be in a close frame (RFC 6455 §7.4).
-    """
-    # It looks at the arguments before it finds that it isn't open.
-    with _as_protocol_error(), contextlib.suppress(InvalidState):
-        _core.ServerProtocol().send_close(code, reason)
+_ENGINE: Any = getattr(_core, "EngineTransport", ())
 
 
 async def _by_recv(connection: Connection) -> AsyncIterator[Data]:
@@ -68,7 +38,7 @@ async def _by_recv(connection: Connection) -> AsyncIterator[Data]:
         return
 
 
-class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
+class Connection(Ending, ChecksOverrides):
     """A WebSocket connection, of a server or a client.
 
     ``async for message in ws`` gives messages until the connection ends: it stops when
@@ -82,24 +52,13 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         options: what it has in common with other connections.
     """
 
-    request: Request | None = None
-    """The opening handshake's request."""
     response: Response | None = None
     """The opening handshake's response."""
     latency: float = 0.0
     """Round-trip time in seconds, by the last ping that was answered; 0.0 before."""
 
-    _cause: Exception | None = None
-    """What ended TCP, if not the closing handshake."""
     _id: uuid.UUID | None = None
     _pings: Pings | None = None
-    _lost: bool = False
-    _lost_waiter: asyncio.Future[None] | None = None
-    _ended: bool = False
-    _end_wanted: bool = False
-    _lingers: bool = False
-    _peer_ended: bool = False
-    _resuming: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -157,11 +116,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         return self.transport.get_extra_info("peername")
 
     @property
-    def state(self) -> State:
-        """CONNECTING, OPEN, CLOSING or CLOSED."""
-        return self.protocol.state
-
-    @property
     def subprotocol(self) -> str | None:
         """The subprotocol that both ends agreed on, or None (RFC 6455 §1.9)."""
         return self.protocol.subprotocol
@@ -179,7 +133,16 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
 
     def stats(self) -> ConnectionStats:
         """What went through it so far, what waits, and the latency."""
-        return connection_stats(self)
+        return connection_stats(self._counts(), self.latency)
+
+    def _counts(self) -> Counts:
+        *sums, waiting = self._traffic
+        transport: Any = self.transport
+        # The engine's has nothing of its own.
+        own = transport is None or self._lost or isinstance(transport, _ENGINE)
+        if not own:
+            waiting += transport.get_write_buffer_size()
+        return (*sums, self.messages_queued, waiting, self.broadcasts_skipped)
 
     # Receiving
 
@@ -205,13 +168,6 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
             ConcurrencyError: if another task receives at the same time.
         """
         return receive_fragments(self, decode)
-
-    async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
-        if self._cause is None:
-            self._cause = exc.with_traceback(None)
-        self._fail(CloseCode.INVALID_DATA, exc.reason)
-        await self.wait_closed()
-        raise self._close_exception() from exc
 
     # Sending
 
@@ -242,7 +198,7 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         if self._pings is None:
             self._pings = Pings()
         payload = self._pings.choose(payload)
-        with _as_protocol_error():
+        with as_protocol_error():
             self.protocol.send_ping(payload)
         pong: asyncio.Future[float] = self.loop.create_future()
         self._pings.sent(payload, pong)
@@ -263,55 +219,11 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         """
         payload = payload_of(data)
         await self._wait_open()
-        with _as_protocol_error():
+        with as_protocol_error():
             self.protocol.send_pong(payload)
         self.flush()
         if self.write_paused:
             await self.drain()
-
-    # Closing
-
-    async def close(
-        self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = ""
-    ) -> None:
-        """Do the closing handshake and wait until TCP is closed (RFC 6455 §7.1.2).
-
-        Does nothing but wait if the connection is closing already. TCP is ended when
-        the peer, for ``close_timeout``, neither took anything of what was sent nor
-        answered.
-
-        Args:
-            code: 1000-1014 as far as they may be sent, or 3000-4999.
-            reason: up to 123 bytes of UTF-8.
-
-        Raises:
-            ProtocolError: if code or reason can't be sent.
-        """
-        if self.loop.is_closed():
-            return  # in a coroutine that is destroyed with its loop
-        self._start_close(code, reason)
-        await self.wait_closed()
-
-    def close_nowait(
-        self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = ""
-    ) -> None:
-        """Start the closing handshake, as ``close()``, and don't wait for its end.
-
-        Raises:
-            ProtocolError: if code or reason can't be sent.
-        """
-        self._start_close(code, reason)
-
-    async def wait_closed(self) -> None:
-        """Wait until TCP is closed. May be cancelled and called at any time."""
-        self._check_thread()
-        if self._lost:
-            return
-        if self._peer_ended and self.state is State.CONNECTING:
-            self._end(linger=False)  # it isn't the answer that comes next
-        if self._lost_waiter is None:
-            self._lost_waiter = self.loop.create_future()
-        await asyncio.shield(self._lost_waiter)
 
     async def __aenter__(self) -> Self:
         return self
@@ -327,159 +239,12 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         else:
             await self.close(CloseCode.INTERNAL_ERROR)
 
-    def _start_close(self, code: int, reason: str = "") -> None:
-        self._check_thread()
-        if self.state is State.OPEN:
-            if self._fragmented_send is not None:
-                # A close frame inside of a message is fine, but a message that stops
-                # in the middle isn't a normal closure.
-                code, reason = (
-                    CloseCode.INTERNAL_ERROR,
-                    "close during fragmented message",
-                )
-            with _as_protocol_error():
-                self.protocol.send_close(code, reason)
-            self.flush()
-        elif self.state is State.CONNECTING:
-            self._cut("closed during the opening handshake")
+    # What the core calls
 
-    def _fail(self, code: int, reason: str) -> None:
-        if self.state is State.OPEN:
-            self.protocol.fail(code, reason)
-            self.flush()
-
-    def _abort(self, why: str) -> None:
-        if self._cause is None and not self._lost:
-            self._cause = TimeoutError(why)
-        self._cut(why)
-
-    def _cut(self, why: str) -> None:
-        if not self._lost and self.transport is not None:
-            self._log(logging.DEBUG, "connection cut: %s", why)
-            self.transport.abort()
-
-    def _end(self, linger: bool = True) -> None:
-        """End TCP once our output, all of it given to the transport, is sent.
-
-        With ``linger``, only in our direction, and what still comes is dropped until
-        the peer does the same: closing at once could send a reset that overtakes our
-        last bytes (DED-5). While there are many of them (END-1), it is never at once.
-        """
-        if self._ended or self._lost:
-            return
-        self._closes_within(self.options.close_timeout)
-        self._lingers = linger
-        transport = self.transport
-        halves = transport.can_write_eof()
-        many = not (linger and halves) and self._untaken() > _FEW_BYTES
-        if self.write_paused or (many and not halves):
-            # resume_writing() comes back to this, or a look at what the peer has taken:
-            # asyncio's TLS has a time of its own for all that is left at close().
-            self._end_wanted = True
-            return
-        self._ended = True
-        try:
-            if halves and (linger or many) and not self._peer_ended:
-                transport.write_eof()
-                transport.resume_reading()
-            else:
-                transport.close()
-        except (OSError, RuntimeError):
-            transport.abort()
-
-    def _end_as_peer(self) -> None:
-        """The answer is sent, and the peer had ended its side before."""
-        if self._peer_ended and self.state is State.OPEN:
-            self._end(linger=False)
-
-    async def _wait_open(self) -> None:
-        self._check_thread()
-        if self.state is not State.OPEN:
-            await self.wait_closed()
-            raise self._close_exception()
-
-    # What the transport and the core call
-
-    def pause_writing(self) -> None:
-        self._resuming = False
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        # Not at once: asyncio's transports break when they are closed in here, and
-        # those who wait to send may do that.
-        self._resuming = True
-        self.loop.call_soon(self._resume_writing)
-
-    def _resume_writing(self) -> None:
-        if not self._resuming or self._lost:
-            return
-        self._resuming = False
-        super().resume_writing()
-        if not self.write_paused and self._end_wanted:
-            self._end(self._lingers)
-
-    def eof_received(self) -> bool:
-        """The peer has ended its side: that isn't the end for who waits for an answer
-        to its request (END-2), unless the application waits for just that."""
-        self._peer_ended = True
-        if (
-            self.state is State.CONNECTING
-            and self.protocol.is_server
-            and self.request is not None
-            and not self._ended
-            and self._lost_waiter is None
-            and self.transport.can_write_eof()
-        ):
-            timeout = self.options.close_timeout
-            if self.options.open_timeout is None and timeout is not None:
-                self._opens_by(self.loop.time() + timeout)  # nobody may be there
-            return True
-        self._closes_within(self.options.close_timeout)
-        return False
-
-    def _on_output_taken(self) -> None:
-        if self._end_wanted:
-            self._end(self._lingers)
-        # A second close() keeps asyncio's TLS from an abort() later.
-        if self._ended and not self._lingers and not self.transport.is_closing():
-            self.transport.close()
-
-    def _on_closing(self) -> None:
-        # Called by flush() at the end of a batch: output is with the transport, unless
-        # that is blocked.
-        protocol = self.protocol
-        self._closes_within(self.options.close_timeout)
-        if not protocol.close_expected or self._ended:
-            return
-        error = protocol.error
-        if error is not None and not self._end_wanted:
-            self._log_error(error)
-        if protocol.close_received is None or error is not None:
-            self._end()
-        elif protocol.is_server:
-            # RFC 6455 §7.1.1: the server closes TCP first, and at once.
-            self._end(linger=False)
-
-    def _on_lost(self, exc: Exception | None) -> None:
-        self._lost = True
-        if exc is not None and self._cause is None:
-            # Its traceback would hold the transport.
-            self._cause = exc.with_traceback(None)
+    def _wake_all(self) -> None:
         if self._pings is not None:
             self._pings.drop(self._close_exception())
-        if self._fragmented_send is not None:
-            # Its iterator may never go on; those who wait for it do.
-            self._fragmented_send.set_result(None)
-            self._fragmented_send = None
-        if self._lost_waiter is not None and not self._lost_waiter.done():
-            self._lost_waiter.set_result(None)
-        with contextlib.suppress(AttributeError):  # there is none, or it has let go
-            if self.transport.get_extra_info("sslcontext") is not None:
-                # TLS of the loops keeps methods of its protocol, which has it.
-                self.transport.set_protocol(_NOBODY)
-
-    def _on_open_timeout(self) -> None:
-        self._abort("timed out during opening handshake")
+        super()._wake_all()
 
     def _on_pong(self, data: bytes) -> None:
         if self._pings is not None:
@@ -497,29 +262,91 @@ class Connection(_core.Connection, asyncio.BufferedProtocol, ChecksOverrides):
         self._pings.keepalive_sent(payload)
         self.flush()
 
+    def _start_listening(self, factory: ListenerFactory) -> None:
+        """Make a listener and give it the messages; the connection is open."""
+        try:
+            listener = factory()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            self._on_listener_failed(exc)
+            self._start_close(CloseCode.INTERNAL_ERROR)
+        else:
+            self._listen(listener)
+
     def _on_listener_failed(self, exc: BaseException) -> None:
         if isinstance(exc, ConnectionClosed) and self.state is not State.OPEN:
             self._log(logging.DEBUG, "listener ended: %s", printable(exc))
         else:
             self._log(logging.ERROR, "connection listener failed", exc_info=exc)
 
-    # Logging
 
-    def _log(
-        self,
-        level: int,
-        message: str,
-        *args: object,
-        exc_info: BaseException | None = None,
-    ) -> None:
-        log = self.options.log
-        if log.logger.isEnabledFor(level):
-            extra = {"websocket": self}
-            log.log(level, message, *args, exc_info=exc_info, extra=extra)
+def broadcast(
+    connections: Iterable[Connection],
+    message: str | bytes | bytearray | memoryview,
+    raise_exceptions: bool = False,
+    *,
+    text: bool | None = None,
+    compress: bool | None = None,
+    slow: Literal["skip", "close"] = "skip",
+) -> None:
+    """Send a message to many connections at once.
 
-    def _log_error(self, error: Exception) -> None:
-        what = "connection failed"
-        if isinstance(error, InvalidHandshake):
-            what = "opening handshake failed"
-        name = type(error).__name__
-        self._log(logging.INFO, "%s: %s: %s", what, name, printable(error))
+    It is framed once for all, and compressed once for each set of parameters that the
+    connections have agreed on.
+
+    Connections that aren't open are passed over. So are those whose output is above
+    the high-water mark of ``write_limit``: a peer that doesn't read costs no more than
+    that and the message that passed the mark. How many messages it missed is in its
+    ``broadcasts_skipped``.
+
+    Args:
+        connections: servers' or clients' connections, all of the running loop. A list,
+            tuple or set may change while this runs.
+        message: ``str`` for a text message, bytes-like for a binary one.
+        raise_exceptions: raise what went wrong with single connections, after the
+            others were served; otherwise it is logged.
+        text: True for a text message of UTF-8 bytes, False for a binary message of an
+            encoded ``str``.
+        compress: True or False overrides the threshold of the compression that was
+            agreed, as in ``send()``.
+        slow: what becomes of a connection above its high-water mark. ``"skip"``: it
+            misses this message. ``"close"``: it is closed with 1008, for applications
+            where one message doesn't make sense without those before it.
+
+    Raises:
+        TypeError: if message isn't ``str`` or bytes-like.
+        ValueError: for another value of ``slow``.
+        RuntimeError: for a connection of another thread's loop.
+        ExceptionGroup: if ``raise_exceptions`` and something went wrong.
+    """
+    if not isinstance(message, (str, bytes, bytearray, memoryview)):
+        raise TypeError("data must be str or bytes-like")
+    if slow not in ("skip", "close"):
+        raise ValueError("slow must be 'skip' or 'close'")
+    problems = _core.broadcast(
+        connections, message, text, compress, slow == "close", raise_exceptions
+    )
+    if problems is None:
+        return
+    errors = [_error(exc) for _, exc in problems]
+    if raise_exceptions:
+        raise ExceptionGroup("skipped broadcast", errors)
+    for (connection, _), error in zip(problems, errors, strict=True):
+        logger = cast(Connection, connection).logger
+        logger.warning("skipped broadcast: %s", printable(_in_a_line(error)))
+
+
+def _error(exc: Exception | None) -> Exception:
+    if exc is None:
+        return BlockingIOError("output is above its high-water mark")
+    if isinstance(exc, ConcurrencyError):
+        return exc
+    error = RuntimeError("failed to write message")
+    error.__cause__ = exc
+    return error
+
+
+def _in_a_line(error: Exception) -> str:
+    cause = error.__cause__
+    return f"{error}: {type(cause).__name__}: {cause}" if cause else str(error)

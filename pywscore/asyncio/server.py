@@ -14,7 +14,6 @@ from ..http import SERVER
 from ..typing import LoggerLike, PathLike
 from ._acceptor import Acceptor
 from ._auth import basic_auth
-from ._broadcast import broadcast
 from ._handshake import (
     Handshake,
     Origins,
@@ -35,8 +34,8 @@ from ._options import (
     water_marks,
 )
 from ._places import Places, check_limit
-from ._server_connection import ServerConnection
-from ._serving import Server
+from ._serving import Server, ServerConnection
+from .connection import broadcast
 
 __all__ = [
     "Server",

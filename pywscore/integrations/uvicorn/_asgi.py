@@ -17,8 +17,8 @@ from urllib.parse import unquote
 
 from ... import _core
 from ...asyncio._engine import can_take_over, take_over
-from ...asyncio._handshake import refusal
 from ...asyncio._log import printable
+from ...asyncio._refusals import refusal
 from ...asyncio.connection import Connection
 from ...enums import CloseCode, State
 from ...exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
