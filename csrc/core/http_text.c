@@ -51,7 +51,7 @@ bool wsc_http_is_field_value(struct wsc_str text)
         return true;
     }
     return !is_blank(text.data[0]) && !is_blank(text.data[text.len - 1]) &&
-           all_chars_are(text, WSC_CHAR_VISIBLE | WSC_CHAR_BLANK);
+           all_chars_are(text, WSC_CHAR_VISIBLE | WSC_CHAR_BLANK | WSC_CHAR_OBS);
 }
 
 bool wsc_http_is_target(struct wsc_str text)

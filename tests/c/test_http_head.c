@@ -447,8 +447,9 @@ static void character_classes(void)
         bool visible = c > 0x20 && c < 0x7f;
         CHECK_INT(wsc_http_is_token(alone), is_tchar(c));
         CHECK_INT(wsc_http_is_token(inside), is_tchar(c));
-        CHECK_INT(wsc_http_is_field_value(alone), visible);
-        CHECK_INT(wsc_http_is_field_value(inside), visible || c == ' ' || c == '\t');
+        CHECK_INT(wsc_http_is_field_value(alone), visible || c >= 0x80);
+        CHECK_INT(wsc_http_is_field_value(inside),
+                  visible || c >= 0x80 || c == ' ' || c == '\t');
         CHECK_INT(wsc_http_is_target(alone), visible && c != '#');
         CHECK_INT(wsc_http_is_target(inside), visible && c != '#');
     }

@@ -773,7 +773,8 @@ TOKEN = frozenset(
     b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 VISIBLE = frozenset(range(0x21, 0x7F))
-VALUE = VISIBLE | {0x20, 0x09}
+PHRASE = VISIBLE | {0x20, 0x09}
+VALUE = PHRASE | frozenset(range(0x80, 0x100))  # obs-text, RFC 9110 §5.5
 
 
 def all_characters() -> Iterator[str]:
@@ -791,7 +792,7 @@ def server_fields(text: str) -> Iterator[tuple[str, frozenset[int], Any]]:
         VALUE,
         lambda p: p.respond(Response(400, "Bad", [("X", f"a{text}b")])),  # type: ignore[arg-type]
     )
-    yield "reason phrase", VALUE, lambda p: p.respond(Response(400, f"a{text}b"))
+    yield "reason phrase", PHRASE, lambda p: p.respond(Response(400, f"a{text}b"))
     yield "built", VALUE, lambda p: p.build_response(headers=[("X", f"a{text}b")])
 
 

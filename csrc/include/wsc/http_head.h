@@ -110,9 +110,9 @@ wsc_http_token_next(struct wsc_str list, size_t *position, struct wsc_str *out_t
 
 /* Character classes, for those who write heads. */
 WSC_API bool wsc_http_is_token(struct wsc_str text); /* RFC 9110 §5.6.2, not empty */
-WSC_API bool wsc_http_is_field_value(struct wsc_str text); /* visible ASCII, space, tab;
-                                                      no space or tab at either end; may
-                                                      be empty */
+/* RFC 9110 §5.5: visible ASCII, space, tab, and bytes from 0x80 on; no space or tab at
+ * either end; may be empty. */
+WSC_API bool wsc_http_is_field_value(struct wsc_str text);
 WSC_API bool
 wsc_http_is_target(struct wsc_str text); /* visible ASCII without '#', not empty */
 

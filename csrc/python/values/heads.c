@@ -125,6 +125,19 @@ PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *c
 
 /* --- from Python to the core --- */
 
+/* Takes `bytes`, which may be NULL with an exception. */
+static int hold(PyObject *bytes, PyObject *held, struct wsc_str *out)
+{
+    if (bytes == NULL) {
+        return -1;
+    }
+    out->data = PyBytes_AS_STRING(bytes);
+    out->len = (size_t)PyBytes_GET_SIZE(bytes);
+    int result = PyList_Append(held, bytes);
+    Py_DECREF(bytes);
+    return result;
+}
+
 int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
                     struct wsc_str *out)
 {
@@ -137,15 +150,17 @@ int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
         PyErr_Format(PyExc_ValueError, "%s is not ASCII: %A", what, object);
         return -1;
     }
-    PyObject *bytes = PyUnicode_AsASCIIString(object);
-    if (bytes == NULL) {
-        return -1;
+    return hold(PyUnicode_AsASCIIString(object), held, out);
+}
+
+/* obs-text, RFC 9110 §5.5: ISO-8859-1, or bytes as surrogate escapes. */
+static int value_get(PyObject *object, PyObject *held, struct wsc_str *out)
+{
+    if (!PyUnicode_Check(object) || PyUnicode_IS_ASCII(object)) {
+        return pywsc_ascii_get(object, "header value", held, out);
     }
-    out->data = PyBytes_AS_STRING(bytes);
-    out->len = (size_t)PyBytes_GET_SIZE(bytes);
-    int result = PyList_Append(held, bytes);
-    Py_DECREF(bytes);
-    return result;
+    return hold(PyUnicode_AsEncodedString(object, "iso-8859-1", "surrogateescape"),
+                held, out);
 }
 
 PyObject *pywsc_header_pairs(PyObject *object)
@@ -199,8 +214,7 @@ static int convert_pair(PyObject *item, PyObject *held, struct wsc_http_header *
     }
     else if (pywsc_ascii_get(PyTuple_GET_ITEM(both, 0), "header name", held,
                              &out->name) == 0) {
-        result = pywsc_ascii_get(PyTuple_GET_ITEM(both, 1), "header value", held,
-                                 &out->value);
+        result = value_get(PyTuple_GET_ITEM(both, 1), held, &out->value);
     }
     Py_DECREF(both);
     return result < 0 ? -1 : check_header(out, item);
