@@ -92,7 +92,7 @@ static bool may_be_written(enum field field, unsigned c, size_t place)
         return is_tchar(c);
     case FIELD_VALUE:
     case FIELD_REASON:
-        return visible || (blank && place == 1);
+        return visible || c >= 0x80 || (blank && place == 1);
     case FIELD_TARGET:
         return visible && c != '#';
     case FIELD_COUNT:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import types
 import warnings
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
 from aiohttp import (
     ClientResponse,
     ClientSession,
@@ -24,7 +25,6 @@ from multidict import CIMultiDict
 from ... import _core
 from ...enums import State
 from ...extensions import PerMessageDeflate
-from ...http import Response
 from ._connection import (
     CLOSING_TRANSPORT,
     NotingConnection,
@@ -34,13 +34,22 @@ from ._connection import (
 )
 from ._heartbeat import signs_by_kernel
 from ._messages import CLOSED_MESSAGE, Messages
+from ._opening import deflate_elements
 from ._private import ClientConnectionResetError, ClientWSTimeout, client_protocol
 
 __all__ = ["ClientWebSocketResponse", "ws_connect"]
 
 _WRITER_LIMIT = 65536
-# Headers of the handshake that the caller's stand for.
-_MAY_BE_GIVEN = ("upgrade", "connection", "sec-websocket-version")
+_DEFAULT: Any = object()
+_SWITCHING = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
+)
+# What asks for the upgrade, unless the caller's headers do.
+_ASK = {
+    hdrs.UPGRADE: "websocket",
+    hdrs.CONNECTION: "Upgrade",
+    hdrs.SEC_WEBSOCKET_VERSION: "13",
+}
 
 
 class _Tail:
@@ -71,7 +80,7 @@ class _Tail:
         return False
 
 
-class ClientWebSocketResponse(Messages):
+class ClientWebSocketResponse(Messages, aiohttp.ClientWebSocketResponse):  # type: ignore[misc]
     """A client's connection, with the interface of aiohttp's class of this name.
 
     Its place in the session's connector is given back when TCP ends, and when this is
@@ -82,6 +91,7 @@ class ClientWebSocketResponse(Messages):
         self,
         connection: UpgradedConnection,
         response: ClientResponse,
+        protocol: str | None,
         *,
         timeout: ClientWSTimeout,
         autoclose: bool,
@@ -91,6 +101,7 @@ class ClientWebSocketResponse(Messages):
         max_msg_size: int,
     ) -> None:
         self._response = response
+        self._protocol = protocol
         self._receive_timeout = timeout.ws_receive
         self._autoclose = autoclose
         self._autoping = autoping
@@ -103,7 +114,7 @@ class ClientWebSocketResponse(Messages):
     @property
     def protocol(self) -> str | None:
         """The subprotocol that the server chose."""
-        return self._open_connection().subprotocol
+        return self._protocol
 
     @property
     def compress(self) -> int:
@@ -241,7 +252,7 @@ def ws_connect(
     *,
     method: str = hdrs.METH_GET,
     protocols: Iterable[str] = (),
-    timeout: ClientWSTimeout | float | None = None,
+    timeout: ClientWSTimeout | float | None = _DEFAULT,
     receive_timeout: float | None = None,
     autoclose: bool = True,
     autoping: bool = True,
@@ -265,13 +276,13 @@ def ws_connect(
         WSServerHandshakeError: if the server doesn't accept.
     """
     if not isinstance(timeout, ClientWSTimeout):
-        if timeout is not None:
+        if timeout is not _DEFAULT:
             warnings.warn(
                 "timeout as a number is deprecated, use ClientWSTimeout(ws_close=...)",
                 DeprecationWarning,
                 stacklevel=2,
             )
-        timeout = ClientWSTimeout(ws_close=10.0 if timeout is None else timeout)
+        timeout = ClientWSTimeout(ws_close=10.0 if timeout is _DEFAULT else timeout)
     if receive_timeout is not None:
         warnings.warn(
             "receive_timeout is deprecated, use ClientWSTimeout(ws_receive=...)",
@@ -281,26 +292,25 @@ def ws_connect(
         timeout = ClientWSTimeout(ws_receive=receive_timeout, ws_close=timeout.ws_close)
     if compress and not 9 <= compress <= 15:
         raise ValueError("compress must be 0, or window bits from 9 to 15")
-    deflate = None
-    if compress:
-        bits = None if compress == 15 else compress
-        deflate = PerMessageDeflate(server_max_window_bits=bits, mem_level=5)
+    bits = compress if compress and compress < 15 else None
     protocol = _core.ClientProtocol(
         target="/",
         headers=[("Host", "aiohttp")],
-        subprotocols=list(protocols),
         max_size=max_msg_size or None,
-        compression=deflate,
-        max_head=65536,
-        max_header_line=16384,
+        # The caller's own headers may offer it, too.
+        compression=PerMessageDeflate(server_max_window_bits=bits, mem_level=5),
     )
     protocol.data_to_send()  # aiohttp sends the request
     lines: CIMultiDict[str] = CIMultiDict(headers or {})
-    for name, value in protocol.request.headers.raw_items():
-        if name.lower() in _MAY_BE_GIVEN:
-            lines.setdefault(name, value)
-        elif name.lower() != "host":
-            lines[name] = value
+    for name, value in _ASK.items():
+        lines.setdefault(name, value)
+    ours = protocol.request.headers
+    lines[hdrs.SEC_WEBSOCKET_KEY] = ours[hdrs.SEC_WEBSOCKET_KEY]
+    if compress:
+        lines[hdrs.SEC_WEBSOCKET_EXTENSIONS] = ours[hdrs.SEC_WEBSOCKET_EXTENSIONS]
+    known = protocols if isinstance(protocols, Collection) else tuple(protocols)
+    if known:
+        lines[hdrs.SEC_WEBSOCKET_PROTOCOL] = ",".join(known)
     if origin is not None:
         lines[hdrs.ORIGIN] = origin
     settings = {
@@ -312,18 +322,19 @@ def ws_connect(
         "max_msg_size": max_msg_size,
     }
     request.update(method=method, url=url, headers=lines, read_until_eof=False)
-    return _Connecting(_connect(session, request, protocol, settings))
+    return _Connecting(_connect(session, request, protocol, known, settings))
 
 
 async def _connect(
     session: ClientSession,
     request: dict[str, Any],
     protocol: _core.ClientProtocol,
+    known: Collection[str],
     settings: dict[str, Any],
 ) -> ClientWebSocketResponse:
     response = await session.request(**request)
     try:
-        _check(response, protocol)
+        subprotocol = _check(response, protocol, known)
         owner, transport = client_protocol(response)
         if transport is None:
             raise ClientConnectionResetError("Connection lost")
@@ -337,7 +348,7 @@ async def _connect(
         if beats and signs_by_kernel(transport) is None:
             cls = NotingConnection
         connection = cls(protocol, owner, options=options)
-        ws = ClientWebSocketResponse(connection, response, **settings)
+        ws = ClientWebSocketResponse(connection, response, subprotocol, **settings)
         owner.read_timeout = None
         tail = _Tail(response)
         owner.set_parser(tail, tail)
@@ -349,7 +360,15 @@ async def _connect(
     return ws
 
 
-def _check(response: ClientResponse, protocol: _core.ClientProtocol) -> None:
+def _check(
+    response: ClientResponse, protocol: _core.ClientProtocol, known: Collection[str]
+) -> str | None:
+    """Let ``protocol`` read what aiohttp looks at in a response.
+
+    Returns:
+        The subprotocol that the server chose, None if we didn't ask for it.
+    """
+
     def refuse(why: str) -> WSServerHandshakeError:
         return WSServerHandshakeError(
             response.request_info,
@@ -359,13 +378,33 @@ def _check(response: ClientResponse, protocol: _core.ClientProtocol) -> None:
             headers=response.headers,
         )
 
+    headers = response.headers
     if response.status != 101:
         raise refuse("Invalid response status")
-    head = b"HTTP/1.1 101 Switching Protocols\r\n" + b"".join(
-        b"%b: %b\r\n" % line for line in response.raw_headers
-    )
-    protocol.receive_data(head + b"\r\n")
-    event = protocol.next_event()
+    if headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+        raise refuse("Invalid upgrade header")
+    connection = ",".join(headers.getall(hdrs.CONNECTION, ()))
+    if "upgrade" not in (item.strip() for item in connection.lower().split(",")):
+        raise refuse("Invalid connection header")
+    accept = _core.accept_key(protocol.request.headers[hdrs.SEC_WEBSOCKET_KEY])
+    if headers.get(hdrs.SEC_WEBSOCKET_ACCEPT) != accept:
+        raise refuse("Invalid challenge response")
+    lines = [_SWITCHING, f"Sec-WebSocket-Accept: {accept}"]
+    offers = response.request_info.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
+    if "permessage-deflate" in ",".join(offers):
+        answers = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
+        if "permessage-deflate" in answers:
+            agreed = deflate_elements(answers)
+            if not agreed:
+                raise refuse(f"Extension for deflate not supported: {answers}")
+            lines.append(f"Sec-WebSocket-Extensions: {agreed[0]}")
+    protocol.receive_data("\r\n".join([*lines, "", ""]).encode())
+    protocol.next_event()
     failure = protocol.handshake_exception
-    if failure is not None or not isinstance(event, Response):
+    if failure is not None:
         raise refuse(str(failure)) from failure
+    if known:
+        for chosen in headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(","):
+            if chosen.strip() in known:
+                return chosen.strip()
+    return None

@@ -1,73 +1,121 @@
-"""The server's side of the opening handshake, from a request that aiohttp has read."""
+"""The server's side of the opening handshake, from a request that aiohttp has read.
+
+What aiohttp accepts is accepted, but for requests of HTTP/1.0 or with a body.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import binascii
+import functools
+import hashlib
+import re
+from collections.abc import Container
+from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.log import ws_logger
 from multidict import CIMultiDict
 
 from ... import _core
 from ...asyncio._log import printable
-from ...extensions import SERVER_DEFAULT
-from ...http import Request
+from ...extensions import SERVER_DEFAULT, PerMessageDeflate
 
-__all__ = ["accept_head", "choose_protocol", "parameters"]
+__all__ = ["accept_head", "deflate_elements", "parameters", "wire_text"]
 
-# Versions of drafts whose frames are RFC 6455's; aiohttp takes them too.
-_DRAFTS = (b"7", b"8")
-_HANDSHAKE_NAMES = frozenset(
-    (
-        b"upgrade",
-        b"connection",
-        b"sec-websocket-key",
-        b"sec-websocket-version",
-        b"sec-websocket-protocol",
-        b"sec-websocket-extensions",
-    )
+# Versions of drafts whose frames are RFC 6455's are among them.
+_VERSIONS = ("13", "8", "7")
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
+# The core sees the request of a client that does everything right.
+_HEAD = (
+    b"GET / HTTP/1.1\r\nHost: aiohttp\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
+_TOKEN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+_deflate = re.compile(
+    rf"permessage-deflate(?:\s*;\s*{_TOKEN}(?:\s*=\s*(?:{_TOKEN}|\"{_TOKEN}\"))?)*",
+    re.ASCII,
+).fullmatch
 
 
 def accept_head(
-    request: web.BaseRequest, *, compress: bool, max_msg_size: int
-) -> _core.ServerProtocol:
-    """The protocol that has read the handshake of ``request`` and can accept it.
+    request: web.BaseRequest,
+    *,
+    protocols: Container[str],
+    compress: bool | int,
+    max_msg_size: int,
+) -> tuple[_core.ServerProtocol, CIMultiDict[str], str | None]:
+    """Read the handshake of ``request``.
+
+    Returns:
+        The protocol that can accept it, the headers of the 101, and the subprotocol.
 
     Raises:
         HTTPBadRequest: if this isn't a WebSocket handshake.
+        HTTPVersionNotSupported: if it is of HTTP/1.0.
     """
+    _check_upgrade(request)
+    chosen = _choose(request, protocols)
+    version = request.headers.get(hdrs.SEC_WEBSOCKET_VERSION, "")
+    if version not in _VERSIONS:
+        raise _refusal(f"Unsupported version: {printable(version)}")
+    accept = _accept_value(request.headers.get(hdrs.SEC_WEBSOCKET_KEY))
     protocol = _core.ServerProtocol(
         max_size=max_msg_size or None,
-        compression=SERVER_DEFAULT if compress else None,
+        compression=_settings(compress) if compress else None,
         max_head=65536,
-        max_header_line=16384,
+        max_header_line=65536,
     )
-    lines = [b"GET / HTTP/1.1\r\nHost: aiohttp\r\n"]
-    for name, value in request.raw_headers:
-        name = name.lower()
-        if name in _HANDSHAKE_NAMES:
-            if name == b"sec-websocket-version" and value.strip() in _DRAFTS:
-                value = b"13"
-            lines.append(b"%b: %b\r\n" % (name, value))
-    protocol.receive_data(b"".join(lines) + b"\r\n")
-    if isinstance(protocol.next_event(), Request):
-        return protocol
-    failure = protocol.handshake_exception
-    raise web.HTTPBadRequest(
-        text=str(failure), headers={hdrs.SEC_WEBSOCKET_VERSION: "13"}
-    )
+    offers = request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
+    deflate = ", ".join(deflate_elements(",".join(offers)))
+    offer = f"Sec-WebSocket-Extensions: {deflate}\r\n" if deflate else ""
+    protocol.receive_data(_HEAD + offer.encode() + b"\r\n")
+    protocol.next_event()
+    headers = CIMultiDict(protocol.build_response().headers.raw_items())
+    headers[hdrs.SEC_WEBSOCKET_ACCEPT] = accept
+    if chosen:
+        headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = chosen
+    return protocol, headers, chosen
 
 
-def choose_protocol(
-    request: web.BaseRequest, accepted: _core.ServerProtocol, known: Sequence[str]
-) -> str | None:
+def _refusal(text: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=text, headers={hdrs.SEC_WEBSOCKET_VERSION: "13"})
+
+
+def _check_upgrade(request: web.BaseRequest) -> None:
+    headers = request.headers
+    upgrade = headers.get(hdrs.UPGRADE, "")
+    if upgrade.strip().lower() != "websocket":
+        raise _refusal(f"No WebSocket UPGRADE hdr: {printable(upgrade)}")
+    connection = ",".join(headers.getall(hdrs.CONNECTION, ()))
+    if "upgrade" not in (item.strip() for item in connection.lower().split(",")):
+        raise _refusal(f"No CONNECTION upgrade hdr: {printable(connection)}")
+    # aiohttp takes what follows the head for frames. A proxy that takes it for a body,
+    # or for the next request, is how requests are smuggled.
+    refusal: web.HTTPException
+    if request.version < HttpVersion11:
+        refusal = web.HTTPVersionNotSupported(
+            text="A WebSocket connection is opened with HTTP/1.1."
+        )
+    elif (
+        hdrs.TRANSFER_ENCODING in headers
+        or headers.get(hdrs.CONTENT_LENGTH, "0").strip() != "0"
+    ):
+        refusal = _refusal("The request must not have a body.")
+    else:
+        return
+    refusal.force_close()
+    raise refusal
+
+
+def _choose(request: web.BaseRequest, known: Container[str]) -> str | None:
     """The first subprotocol offered that is known, or None with a warning."""
-    offered = accepted.offered_subprotocols
+    lines = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
+    offered = [item.strip() for item in ",".join(lines).split(",")]
     for protocol in offered:
         if protocol in known:
-            return protocol
-    if offered:
+            return protocol or None
+    if lines:
         ws_logger.warning(
             "%s: no subprotocol in common: offered %s, known %r",
             request.remote,
@@ -75,6 +123,42 @@ def choose_protocol(
             known,
         )
     return None
+
+
+def _accept_value(key: str | None) -> str:
+    try:
+        good = key is not None and len(base64.b64decode(key)) == 16
+    except (binascii.Error, ValueError):
+        good = False
+    if not good:
+        raise _refusal(f"Handshake error: {printable(key)}")
+    assert key is not None
+    digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+@functools.lru_cache
+def _settings(compress: bool | int) -> PerMessageDeflate:
+    if type(compress) is not int or not 9 <= compress <= 15:
+        return SERVER_DEFAULT
+    bits = None if compress == 15 else compress
+    return PerMessageDeflate(server_max_window_bits=bits, client_max_window_bits=bits)
+
+
+def deflate_elements(value: str) -> list[str]:
+    """The well-formed permessage-deflate elements of a Sec-WebSocket-Extensions."""
+    elements = (element.strip() for element in value.split(","))
+    return [element for element in elements if _deflate(element)]
+
+
+def wire_text(value: Any) -> str:
+    """A header value of aiohttp's as the core takes it: a character for each byte.
+
+    Raises:
+        ValueError: for a lone surrogate that doesn't stand for a byte.
+    """
+    text = str(value).strip(" \t")
+    return text.encode("utf-8", "surrogateescape").decode("iso-8859-1")
 
 
 def parameters(headers: CIMultiDict[str]) -> tuple[int, bool]:

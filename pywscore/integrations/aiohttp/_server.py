@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, web
@@ -22,7 +22,7 @@ from ._connection import (
 )
 from ._heartbeat import signs_by_kernel
 from ._messages import CLOSED_MESSAGE, CLOSING_MESSAGE, Messages
-from ._opening import accept_head, choose_protocol, parameters
+from ._opening import accept_head, parameters, wire_text
 from ._private import (
     ClientConnectionResetError,
     default_headers_written,
@@ -72,7 +72,7 @@ class _Events:
             response._connection.end()
 
 
-class WebSocketResponse(Messages, web.StreamResponse):
+class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,override]
     """A WebSocket response of an aiohttp handler.
 
     The arguments are those of ``aiohttp.web.WebSocketResponse``, and three more.
@@ -85,7 +85,8 @@ class WebSocketResponse(Messages, web.StreamResponse):
         heartbeat: seconds without data until a ping is sent; half as long is waited
             for the pong.
         protocols: the subprotocols that the server speaks.
-        compress: accept permessage-deflate.
+        compress: accept permessage-deflate, with windows of 12 bits; a number from 9
+            to 15 is that of the bits (aiohttp has 15).
         max_msg_size: messages of this size are refused, 0 for no limit.
         writer_limit: bytes of output from which send_*() waits.
         decode_text: False gives text messages as bytes.
@@ -96,6 +97,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
     """
 
     _length_check = False
+    _timeout: float | None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         autoping: bool = True,
         heartbeat: float | None = None,
         protocols: Iterable[str] = (),
-        compress: bool = True,
+        compress: bool | int = True,
         max_msg_size: int = 4 * 1024 * 1024,
         writer_limit: int = _WRITER_LIMIT,
         decode_text: bool = True,
@@ -114,16 +116,18 @@ class WebSocketResponse(Messages, web.StreamResponse):
         close_on_error: bool = True,
         carrier: str = "auto",
     ) -> None:
-        super().__init__(status=101)
+        web.StreamResponse.__init__(self, status=101)
         if carrier not in ("auto", "transport"):
             raise ValueError(f"carrier must be auto or transport, not {carrier!r}")
-        self._protocols = tuple(protocols)  # can_prepare() looks at them, too
+        # can_prepare() looks at them, too.
+        known = protocols if isinstance(protocols, Collection) else tuple(protocols)
+        self._protocols: Collection[str] = known
         self._timeout = timeout
         self._receive_timeout = receive_timeout
         self._autoclose = autoclose
         self._autoping = autoping
         self._heartbeat = heartbeat
-        self._compress: bool | int = compress
+        self._compress = compress
         self._max_msg_size = max_msg_size
         self._writer_limit = writer_limit
         self._decode_text = decode_text
@@ -186,7 +190,7 @@ class WebSocketResponse(Messages, web.StreamResponse):
         if request.transport is None:
             raise ClientConnectionResetError("Connection lost")
         try:
-            writer = await super().prepare(request)
+            writer = await web.StreamResponse.prepare(self, request)
         except BaseException:
             if self._connection is None:
                 self._payload_writer = None  # it may be tried again
@@ -200,15 +204,11 @@ class WebSocketResponse(Messages, web.StreamResponse):
     ) -> tuple[CIMultiDict[str], str | None, int, bool]:
         """The response's headers, the subprotocol, the window bits of what we compress
         (0 for none), and whether the window is forgotten after each message."""
-        accepted = accept_head(
-            request, compress=bool(self._compress), max_msg_size=self._max_msg_size
-        )
-        protocol = choose_protocol(request, accepted, list(self._protocols))
-        response = accepted.build_response(subprotocol=protocol)
-        headers = CIMultiDict(
-            (name, value)
-            for name, value in response.headers.raw_items()
-            if name.lower() not in ("date", "server")
+        accepted, headers, protocol = accept_head(
+            request,
+            protocols=self._protocols,
+            compress=self._compress,
+            max_msg_size=self._max_msg_size,
         )
         self._accepted = accepted
         bits, forgets = parameters(headers)
@@ -226,7 +226,8 @@ class WebSocketResponse(Messages, web.StreamResponse):
         # A mock's is_closing() is neither.
         if transport is None or transport.is_closing() is True:
             raise ClientConnectionResetError(CLOSING_TRANSPORT)
-        headers = Headers(list(self.headers.items()))
+        lines = [(name, wire_text(value)) for name, value in self.headers.items()]
+        headers = Headers(lines)
         accepted.respond(Response(101, self.reason or "", headers))
         handler = request.protocol
         connection = self._new_connection(accepted, handler, transport)
