@@ -4,7 +4,11 @@
 ``ClientProtocol`` are the protocol without I/O.
 """
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from ._core import accept_key, apply_mask, is_valid_utf8
+from ._install import install, uninstall
 from ._tls import TLSContext
 from ._version import __version__
 from .asyncio import (
@@ -27,7 +31,7 @@ from .asyncio import (
     unix_route,
     unix_serve,
 )
-from .enums import CloseCode, Opcode, State
+from .enums import CloseCode, Opcode, Side, State
 from .events import BinaryMessage, Close, Event, Ping, Pong, TextMessage
 from .exceptions import (
     ConcurrencyError,
@@ -71,7 +75,15 @@ from .extensions import (
 )
 from .http import Headers, HeadersLike, MultipleValuesError, Request, Response
 from .protocol import ClientProtocol, Protocol, ServerProtocol
-from .typing import Data, LoggerLike, Origin, StatusLike, Subprotocol
+from .typing import (
+    Data,
+    ExtensionName,
+    ExtensionParameter,
+    LoggerLike,
+    Origin,
+    StatusLike,
+    Subprotocol,
+)
 from .uri import WebSocketURI, parse_uri
 
 __all__ = [
@@ -90,6 +102,8 @@ __all__ = [
     "Data",
     "DuplicateParameter",
     "Event",
+    "ExtensionName",
+    "ExtensionParameter",
     "HeaderLineTooLong",
     "Headers",
     "HeadersLike",
@@ -133,6 +147,7 @@ __all__ = [
     "ServerPerMessageDeflateFactory",
     "ServerProtocol",
     "ServerStats",
+    "Side",
     "State",
     "StatusLike",
     "StatusLineTooLong",
@@ -149,13 +164,53 @@ __all__ = [
     "basic_auth",
     "broadcast",
     "connect",
+    "install",
     "is_valid_utf8",
     "metrics_response",
     "parse_uri",
     "route",
     "run",
     "serve",
+    "uninstall",
     "unix_connect",
     "unix_route",
     "unix_serve",
 ]
+
+# The old names that ``websockets`` still has, and modules that few need: imported when
+# they are asked for.
+_ELSEWHERE = {
+    "AbortHandshake": "legacy.exceptions",
+    "InvalidStatusCode": "legacy.exceptions",
+    "RedirectHandshake": "legacy.exceptions",
+    "WebSocketClientProtocol": "legacy.client",
+    "WebSocketCommonProtocol": "legacy.protocol",
+    "WebSocketProtocolError": "legacy.exceptions",
+    "WebSocketServer": "legacy.server",
+    "WebSocketServerProtocol": "legacy.server",
+}
+_MODULES = frozenset(
+    {
+        *("client", "connection", "datastructures", "frames", "headers", "http11"),
+        *("legacy", "proxy", "server", "utils"),
+    }
+)
+
+if _TYPE_CHECKING:
+    from .legacy.client import WebSocketClientProtocol as WebSocketClientProtocol
+    from .legacy.exceptions import AbortHandshake as AbortHandshake
+    from .legacy.exceptions import InvalidStatusCode as InvalidStatusCode
+    from .legacy.exceptions import RedirectHandshake as RedirectHandshake
+    from .legacy.exceptions import WebSocketProtocolError as WebSocketProtocolError
+    from .legacy.protocol import WebSocketCommonProtocol as WebSocketCommonProtocol
+    from .legacy.server import WebSocketServer as WebSocketServer
+    from .legacy.server import WebSocketServerProtocol as WebSocketServerProtocol
+else:
+
+    def __getattr__(name: str) -> object:
+        if name in _ELSEWHERE:
+            module = _importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}")
+            return getattr(module, name)
+        if name in _MODULES:
+            return _importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,6 @@ ABSENT = {
     "Server": frozenset({"_await", "_close"}),
     "Protocol": frozenset(
         {
-            "close_exc",
             "discard",
             "events_received",
             "parse",

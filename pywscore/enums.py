@@ -2,13 +2,19 @@
 
 import enum
 
-__all__ = ["CloseCode", "Opcode", "State"]
+__all__ = ["CLOSE_CODE_EXPLANATIONS", "CloseCode", "Opcode", "Side", "State"]
 
 
 class State(enum.IntEnum):
     """Where a connection is (RFC 6455 §4.1, §7.1)."""
 
     CONNECTING, OPEN, CLOSING, CLOSED = range(4)
+
+
+class Side(enum.IntEnum):
+    """Which end of a connection (RFC 6455 §1.2)."""
+
+    SERVER, CLIENT = range(2)
 
 
 class Opcode(enum.IntEnum):
@@ -48,3 +54,25 @@ class CloseCode(enum.IntEnum):
     TRY_AGAIN_LATER = 1013
     BAD_GATEWAY = 1014
     TLS_HANDSHAKE = 1015
+
+
+CLOSE_CODE_EXPLANATIONS: dict[int, str] = {
+    **{code: code.name.replace("_", " ").lower() for code in CloseCode},
+    # As in the messages of ``websockets``, which people search their logs for. The
+    # others are called as in the IANA registry.
+    CloseCode.NORMAL_CLOSURE: "OK",
+    CloseCode.NO_STATUS_RCVD: "no status received [internal]",
+    CloseCode.ABNORMAL_CLOSURE: "abnormal closure [internal]",
+    CloseCode.INVALID_DATA: "invalid frame payload data",
+    CloseCode.TLS_HANDSHAKE: "TLS handshake failure [internal]",
+}
+"""What the registered close codes stand for."""
+
+
+def explain(code: int) -> str:
+    """What a close code stands for, for people."""
+    if 3000 <= code < 4000:
+        return "registered"
+    if 4000 <= code < 5000:
+        return "private use"
+    return CLOSE_CODE_EXPLANATIONS.get(code, "unknown")

@@ -24,11 +24,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._shown import shown_url
-from .enums import CloseCode
+from .enums import CloseCode, explain
 
 if TYPE_CHECKING:
     from ._core import Close
-    from .http import Response
+    from .http import HeadersLike, Response
 
 __all__ = [
     "ConcurrencyError",
@@ -74,33 +74,9 @@ class WebSocketException(Exception):
 # Closing ---------------------------------------------------------------------------
 
 
-# As in the messages of ``websockets``, which people search their logs for. The others
-# are called as in the IANA registry.
-_NAMES: dict[int, str] = {
-    CloseCode.NORMAL_CLOSURE: "OK",
-    CloseCode.NO_STATUS_RCVD: "no status received [internal]",
-    CloseCode.ABNORMAL_CLOSURE: "abnormal closure [internal]",
-    CloseCode.INVALID_DATA: "invalid frame payload data",
-    CloseCode.TLS_HANDSHAKE: "TLS handshake failure [internal]",
-}
-
-
-def _name(code: int) -> str:
-    if code in _NAMES:
-        return _NAMES[code]
-    if 3000 <= code < 4000:
-        return "registered"
-    if 4000 <= code < 5000:
-        return "private use"
-    try:
-        return CloseCode(code).name.replace("_", " ").lower()
-    except ValueError:
-        return "unknown"
-
-
-def _describe(close: Close) -> str:
-    name = _name(close.code)
-    text = f"{close.code} ({name})"
+def describe_close(close: Close) -> str:
+    """``str(close)``: the code, what it stands for, and the reason."""
+    text = f"{close.code} ({explain(close.code)})"
     return f"{text} {close.reason}" if close.reason else text
 
 
@@ -130,11 +106,11 @@ class ConnectionClosed(WebSocketException):
             return "no close frame received or sent"
         if self.rcvd is None:
             assert self.sent is not None
-            return f"sent {_describe(self.sent)}; no close frame received"
-        received = f"received {_describe(self.rcvd)}"
+            return f"sent {describe_close(self.sent)}; no close frame received"
+        received = f"received {describe_close(self.rcvd)}"
         if self.sent is None:
             return f"{received}; no close frame sent"
-        sent = f"sent {_describe(self.sent)}"
+        sent = f"sent {describe_close(self.sent)}"
         if self.rcvd_then_sent:
             return f"{received}; then {sent}"
         return f"{sent}; then {received}"
@@ -259,15 +235,25 @@ class InvalidProtocol(InvalidHandshake):
         return f"unsupported HTTP version: {self.protocol}"
 
 
-class InvalidStatus(InvalidHandshake):
+class InvalidStatusCode(InvalidHandshake):
+    """The old name of ``InvalidStatus``, for ``except`` clauses that have it."""
+
+    def __init__(self, status_code: int, headers: HeadersLike) -> None:
+        super().__init__(status_code, headers)
+        self.status_code = status_code
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return f"server rejected WebSocket connection: HTTP {self.status_code}"
+
+
+class InvalidStatus(InvalidStatusCode):
     """The server answered with another status than 101; ``response`` is its answer."""
 
     def __init__(self, response: Response) -> None:
-        super().__init__(response)
+        super().__init__(response.status_code, response.headers)
+        self.args = (response,)
         self.response = response
-
-    def __str__(self) -> str:
-        return f"server rejected WebSocket connection: HTTP {self.response.status_code}"
 
 
 class InvalidHeader(InvalidHandshake):
@@ -371,6 +357,10 @@ class ProtocolError(WebSocketException):
     """A frame, or an order of frames, that RFC 6455 forbids."""
 
 
+WebSocketProtocolError = ProtocolError
+"""The old name."""
+
+
 class PayloadTooBig(WebSocketException):
     """A message is bigger than ``max_size``.
 
@@ -422,3 +412,13 @@ class InvalidState(WebSocketException, AssertionError):
 
 class ConcurrencyError(WebSocketException, RuntimeError):
     """Two tasks receive at once, or two pings wait with the same payload."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name in ("AbortHandshake", "RedirectHandshake"):
+            from .legacy import exceptions
+
+            return getattr(exceptions, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

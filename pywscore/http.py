@@ -148,6 +148,9 @@ class Headers(MutableMapping[str, str]):
         if more:
             super().update(more)
 
+    def __copy__(self) -> Headers:
+        return self.copy()
+
     def copy(self) -> Headers:
         """A copy that can be changed on its own."""
         copy = Headers()
@@ -215,6 +218,11 @@ class Request:
     method: str = "GET"
     protocol: str = "HTTP/1.1"
 
+    def serialize(self) -> bytes:
+        """The request as it travels."""
+        line = f"{self.method} {self.path} {self.protocol}\r\n"
+        return line.encode("ascii") + self.headers.serialize()
+
 
 @dataclass(slots=True)
 class Response:
@@ -231,6 +239,12 @@ class Response:
     reason_phrase: str = ""
     headers: Headers = field(default_factory=Headers)
     body: bytes | bytearray = b""
+
+    def serialize(self) -> bytes:
+        """The response as it travels."""
+        line = f"HTTP/1.1 {self.status_code} {self.reason_phrase}\r\n"
+        head = line.encode() + Headers(self.headers).serialize()
+        return head + bytes(self.body)
 
 
 def plain_response(status: http.HTTPStatus | int, text: str) -> Response:
@@ -252,13 +266,6 @@ def plain_response(status: http.HTTPStatus | int, text: str) -> Response:
     return Response(status.value, status.phrase, headers, body)
 
 
-def serialize(response: Response) -> bytes:
-    """A response as it travels, for those sent before there is a request."""
-    head = f"HTTP/1.1 {response.status_code} {response.reason_phrase}\r\n"
-    headers = Headers(response.headers)
-    return head.encode() + headers.serialize() + bytes(response.body)
-
-
 def host_header(host: str, port: int, default_port: int | None) -> str:
     """``host[:port]`` of a Host header or a CONNECT target (RFC 9110 §7.2)."""
     if ":" in host:
@@ -269,6 +276,12 @@ def host_header(host: str, port: int, default_port: int | None) -> str:
 def basic_credentials(username: str, password: str) -> str:
     """The value of an Authorization header (RFC 7617 §2)."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def basic_challenge(realm: str) -> str:
+    """The value of a WWW-Authenticate header (RFC 7617 §2)."""
+    quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
+    return f'Basic realm="{quoted}", charset="UTF-8"'
 
 
 def parse_basic_credentials(value: str) -> tuple[str, str]:

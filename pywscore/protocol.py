@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from . import _core
 from ._core import Protocol, ServerProtocol
+from .enums import Side, State
 from .extensions import PerMessageDeflate
 from .http import USER_AGENT, Headers, HeadersLike, basic_credentials
 from .uri import WebSocketURI, parse_uri
 
-__all__ = ["ClientProtocol", "Protocol", "ServerProtocol"]
+__all__ = ["ClientProtocol", "Protocol", "ServerProtocol", "Side", "State"]
+
+SERVER, CLIENT = Side
+CONNECTING, OPEN, CLOSING, CLOSED = State
 
 # What the core writes itself; a second line of these would break the handshake.
 _RESERVED = frozenset(

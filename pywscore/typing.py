@@ -11,6 +11,8 @@ __all__ = [
     "BytesLike",
     "Data",
     "DataLike",
+    "ExtensionName",
+    "ExtensionParameter",
     "LoggerLike",
     "Origin",
     "PathLike",
@@ -36,7 +38,13 @@ PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 StatusLike = http.HTTPStatus | int
 """An HTTP status code."""
 
-# Any str will do for these two; the names are for code that uses them.
+ExtensionParameter = tuple[str, str | None]
+"""A parameter of an extension; None for one without a value."""
+
+# Any str will do for these three; the names are for code that uses them.
+ExtensionName = NewType("ExtensionName", str)
+"""The name of an extension."""
+
 Origin = NewType("Origin", str)
 """The value of an Origin header."""
 

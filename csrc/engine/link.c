@@ -135,6 +135,11 @@ enum wsc_status wsc_link_read(struct wsc_link *link, bool on)
                : WSC_OK;
 }
 
+bool wsc_link_reads(const struct wsc_link *link)
+{
+    return link->reading;
+}
+
 void wsc_link_end(struct wsc_link *link)
 {
     if (link->tls != NULL) {

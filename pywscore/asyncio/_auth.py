@@ -7,7 +7,13 @@ import http
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from ..http import Request, Response, parse_basic_credentials, plain_response
+from ..http import (
+    Request,
+    Response,
+    basic_challenge,
+    parse_basic_credentials,
+    plain_response,
+)
 from ._serving import ServerConnection
 
 __all__ = ["basic_auth"]
@@ -45,8 +51,7 @@ def basic_auth(
     else:
         assert check_credentials is not None
         check = check_credentials
-    quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
-    challenge = f'Basic realm="{quoted}", charset="UTF-8"'
+    challenge = basic_challenge(realm)
 
     def refuse(text: str) -> Response:
         response = plain_response(http.HTTPStatus.UNAUTHORIZED, text)

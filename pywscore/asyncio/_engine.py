@@ -9,6 +9,7 @@ import ssl as ssl_module
 import sys
 import weakref
 from asyncio import trsock
+from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 from .. import _core
@@ -136,6 +137,19 @@ class EngineTransport(_core.EngineTransport):
         if name == "alpn":
             return tls.selected_alpn_protocol() or default
         return tls.getpeercert(binary_form=True) or default
+
+    def writelines(
+        self, list_of_data: Iterable[bytes | bytearray | memoryview]
+    ) -> None:
+        """``write()`` of all of them."""
+        self.write(b"".join(list_of_data))
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Raises:
+        NotImplementedError: for another than the one it was made with.
+        """
+        if protocol is not self.get_protocol():
+            raise NotImplementedError("an engine's transport has one connection only")
 
     def _get_tls(self) -> TLSObject | None:
         # Once asked for, it stays when the connection has ended.

@@ -14,7 +14,7 @@ from .. import _core
 from .._overrides import ChecksOverrides
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
-from ..http import Request, Response, plain_response, serialize
+from ..http import Request, Response, plain_response
 from ..typing import StatusLike
 from ._ending import check_close
 from ._handshake import Handshake
@@ -96,7 +96,7 @@ class ServerConnection(Connection):
         return "_accepted_at" not in self.__dict__
 
     def _refuse_unasked(self, response: Response) -> None:
-        self.transport.write(serialize(response))
+        self.transport.write(response.serialize())
         self._closes_within(REFUSAL_TIMEOUT)
         self._end()
 

@@ -67,9 +67,11 @@ def test_repr() -> None:
         "BinaryMessage(b'x', fin=False, compressed=True)",
         "Ping(b'x')",
         "Pong(b'x')",
-        "Close(1000, 'é')",
-        "Close(1005, '')",
+        "Close(code=1000, reason='é')",
+        "Close(code=1005, reason='')",
     ]
+    assert str(Close(1000, "é")) == "1000 (OK) é"
+    assert str(Close(4000)) == "4000 (private use)"
 
 
 def describe(event: object) -> Any:
@@ -164,7 +166,7 @@ def test_subclasses_become_exact() -> None:
     message = TextMessage(Text("x"))
     assert type(message.data) is str and message == TextMessage("x")
     close = Close(1000, Text("r"))
-    assert type(close.reason) is str and repr(close) == "Close(1000, 'r')"
+    assert type(close.reason) is str and repr(close) == "Close(code=1000, reason='r')"
     assert type(BinaryMessage(Data(b"d")).data) is bytes
     assert BinaryMessage(Data(b"d")) == BinaryMessage(b"d")
     assert type(Ping(Data(b"d")).data) is bytes
@@ -174,9 +176,8 @@ def test_not_tracked_by_the_collector() -> None:
     assert not any(gc.is_tracked(event) for event in ALL)
 
 
-def test_other_protocols() -> None:
-    for event in ALL:
-        with pytest.raises(TypeError):
-            pickle.dumps(event)
-        with pytest.raises(TypeError):
-            copy.copy(event)
+@pytest.mark.parametrize("event", ALL, ids=repr)
+def test_copies(event: Any) -> None:
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(event, protocol)) == event
+    assert copy.copy(event) == copy.deepcopy(event) == event

@@ -130,6 +130,8 @@ WSC_API void wsc_link_abort(struct wsc_link *link);
 /* Stop or go on reading: TCP pushes back. WSC_ERR_IO, when going on: errno says why.
  * Without reading, TLS still takes what its handshake or a write waits for. */
 WSC_API enum wsc_status wsc_link_read(struct wsc_link *link, bool on);
+/* What wsc_link_read was told last; true for a new link. */
+WSC_API bool wsc_link_reads(const struct wsc_link *link);
 /* From now on (or no more) WSC_IO_READABLE comes in the place of what is received, so
  * that the caller can say where to. Not with TLS, where it changes nothing. */
 WSC_API void wsc_link_notify(struct wsc_link *link, bool on);

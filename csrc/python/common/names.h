@@ -51,6 +51,7 @@
     OBJECT(DUPLICATE_PARAMETER, "pywscore.exceptions", "DuplicateParameter")           \
     OBJECT(INVALID_PARAMETER_NAME, "pywscore.exceptions", "InvalidParameterName")      \
     OBJECT(INVALID_PARAMETER_VALUE, "pywscore.exceptions", "InvalidParameterValue")    \
+    OBJECT(DESCRIBE_CLOSE, "pywscore.exceptions", "describe_close")                    \
     OBJECT(STATE, "pywscore.enums", "State")                                           \
     OBJECT(HEADERS, "pywscore.http", "Headers")                                        \
     OBJECT(PACKED_HEADERS, "pywscore.http", "packed_headers")                          \

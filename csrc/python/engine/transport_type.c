@@ -127,6 +127,29 @@ static PyObject *transport_is_closing(PyObject *op, PyObject *unused)
     return PyBool_FromLong(((struct pywsc_transport *)op)->closing);
 }
 
+static PyObject *transport_is_reading(PyObject *op, PyObject *unused)
+{
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
+    (void)unused;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(pywsc_transport_link(self) != NULL && !self->closing &&
+                           wsc_link_reads(self->link));
+}
+
+/* The connection, None after its end: an engine has no other protocol. */
+static PyObject *transport_get_protocol(PyObject *op, PyObject *unused)
+{
+    PyObject *connection;
+    (void)unused;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    connection = ((struct pywsc_transport *)op)->connection;
+    connection = Py_NewRef(connection != NULL ? connection : Py_None);
+    Py_END_CRITICAL_SECTION();
+    return connection;
+}
+
 static PyObject *transport_can_write_eof(PyObject *op, PyObject *unused)
 {
     (void)op;
@@ -342,6 +365,8 @@ static PyMethodDef transport_methods[] = {
     {"close", transport_close, METH_NOARGS, NULL},
     {"abort", transport_abort, METH_NOARGS, NULL},
     {"is_closing", transport_is_closing, METH_NOARGS, NULL},
+    {"is_reading", transport_is_reading, METH_NOARGS, NULL},
+    {"get_protocol", transport_get_protocol, METH_NOARGS, NULL},
     {"can_write_eof", transport_can_write_eof, METH_NOARGS, NULL},
     {"write", transport_write, METH_O, NULL},
     {"write_eof", transport_write_eof, METH_NOARGS, NULL},

@@ -135,6 +135,16 @@ static PyObject *get_compression_lock_held(PyObject *op)
 }
 PYWSC_PROTOCOL_GETTER(get_compression)
 
+static PyObject *get_extensions(PyObject *op, void *closure)
+{
+    PyObject *agreed = get_compression(op, closure);
+    if (agreed != Py_None) {
+        return agreed == NULL ? NULL : Py_BuildValue("[N]", agreed);
+    }
+    Py_DECREF(agreed);
+    return PyList_New(0);
+}
+
 static PyObject *get_max_size(PyObject *op, void *closure)
 {
     const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
@@ -171,7 +181,16 @@ PyGetSetDef pywsc_protocol_getset[] = {
      NULL},
     {"compression", get_compression, NULL,
      PyDoc_STR("Agreed permessage-deflate parameters, or None."), NULL},
+    {"extensions", get_extensions, NULL,
+     PyDoc_STR("Agreed extensions: compression or nothing."), NULL},
     {"max_size", get_max_size, NULL, PyDoc_STR("Limit of a message in bytes, or None."),
+     NULL},
+    /* The names in websockets. */
+    {"close_rcvd", get_close_received, NULL, PyDoc_STR("close_received."), NULL},
+    {"close_rcvd_then_sent", get_close_received_then_sent, NULL,
+     PyDoc_STR("close_received_then_sent."), NULL},
+    {"close_exc", get_close_exception, NULL, PyDoc_STR("close_exception."), NULL},
+    {"handshake_exc", get_handshake_exception, NULL, PyDoc_STR("handshake_exception."),
      NULL},
     {NULL},
 };

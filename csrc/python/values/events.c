@@ -101,6 +101,21 @@ static Py_hash_t message_hash(PyObject *self)
     return PyObject_Hash(((struct message *)self)->data);
 }
 
+/* The arguments that make an equal one: for copy and pickle. */
+static PyObject *message_getnewargs_ex(PyObject *self, PyObject *unused)
+{
+    struct message *message = (struct message *)self;
+    (void)unused;
+    return Py_BuildValue("((O){sNsN})", message->data, "fin",
+                         PyBool_FromLong(message->fin), "compressed",
+                         PyBool_FromLong(message->compressed));
+}
+
+static PyMethodDef message_methods[] = {
+    {"__getnewargs_ex__", message_getnewargs_ex, METH_NOARGS, NULL},
+    {NULL},
+};
+
 static PyMemberDef message_members[] = {
     {"data", T_OBJECT_EX, offsetof(struct message, data), READONLY, "The payload."},
     {"fin", T_BOOL, offsetof(struct message, fin), READONLY,
@@ -114,7 +129,7 @@ static PyMemberDef message_members[] = {
     {Py_tp_doc, (void *)(doc)}, {Py_tp_new, message_new},                              \
         {Py_tp_dealloc, message_dealloc}, {Py_tp_repr, message_repr},                  \
         {Py_tp_richcompare, message_compare}, {Py_tp_hash, message_hash},              \
-        {Py_tp_members, message_members},                                              \
+        {Py_tp_methods, message_methods}, {Py_tp_members, message_members},            \
     {                                                                                  \
         0, NULL                                                                        \
     }
@@ -194,6 +209,17 @@ static Py_hash_t control_hash(PyObject *self)
     return PyObject_Hash(((struct control *)self)->data);
 }
 
+static PyObject *control_getnewargs(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyTuple_Pack(1, ((struct control *)self)->data);
+}
+
+static PyMethodDef control_methods[] = {
+    {"__getnewargs__", control_getnewargs, METH_NOARGS, NULL},
+    {NULL},
+};
+
 static PyMemberDef control_members[] = {
     {"data", T_OBJECT_EX, offsetof(struct control, data), READONLY,
      "The payload, at most 125 bytes."},
@@ -204,7 +230,7 @@ static PyMemberDef control_members[] = {
     {Py_tp_doc, (void *)(doc)}, {Py_tp_new, control_new},                              \
         {Py_tp_dealloc, control_dealloc}, {Py_tp_repr, control_repr},                  \
         {Py_tp_richcompare, control_compare}, {Py_tp_hash, control_hash},              \
-        {Py_tp_members, control_members},                                              \
+        {Py_tp_methods, control_methods}, {Py_tp_members, control_members},            \
     {                                                                                  \
         0, NULL                                                                        \
     }
@@ -259,7 +285,14 @@ static void close_dealloc(PyObject *self)
 static PyObject *close_repr(PyObject *self)
 {
     struct close_event *close = (struct close_event *)self;
-    return PyUnicode_FromFormat("Close(%d, %R)", close->code, close->reason);
+    return PyUnicode_FromFormat("Close(code=%d, reason=%R)", close->code,
+                                close->reason);
+}
+
+static PyObject *close_str(PyObject *self)
+{
+    return PyObject_CallOneArg(
+        pywsc_type_state(Py_TYPE(self))->objects[PYWSC_DESCRIBE_CLOSE], self);
 }
 
 static PyObject *close_compare(PyObject *self, PyObject *other, int op)
@@ -281,6 +314,18 @@ static Py_hash_t close_hash(PyObject *self)
     return hash == -1 ? -2 : hash;
 }
 
+static PyObject *close_getnewargs(PyObject *self, PyObject *unused)
+{
+    struct close_event *close = (struct close_event *)self;
+    (void)unused;
+    return Py_BuildValue("(iO)", close->code, close->reason);
+}
+
+static PyMethodDef close_methods[] = {
+    {"__getnewargs__", close_getnewargs, METH_NOARGS, NULL},
+    {NULL},
+};
+
 static PyMemberDef close_members[] = {
     {"code", T_INT, offsetof(struct close_event, code), READONLY,
      "The status code (RFC 6455 §7.4), 1005 if there was none."},
@@ -295,8 +340,10 @@ static PyType_Slot close_slots[] = {
     {Py_tp_new, close_new},
     {Py_tp_dealloc, close_dealloc},
     {Py_tp_repr, close_repr},
+    {Py_tp_str, close_str},
     {Py_tp_richcompare, close_compare},
     {Py_tp_hash, close_hash},
+    {Py_tp_methods, close_methods},
     {Py_tp_members, close_members},
     {0, NULL},
 };

@@ -1,15 +1,17 @@
-"""permessage-deflate (RFC 7692), the one extension that there is."""
+"""permessage-deflate (RFC 7692): its settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "ClientPerMessageDeflateFactory",
     "PerMessageDeflate",
     "ServerPerMessageDeflateFactory",
+    "enable_client_permessage_deflate",
+    "enable_server_permessage_deflate",
 ]
 
 
@@ -34,6 +36,8 @@ class PerMessageDeflate:
         threshold: messages with fewer bytes are sent as they are, unless sent with
             ``compress=True``.
     """
+
+    name: ClassVar[str] = "permessage-deflate"
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
@@ -147,3 +151,23 @@ def ClientPerMessageDeflateFactory(
         threshold=0,
         **_zlib_settings(compress_settings),
     )
+
+
+def enable_server_permessage_deflate(
+    extensions: Sequence[PerMessageDeflate] | None,
+) -> list[PerMessageDeflate]:
+    """``extensions``, with the server's default settings unless there are some."""
+    return _enable(extensions, SERVER_DEFAULT)
+
+
+def enable_client_permessage_deflate(
+    extensions: Sequence[PerMessageDeflate] | None,
+) -> list[PerMessageDeflate]:
+    """``extensions``, with the client's default settings unless there are some."""
+    return _enable(extensions, CLIENT_DEFAULT)
+
+
+def _enable(
+    extensions: Sequence[PerMessageDeflate] | None, default: PerMessageDeflate
+) -> list[PerMessageDeflate]:
+    return list(extensions or ()) or [default]
