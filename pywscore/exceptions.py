@@ -21,14 +21,17 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ._shown import shown_url
 from .enums import CloseCode, explain
+from .http import Headers
 
 if TYPE_CHECKING:
     from ._core import Close
     from .http import HeadersLike, Response
+    from .typing import StatusLike
 
 __all__ = [
     "ConcurrencyError",
@@ -414,11 +417,30 @@ class ConcurrencyError(WebSocketException, RuntimeError):
     """Two tasks receive at once, or two pings wait with the same payload."""
 
 
-if not TYPE_CHECKING:
+# The old names that ``websockets`` still has, besides aliases.
 
-    def __getattr__(name: str) -> object:
-        if name in ("AbortHandshake", "RedirectHandshake"):
-            from .legacy import exceptions
 
-            return getattr(exceptions, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+class AbortHandshake(InvalidHandshake):
+    """Never raised: a response that an old server's hook wanted to be sent."""
+
+    def __init__(
+        self, status: StatusLike, headers: HeadersLike, body: bytes = b""
+    ) -> None:
+        super().__init__(status, headers, body)
+        self.status = HTTPStatus(status)
+        self.headers = Headers(headers)
+        self.body = body
+
+    def __str__(self) -> str:
+        return f"response with HTTP {self.status.value}"
+
+
+class RedirectHandshake(InvalidHandshake):
+    """Never raised: a redirect that an old client followed."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.uri = uri
+
+    def __str__(self) -> str:
+        return f"redirect to {self.uri}"
