@@ -16,6 +16,7 @@ from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..http import Request, Response, plain_response
 from ..typing import StatusLike
+from . import _overridden
 from ._ending import check_close
 from ._handshake import Handshake
 from ._listener import ListenerFactory
@@ -253,7 +254,7 @@ class Server(ChecksOverrides):
                 if ws.request is None and not ws._ended:
                     ws._refuse_unasked(shutting_down())
                 elif close_connections and ws.state is State.OPEN:
-                    ws._start_close(code, reason)
+                    self._end(ws, code, reason)
             except Exception as exc:
                 ws._log(logging.ERROR, "closing a connection failed", exc_info=exc)
                 ws._cut("it could not be closed")
@@ -387,11 +388,11 @@ class Server(ChecksOverrides):
     def _handler_done(self, task: asyncio.Task[Any]) -> None:
         ws = self._ran(task)
         if task.cancelled():
-            ws._start_close(CloseCode.INTERNAL_ERROR)
+            self._end(ws, CloseCode.INTERNAL_ERROR)
         elif (exc := task.exception()) is not None:
             self._handler_failed(ws, exc)
         else:
-            ws._start_close(CloseCode.NORMAL_CLOSURE)
+            self._end(ws, CloseCode.NORMAL_CLOSURE)
 
     def _handler_failed(self, ws: ServerConnection, exc: BaseException) -> None:
         if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
@@ -399,7 +400,27 @@ class Server(ChecksOverrides):
                 ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
         else:
             ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
-        ws._start_close(CloseCode.INTERNAL_ERROR)
+        self._end(ws, CloseCode.INTERNAL_ERROR)
+
+    def _end(self, ws: ServerConnection, code: int, reason: str = "") -> None:
+        """Start the closing handshake, by the connection's ``close()`` if that is a
+        subclass's own."""
+        if not ws._closes_by_hand:
+            ws._start_close(code, reason)
+            return
+        closing = _overridden.close(ws, code, reason)
+        try:
+            task = ws.loop.create_task(closing)
+        except Exception:
+            closing.close()
+            ws._start_close(code, reason)
+        else:
+            self._run(ws, task, self._closing_done)
+
+    def _closing_done(self, task: asyncio.Task[None]) -> None:
+        ws = self._ran(task)
+        if task.cancelled():
+            ws._start_close(CloseCode.INTERNAL_ERROR)
 
     # await serve(...), async with serve(...)
 

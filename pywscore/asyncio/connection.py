@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
 import uuid
@@ -13,9 +14,10 @@ from typing import Any, Literal, Self, cast, overload
 from .. import _core
 from .._overrides import ChecksOverrides
 from ..enums import CloseCode, State
-from ..exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
+from ..exceptions import ConcurrencyError, ConnectionClosed
 from ..http import Response
 from ..typing import Data, DataLike
+from . import _overridden
 from ._ending import Ending, as_protocol_error
 from ._fragments import receive_fragments, send_fragments
 from ._listener import ListenerFactory
@@ -27,15 +29,6 @@ from ._stats import ConnectionStats, Counts, connection_stats
 __all__ = ["Connection", "broadcast"]
 
 _ENGINE: Any = getattr(_core, "EngineTransport", ())
-
-
-async def _by_recv(connection: Connection) -> AsyncIterator[Data]:
-    """``__aiter__()`` of subclasses whose ``recv()`` is their own."""
-    try:
-        while True:
-            yield await connection.recv()
-    except ConnectionClosedOK:
-        return
 
 
 class Connection(Ending, ChecksOverrides):
@@ -59,11 +52,17 @@ class Connection(Ending, ChecksOverrides):
 
     _id: uuid.UUID | None = None
     _pings: Pings | None = None
+    _keepalive_task: asyncio.Task[None] | None = None  # of a ping() of a subclass
+    _closes_by_hand: bool = False  # a subclass has its own close()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.recv is not Connection.recv and cls.__aiter__ is Connection.__aiter__:
-            cls.__aiter__ = _by_recv  # type: ignore[method-assign, assignment]
+            cls.__aiter__ = _overridden.iterate  # type: ignore[method-assign, assignment]
+        if cls.ping is not Connection.ping:
+            ping = _overridden.send_keepalive_ping
+            cls._send_keepalive_ping = ping  # type: ignore[method-assign, assignment]
+        cls._closes_by_hand = cls.close is not Connection.close
 
     def __init__(
         self,
@@ -130,6 +129,25 @@ class Connection(Ending, ChecksOverrides):
     def close_reason(self) -> str | None:
         """The close reason received; None while the connection isn't closed."""
         return self.protocol.close_reason
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between keepalive pings, None for no pings."""
+        return self.options.ping_interval
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds to wait for the pong, None for no limit."""
+        return self.options.ping_timeout
+
+    @property
+    def close_timeout(self) -> float | None:
+        """Seconds for the closing handshake, None for no limit; may be set."""
+        return self.options.close_timeout
+
+    @close_timeout.setter
+    def close_timeout(self, seconds: float | None) -> None:
+        self.options = dataclasses.replace(self.options, close_timeout=seconds)
 
     def stats(self) -> ConnectionStats:
         """What went through it so far, what waits, and the latency."""

@@ -366,6 +366,8 @@ def test_hostile_headers() -> None:
             text = HostileText(value)
             text.owner = bad
             for name, content in ((text, "x"), ("X", text)):
+                if content is text and value == "é":
+                    continue  # that may be in a value
                 bad[:] = [(name, content), ("Y", HostileText("z")), Pair(bad)]
                 protocol = asked()
                 with pytest.raises(ValueError):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import inspect
 import os
 import socket
 import sys
@@ -19,6 +20,7 @@ from conftest import LOOPS, REQUEST
 from waiting import until
 
 import pywscore
+from pywscore.asyncio._engine import EngineTransport
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="epoll, /proc")
 
@@ -287,3 +289,43 @@ async def test_handler(
         # and the server goes on
         async with connect(uri_of(server)) as ws:
             pass
+
+
+# ---- the interface of asyncio.Transport
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in dir(asyncio.Transport) if not name.startswith("_")]
+)
+def test_every_method_of_transports(name: str) -> None:
+    theirs, ours = getattr(asyncio.Transport, name), getattr(EngineTransport, name)
+    try:
+        here = list(inspect.signature(ours).parameters)
+    except ValueError:
+        return  # in C
+    assert here == list(inspect.signature(theirs).parameters)
+
+
+async def test_what_transports_can_be_asked(
+    serve: Any, connect: Any, uri_of: Any
+) -> None:
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0, carrier="engine") as server:
+        async with connect(uri_of(server), carrier="engine", compression=None) as ws:
+            transport = ws.transport
+            assert transport.get_protocol() is ws
+            transport.set_protocol(ws)
+            with pytest.raises(NotImplementedError):
+                transport.set_protocol(asyncio.Protocol())
+            assert transport.is_reading()
+            transport.pause_reading()
+            assert not transport.is_reading()
+            transport.resume_reading()
+            assert transport.is_reading()
+            # A masked ping, in pieces.
+            transport.writelines([b"\x89\x81", bytearray(4), memoryview(b"x")])
+            await (await ws.ping())
+        assert not transport.is_reading()
+        assert transport.get_protocol() is None

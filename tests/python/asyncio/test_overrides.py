@@ -123,6 +123,145 @@ async def test_own_recv_is_iterated(connect: Any, serve: Any, uri_of: Any) -> No
     assert got == ["ONE", "end"]
 
 
+# close() and ping()
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises", "server"])
+async def test_own_close_is_called(
+    connect: Any, serve: Any, uri_of: Any, ends: str
+) -> None:
+    calls: list[Any] = []
+    opened = asyncio.Event()
+
+    class Polite(pywscore.ServerConnection):
+        async def close(self, *args: Any) -> None:  # type: ignore[override]
+            calls.append(args)
+            await self.send("goodbye")
+            await super().close(*args)
+
+    async def handler(ws: Any) -> None:
+        opened.set()
+        if ends == "server":
+            await ws.wait_closed()
+        if ends == "raises":
+            raise ValueError
+
+    async with serve(handler, "127.0.0.1", 0, create_connection=Polite) as server:
+        async with connect(uri_of(server)) as ws:
+            await opened.wait()
+            if ends == "server":
+                server.close(reason="bye")
+            assert await ws.recv() == "goodbye"
+            await ws.wait_closed()
+    assert ws.close_code == {"returns": 1000, "raises": 1011, "server": 1001}[ends]
+    assert calls[0] == {"returns": (), "raises": (1011,), "server": (1001, "bye")}[ends]
+
+
+async def test_own_close_that_raises(
+    connect: Any, serve: Any, uri_of: Any, caplog: Any
+) -> None:
+    class Broken(pywscore.ServerConnection):
+        async def close(self) -> None:  # type: ignore[override]
+            raise ValueError("broken")
+
+    async def handler(ws: Any) -> None: ...
+
+    async with serve(handler, "127.0.0.1", 0, create_connection=Broken) as server:
+        async with connect(uri_of(server)) as ws:
+            await ws.wait_closed()
+    assert ws.close_code == 1000 and "close() failed" in caplog.text
+
+
+async def test_own_close_may_keep_it_open(
+    connect: Any, serve: Any, uri_of: Any
+) -> None:
+    kept: list[Any] = []
+
+    class Pooled(pywscore.ServerConnection):
+        async def close(self, *args: Any) -> None:  # type: ignore[override]
+            kept.append(self)
+
+    async def handler(ws: Any) -> None: ...
+
+    async with serve(handler, "127.0.0.1", 0, create_connection=Pooled) as server:
+        async with connect(uri_of(server)) as ws:
+            while not kept:
+                await asyncio.sleep(0.01)
+            await kept[0].send("still here")
+            assert await ws.recv() == "still here"
+
+
+async def test_own_ping_is_the_keepalive(connect: Any, serve: Any, uri_of: Any) -> None:
+    pings: list[float] = []
+
+    class Counting(pywscore.ClientConnection):
+        async def ping(self, data: Any = None) -> Any:
+            pong = await super().ping(b"mine %d" % len(pings))
+            pings.append(0)
+            return pong
+
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        async with connect(
+            uri_of(server),
+            create_connection=Counting,
+            ping_interval=0.02,
+            ping_timeout=0.5,
+        ) as ws:
+            while len(pings) < 4:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.6)  # its pongs count: no timeout
+            assert ws.state is pywscore.State.OPEN and ws.latency > 0
+
+
+async def test_own_ping_that_raises(
+    connect: Any, serve: Any, uri_of: Any, caplog: Any
+) -> None:
+    class Broken(pywscore.ClientConnection):
+        async def ping(self, data: Any = None) -> Any:
+            raise ValueError("broken")
+
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        async with connect(
+            uri_of(server),
+            create_connection=Broken,
+            ping_interval=0.02,
+            ping_timeout=0.1,
+        ) as ws:
+            await ws.wait_closed()
+    assert "keepalive ping failed" in caplog.text
+    assert ws.protocol.close_sent.code == 1011
+
+
+def test_nothing_is_paid_for_it() -> None:
+    for own in (pywscore.ServerConnection, pywscore.ClientConnection):
+        assert not own._closes_by_hand
+        assert own._send_keepalive_ping is pywscore.Connection._send_keepalive_ping
+        assert own.__aiter__ is pywscore.Connection.__aiter__
+
+
+async def test_settings_are_there(connect: Any, serve: Any, uri_of: Any) -> None:
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        async with connect(uri_of(server), ping_interval=7, close_timeout=5) as ws:
+            assert (ws.ping_interval, ws.ping_timeout, ws.close_timeout) == (7, 20, 5)
+            ws.close_timeout = 1
+            assert ws.close_timeout == 1
+            assert [each.name for each in ws.protocol.extensions] == [
+                "permessage-deflate"
+            ]
+            assert ws.protocol.close_rcvd is None and ws.protocol.close_sent is None
+    assert ws.protocol.close_rcvd == ws.protocol.close_sent == pywscore.Close(1000)
+    assert ws.protocol.close_rcvd_then_sent is False
+
+
 # process_redirect()
 
 
@@ -195,6 +334,17 @@ async def test_key_stays_on_its_origin(origins: Any, connect: Any) -> None:
             pass
         assert secrets_in(both.head_there()) == list(KEYS)
         assert opening.uri == both.here and opening.additional_headers == Headers(KEYS)
+
+
+@pytest.mark.parametrize("target", ["/there", "there", "./there?x=1", "x/../there"])
+async def test_relative_redirects_keep_the_credentials(
+    origins: Any, connect: Any, target: str
+) -> None:
+    async with origins() as both:
+        both.target = target
+        uri = both.here.replace("ws://", "ws://user:p%40ss@")
+        async with connect(uri):
+            assert "Authorization: Basic dXNlcjpwQHNz" in both.head_there()
 
 
 async def test_nothing_goes_to_another_origin(origins: Any, connect: Any) -> None:
