@@ -1,8 +1,10 @@
+#include "common/config.h"
 #include "common/coroutine_method.h"
+#include "common/pool.h"
 #include "common/state.h"
 #include "connection/connection_type.h"
-#include "connection/message_stream.h"
-#include "engine/engine.h"
+#include "connection/message_stream_type.h"
+#include "engine/engine_type.h"
 #include "engine/tls.h"
 #include "functions/functions.h"
 #include "protocol/protocol_type.h"
@@ -49,9 +51,18 @@ static int module_exec(PyObject *module)
     return PyModule_AddStringConstant(module, "simd", wsc_simd_name());
 }
 
+static int module_clear(PyObject *module)
+{
+    struct pywsc_state *state = pywsc_module_state(module);
+    pywsc_config_forget(state);
+    pywsc_pool_forget(state);
+    pywsc_state_clear(state);
+    return 0;
+}
+
 static void module_free(void *module)
 {
-    (void)pywsc_state_clear((PyObject *)module);
+    (void)module_clear((PyObject *)module);
 }
 
 static PyModuleDef_Slot module_slots[] = {
@@ -70,15 +81,15 @@ PyDoc_STRVAR(
     "The C extension of pywscore: sans-IO protocol objects (RFC 6455, RFC 7692) "
     "and the hot path of the asyncio connection.");
 
-struct PyModuleDef pywsc_module = {
-    PyModuleDef_HEAD_INIT,        .m_name = "pywscore._core",
-    .m_doc = module_doc,          .m_size = sizeof(struct pywsc_state),
-    .m_slots = module_slots,      .m_traverse = pywsc_state_traverse,
-    .m_clear = pywsc_state_clear, .m_free = module_free,
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,   .m_name = "pywscore._core",
+    .m_doc = module_doc,     .m_size = sizeof(struct pywsc_state),
+    .m_slots = module_slots, .m_traverse = pywsc_state_traverse,
+    .m_clear = module_clear, .m_free = module_free,
 };
 
 PyMODINIT_FUNC PyInit__core(void);
 PyMODINIT_FUNC PyInit__core(void)
 {
-    return PyModuleDef_Init(&pywsc_module);
+    return pywsc_state_define(&module_definition);
 }

@@ -18,6 +18,15 @@ void pywsc_config_release(struct pywsc_config *config)
     }
 }
 
+void pywsc_config_forget(struct pywsc_state *state)
+{
+    pywsc_config_release(state->config);
+    state->config = NULL;
+    for (size_t i = 0; i < PYWSC_CONFIG_OPTIONS; i++) {
+        Py_CLEAR(state->config_options[i]);
+    }
+}
+
 /* --- permessage-deflate, from pywscore.PerMessageDeflate --- */
 
 static int get_int(PyObject *object, const char *name, long none, long *out)

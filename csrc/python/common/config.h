@@ -27,6 +27,8 @@ enum pywsc_config_option {
 struct pywsc_config *pywsc_config_get(struct pywsc_state *state, enum wsc_role role,
                                       bool any_request,
                                       PyObject *const options[PYWSC_CONFIG_OPTIONS]);
+/* Keep none for the next one. */
+void pywsc_config_forget(struct pywsc_state *state);
 /* Nothing of NULL. Objects may outlive the module's state. */
 void pywsc_config_release(struct pywsc_config *config);
 

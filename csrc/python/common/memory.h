@@ -17,6 +17,13 @@ extern const struct wsc_payload_memory pywsc_payload_memory;
 PyObject *pywsc_message_take(struct wsc_message *message);
 void pywsc_message_discard(struct wsc_message *message);
 
+/* Ask for memory that is looked at soon. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PYWSC_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PYWSC_PREFETCH(address) ((void)(address))
+#endif
+
 /* Memory of dead objects of one type, for the next ones: every message makes a few, for
  * a short time. Free-threaded builds go without. */
 #define PYWSC_SPARES_MAX 16

@@ -66,3 +66,9 @@ void pywsc_pool_release(struct pywsc_pool *pool)
         wsc_free(&pywsc_allocator, pool);
     }
 }
+
+void pywsc_pool_forget(struct pywsc_state *state)
+{
+    pywsc_pool_release(state->pool);
+    state->pool = NULL;
+}

@@ -13,5 +13,7 @@ struct pywsc_pool *pywsc_pool_hold(struct pywsc_state *state);
 /* NULL of NULL. */
 struct wsc_deflate_pool *pywsc_pool_contexts(struct pywsc_pool *pool);
 void pywsc_pool_release(struct pywsc_pool *pool);
+/* That of the interpreter, as its module goes away. */
+void pywsc_pool_forget(struct pywsc_state *state);
 
 #endif

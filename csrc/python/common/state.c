@@ -1,8 +1,5 @@
 #include "common/state.h"
 
-#include "common/config.h"
-#include "common/pool.h"
-
 static const struct {
     const char *module;
     const char *attribute;
@@ -18,9 +15,18 @@ static const char *const names[PYWSC_NAMES] = {
 #undef NAME
 };
 
+/* The same for all interpreters. */
+static struct PyModuleDef *module_definition;
+
+PyObject *pywsc_state_define(struct PyModuleDef *definition)
+{
+    module_definition = definition;
+    return PyModuleDef_Init(definition);
+}
+
 struct pywsc_state *pywsc_type_state(PyTypeObject *type)
 {
-    PyObject *module = PyType_GetModuleByDef(type, &pywsc_module);
+    PyObject *module = PyType_GetModuleByDef(type, module_definition);
     assert(module != NULL);
     return pywsc_module_state(module);
 }
@@ -84,9 +90,8 @@ int pywsc_state_traverse(PyObject *module, visitproc visit, void *arg)
     return 0;
 }
 
-int pywsc_state_clear(PyObject *module)
+void pywsc_state_clear(struct pywsc_state *state)
 {
-    struct pywsc_state *state = pywsc_module_state(module);
     pywsc_spares_close(&state->spare_waiters);
     pywsc_spares_close(&state->spare_operations);
 #define CLEAR(type) Py_CLEAR(state->type);
@@ -101,12 +106,4 @@ int pywsc_state_clear(PyObject *module)
     for (size_t i = 0; i <= WSC_CONN_CLOSED; i++) {
         Py_CLEAR(state->states[i]);
     }
-    pywsc_config_release(state->config);
-    state->config = NULL;
-    for (size_t i = 0; i < PYWSC_CONFIG_OPTIONS; i++) {
-        Py_CLEAR(state->config_options[i]);
-    }
-    pywsc_pool_release(state->pool);
-    state->pool = NULL;
-    return 0;
 }

@@ -22,6 +22,7 @@ enum pywsc_name { PYWSC_STATE_NAMES(INDEX) PYWSC_NAMES };
 
 struct pywsc_pool;
 struct pywsc_config;
+struct pywsc_carrier;
 #define PYWSC_CONFIG_OPTIONS 6 /* see common/config.h */
 
 struct pywsc_state {
@@ -33,13 +34,12 @@ struct pywsc_state {
     PyObject *objects[PYWSC_OBJECTS];
     PyObject *names[PYWSC_NAMES];
     PyObject *states[WSC_CONN_CLOSED + 1];          /* members of pywscore.State */
+    const struct pywsc_carrier *engine_carrier;     /* of engine_transport */
     size_t largest_output;                          /* see protocol/output.c */
     struct pywsc_pool *pool;                        /* NULL: made when first needed */
     struct pywsc_config *config;                    /* the last one made, or NULL */
     PyObject *config_options[PYWSC_CONFIG_OPTIONS]; /* what it was made from */
 };
-
-extern struct PyModuleDef pywsc_module;
 
 static inline struct pywsc_state *pywsc_module_state(PyObject *module)
 {
@@ -53,10 +53,13 @@ struct pywsc_state *pywsc_type_state(PyTypeObject *type);
 /* Make a type from its spec and add it; NULL with an exception set. */
 PyTypeObject *pywsc_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base);
 
+/* The end of PyInit: by this definition types find their module. */
+PyObject *pywsc_state_define(struct PyModuleDef *definition);
 /* Fill it: import what it refers to. -1 with an exception. */
 int pywsc_state_init(struct pywsc_state *state);
-/* Of the module's definition. */
+/* What the collector asks of it; config and pool are let go of by those that make them.
+ */
 int pywsc_state_traverse(PyObject *module, visitproc visit, void *arg);
-int pywsc_state_clear(PyObject *module);
+void pywsc_state_clear(struct pywsc_state *state);
 
 #endif

@@ -1,48 +1,17 @@
 #include "connection/calls.h"
 
 #include "common/raised.h"
+#include "connection/batch.h"
+#include "connection/carrier.h"
+#include "connection/deadlines.h"
 #include "connection/listener.h"
+#include "connection/receive.h"
 #include "connection/receive_buffer.h"
-#include "engine/transport.h"
+#include "connection/steps.h"
+#include "connection/wake.h"
+#include "tasks/loop.h"
 
 #include "wsc/short_poll.h"
-
-/* What the transport calls, and the loop. */
-
-int pywsc_connection_check_thread(struct pywsc_connection *self)
-{
-    if (self->protocol == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
-        return -1;
-    }
-    if (self->thread != PyThread_get_thread_ident()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a connection is used in the thread of its event loop only");
-        return -1;
-    }
-    return 0;
-}
-
-/* --- batches --- */
-
-void pywsc_connection_batch_begin(struct pywsc_connection *self)
-{
-    Py_INCREF((PyObject *)self);
-    self->batch++;
-}
-
-PyObject *pywsc_connection_batch_end(struct pywsc_connection *self, int result)
-{
-    PyObject *raised = pywsc_take_raised();
-    self->batch--;
-    int flushed = pywsc_connection_flush(self);
-    pywsc_raise_again_after(raised, flushed, (PyObject *)self);
-    Py_DECREF((PyObject *)self);
-    if (result < 0 || flushed < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
 
 /* --- the transport's calls --- */
 
@@ -75,22 +44,6 @@ static PyObject *end_call(struct pywsc_connection *self, int result)
     return ended;
 }
 
-/* Our water marks are the transport's. */
-static int limit_transport(struct pywsc_connection *self)
-{
-    if (self->on_engine) {
-        struct pywsc_transport *transport = (struct pywsc_transport *)self->transport;
-        transport->high = self->write_high;
-        transport->low = self->write_low;
-        return 0;
-    }
-    PyObject *result =
-        PyObject_CallMethod(self->transport, "set_write_buffer_limits", "nn",
-                            (Py_ssize_t)self->write_high, (Py_ssize_t)self->write_low);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
-
 PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
@@ -98,10 +51,12 @@ PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
         return NULL;
     }
     PyTypeObject *engine_transport = self->state->engine_transport;
-    self->on_engine =
-        engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport);
+    self->carrier =
+        engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport)
+            ? self->state->engine_carrier
+            : &pywsc_transport_carrier;
     Py_SETREF(self->transport, Py_NewRef(transport)); /* last: it may run code */
-    if (limit_transport(self) < 0) {
+    if (self->carrier->limit(self) < 0) {
         return NULL;
     }
     pywsc_connection_batch_begin(self);
@@ -136,7 +91,8 @@ PyObject *pywsc_connection_buffer_updated(PyObject *op, PyObject *nbytes)
     begin_call(self);
     PyObject *bytes = pywsc_receive_buffer_lend(buffer);
     const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
-    int result = self->lost ? 0 : pywsc_connection_receive(self, data, (size_t)len);
+    int result =
+        self->ended.tcp ? 0 : pywsc_connection_receive(self, data, (size_t)len);
     pywsc_receive_buffer_return(buffer, bytes);
     return end_call(self, result);
 }
@@ -167,14 +123,14 @@ PyObject *pywsc_connection_lost(PyObject *op, PyObject *exc)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    if (self->lost) {
+    if (self->ended.tcp) {
         Py_RETURN_NONE;
     }
     /* Whatever is raised, nobody may wait for more, and nothing keep a place. */
     PyObject *first = NULL;
     pywsc_connection_batch_begin(self);
     pywsc_keep_first(&first, pywsc_connection_drain(self), op);
-    self->lost = true;
+    self->ended.tcp = true;
     pywsc_keep_first(&first, pywsc_deadlines_lost(self), op);
     pywsc_keep_first(&first, call_on_lost(self, exc), op);
     pywsc_keep_first(&first, pywsc_listener_closed(self), op);
@@ -190,7 +146,7 @@ PyObject *pywsc_connection_pause_writing(PyObject *op, PyObject *unused)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    self->write_paused = true;
+    self->flow.write_paused = true;
     if (pywsc_deadlines_write_paused(self) < 0) {
         return NULL;
     }
@@ -204,12 +160,12 @@ PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    self->write_paused = false;
+    self->flow.write_paused = false;
     /* What had to wait comes first, and may fill the transport again. */
     if (pywsc_connection_flush(self) < 0) {
         return NULL;
     }
-    if (self->write_paused) {
+    if (self->flow.write_paused) {
         Py_RETURN_NONE;
     }
     if (pywsc_deadlines_write_resumed(self) < 0) {
@@ -234,7 +190,7 @@ PyObject *pywsc_connection_wake(PyObject *op, PyObject *unused)
     }
     begin_call(self);
     self->budget = PYWSC_BUDGET;
-    self->turn_wanted = false;
+    self->flow.turn_wanted = false;
     wsc_conn_hold_failure(&self->protocol->conn, false);
     return end_call(self, self->listener != NULL
                               ? pywsc_connection_read_on(self)
@@ -249,6 +205,27 @@ PyObject *pywsc_connection_end_receiving(PyObject *op, PyObject *unused)
         return NULL;
     }
     pywsc_connection_batch_begin(self);
-    self->receive_ended = true;
+    self->ended.receiving = true;
     return pywsc_connection_batch_end(self, pywsc_connection_wake_receiver(self, true));
+}
+
+PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener)
+{
+    struct pywsc_connection *self = (struct pywsc_connection *)op;
+    if (pywsc_connection_check_thread(self) < 0) {
+        return NULL;
+    }
+    if (self->listener != NULL || self->receiver != NULL || self->queue.count > 0) {
+        PyErr_SetString(PyExc_RuntimeError, "somebody receives already");
+        return NULL;
+    }
+    PyObject *first = NULL;
+    pywsc_connection_batch_begin(self);
+    self->budget = PYWSC_BUDGET;
+    pywsc_keep_first(&first, pywsc_listener_attach(self, listener), op);
+    pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
+    if (self->ended.tcp) {
+        pywsc_keep_first(&first, pywsc_listener_closed(self), op);
+    }
+    return pywsc_connection_batch_end(self, pywsc_raise_first(first));
 }

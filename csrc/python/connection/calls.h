@@ -1,10 +1,9 @@
-/* The methods of a connection that live in files of their own. */
+/* What transports call, and the loop: the methods of a connection by which things come.
+ */
 #ifndef PYWSC_CONNECTION_CALLS_H
 #define PYWSC_CONNECTION_CALLS_H
 
 #include "connection/connection.h"
-
-/* --- calls.c --- */
 
 /* Of asyncio.BufferedProtocol. */
 PyObject *pywsc_connection_made(PyObject *op, PyObject *transport);
@@ -17,5 +16,7 @@ PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused);
 /* See _core.pyi. */
 PyObject *pywsc_connection_wake(PyObject *op, PyObject *unused);
 PyObject *pywsc_connection_end_receiving(PyObject *op, PyObject *unused);
+/* Before the first message. */
+PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener);
 
 #endif

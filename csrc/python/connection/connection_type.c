@@ -2,49 +2,21 @@
 
 #include "common/arguments.h"
 #include "common/coroutine_method.h"
+#include "connection/batch.h"
 #include "connection/calls.h"
+#include "connection/carrier.h"
+#include "connection/deadlines.h"
 #include "connection/listener.h"
+#include "connection/operation.h"
+#include "connection/operation_coroutine.h"
+#include "connection/queue.h"
 #include "connection/receive_buffer.h"
+#include "connection/send.h"
+#include "connection/steps.h"
 #include "connection/untaken.h"
+#include "tasks/loop.h"
 
 /* Connection: what it is made of, and what Python sees of it. */
-
-/* --- hooks --- */
-
-void pywsc_connection_fail(struct pywsc_connection *self)
-{
-    static const char reason[] = "internal error";
-    if (wsc_conn_fail(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, reason,
-                      sizeof(reason) - 1) != WSC_OK) {
-        self->protocol->conn.end_expected = true; /* even without a close frame */
-    }
-}
-
-int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
-                          PyObject *arg)
-{
-    struct pywsc_state *state = self->state;
-    if (arg == NULL && PyErr_Occurred()) {
-        return -1;
-    }
-    PyObject *result =
-        arg == NULL
-            ? PyObject_CallMethodNoArgs((PyObject *)self, state->names[name])
-            : PyObject_CallMethodOneArg((PyObject *)self, state->names[name], arg);
-    Py_XDECREF(arg);
-    return pywsc_connection_hook_done(self, result);
-}
-
-int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result)
-{
-    if (result != NULL) {
-        Py_DECREF(result);
-        return 0;
-    }
-    pywsc_connection_fail(self);
-    return pywsc_report_exception(self->state, self->loop,
-                                  "exception in a connection's hook");
-}
 
 /* --- the asynchronous methods --- */
 
@@ -106,7 +78,7 @@ static PyObject *flush(PyObject *op, PyObject *unused)
     if (pywsc_connection_check_thread(self) < 0) {
         return NULL;
     }
-    self->flush_wanted = false;
+    self->flow.flush_wanted = false;
     if (pywsc_connection_flush(self) < 0) {
         return NULL;
     }
@@ -209,7 +181,7 @@ static PyMethodDef connection_methods[] = {
 static PyObject *get_messages_queued(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyLong_FromSize_t(((struct pywsc_connection *)op)->queue_count);
+    return PyLong_FromSize_t(((struct pywsc_connection *)op)->queue.count);
 }
 
 static PyObject *get_messages_sent(PyObject *op, void *closure)
@@ -259,10 +231,10 @@ static PyMemberDef connection_members[] = {
      "The asyncio transport; None before connection_made."},
     {"_fragmented_send", T_OBJECT, offsetof(struct pywsc_connection, fragmented_send),
      0, NULL},
-    {"write_paused", T_BOOL, offsetof(struct pywsc_connection, write_paused), READONLY,
-     "Output is above the high-water mark."},
-    {"read_paused", T_BOOL, offsetof(struct pywsc_connection, read_paused), READONLY,
-     "Reading stopped because the receive queue is full."},
+    {"write_paused", T_BOOL, offsetof(struct pywsc_connection, flow.write_paused),
+     READONLY, "Output is above the high-water mark."},
+    {"read_paused", T_BOOL, offsetof(struct pywsc_connection, flow.read_paused),
+     READONLY, "Reading stopped because the receive queue is full."},
     {"messages_received", T_ULONGLONG,
      offsetof(struct pywsc_connection, messages_received), READONLY,
      "Complete messages received so far."},
@@ -346,17 +318,18 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
 #if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
     PyUnstable_EnableTryIncRef(op); /* for the timers */
 #endif
-    self->queue_high = marks[0] == 0 ? 1 : marks[0];
-    self->queue_low = marks[1];
+    self->queue.high = marks[0] == 0 ? 1 : marks[0];
+    self->queue.low = marks[1];
     self->write_high = marks[2];
     self->write_low = marks[3];
     pywsc_deadlines_init(&self->deadlines, timers, seconds);
     self->state = state;
-    self->step_ns = PYWSC_UNKNOWN_STEP_NS;
+    self->step.ns = PYWSC_UNKNOWN_STEP_NS;
     self->thread = PyThread_get_thread_ident();
     self->loop = Py_NewRef(loop);
     self->receive_buffer = Py_NewRef(receive_buffer);
     self->transport = Py_NewRef(Py_None);
+    self->carrier = &pywsc_transport_carrier;
     self->fragmented_send = Py_NewRef(Py_None);
     self->protocol = (struct pywsc_protocol *)Py_NewRef(protocol);
     self->protocol->thread = self->thread;
@@ -386,7 +359,7 @@ static int connection_clear(PyObject *op)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
     if (self->transport != NULL) {
-        self->on_engine = false;
+        self->carrier = &pywsc_transport_carrier;
         Py_SETREF(self->transport, Py_NewRef(Py_None));
         Py_XSETREF(self->fragmented_send, Py_NewRef(Py_None));
     }

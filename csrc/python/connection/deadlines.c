@@ -2,8 +2,9 @@
 
 #include <math.h>
 
-#include "connection/connection.h"
+#include "connection/batch.h"
 #include "connection/untaken.h"
+#include "tasks/loop.h"
 
 #include "wsc/deflate.h"
 
@@ -32,12 +33,12 @@
 
 /* --- the timer --- */
 
-struct pywsc_connection *pywsc_deadlines_owner(struct wsc_timer *timer)
+static PyObject *owner_of(struct wsc_timer *timer)
 {
     const size_t offset = offsetof(struct pywsc_connection, deadlines) +
                           offsetof(struct pywsc_deadlines, timer);
     void *start = (char *)timer - offset;
-    return (struct pywsc_connection *)start;
+    return (PyObject *)start;
 }
 
 static double sooner(double a, double b)
@@ -49,7 +50,7 @@ static double sooner(double a, double b)
 static int arm(struct pywsc_connection *connection)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    if (connection->lost) {
+    if (connection->ended.tcp) {
         return 0;
     }
     double at = sooner(self->end_at, self->look_at);
@@ -154,7 +155,7 @@ static bool is_pong_overdue(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
     double last_look = self->keepalive_at - sooner(PONG_SAMPLE, self->pong_left);
-    if (!connection->read_paused) {
+    if (!connection->flow.read_paused) {
         self->pong_left -= (float)sooner(now - last_look, 2 * PONG_SAMPLE);
     }
     self->keepalive_at = now + sooner(PONG_SAMPLE, self->pong_left);
@@ -166,7 +167,7 @@ static bool is_idle(struct pywsc_connection *connection, double now)
     struct pywsc_deadlines *self = &connection->deadlines;
     double timeout = self->idle_timeout;
     uint32_t count = (uint32_t)connection->messages_received;
-    if (count != self->idle_count || connection->read_paused) {
+    if (count != self->idle_count || connection->flow.read_paused) {
         self->idle_count = count;
         self->idle_since = now;
     }
@@ -179,7 +180,7 @@ static bool is_idle(struct pywsc_connection *connection, double now)
 static int send_ping(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    if (connection->write_paused) {
+    if (connection->flow.write_paused) {
         /* It would wait behind the output; the stall clock looks after that. */
         self->keepalive_at = now + PONG_SAMPLE;
         return 0;
@@ -220,7 +221,7 @@ static int run_output_clocks(struct pywsc_connection *connection, double now)
         return pywsc_connection_hook_done(connection, NULL);
     }
     bool overdue = self->closing && is_overdue(self, now, left);
-    if (overdue || (connection->write_paused &&
+    if (overdue || (connection->flow.write_paused &&
                     now - self->taken_at >= STALL_LIMIT - STALL_SAMPLE - 2 * EARLY)) {
         self->end_at = self->look_at = NEVER;
         return cut(connection,
@@ -262,14 +263,15 @@ static int run_clocks(struct pywsc_connection *connection, double now)
     return 0;
 }
 
-int pywsc_deadlines_run(struct pywsc_connection *connection, double now)
+static int run(PyObject *op, double now)
 {
-    if (connection->lost) {
+    struct pywsc_connection *connection = (struct pywsc_connection *)op;
+    if (connection->ended.tcp) {
         return 0;
     }
     pywsc_connection_batch_begin(connection);
     int result = run_clocks(connection, now);
-    if (!connection->lost) {
+    if (!connection->ended.tcp) {
         look_after_memory(connection, now);
     }
     (void)arm(connection); /* never fails in here */
@@ -283,13 +285,18 @@ int pywsc_deadlines_run(struct pywsc_connection *connection, double now)
     return result;
 }
 
+static const struct pywsc_timer_owners connections = {
+    .owner = owner_of,
+    .due = run,
+};
+
 /* --- what happened --- */
 
 int pywsc_deadlines_write_paused(struct pywsc_connection *connection)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
     size_t left;
-    if (connection->lost) {
+    if (connection->ended.tcp) {
         return 0;
     }
     double now = pywsc_timers_time(self->timers);
@@ -357,7 +364,7 @@ PyObject *pywsc_deadlines_opened(PyObject *op, PyObject *unused)
     if (pywsc_connection_check_thread(connection) < 0) {
         return NULL;
     }
-    if (connection->lost || self->closing) {
+    if (connection->ended.tcp || self->closing) {
         Py_RETURN_NONE;
     }
     double now = pywsc_timers_time(self->timers);
@@ -383,7 +390,7 @@ PyObject *pywsc_deadlines_closing(PyObject *op, PyObject *within)
         get_seconds(within, &seconds) < 0) {
         return NULL;
     }
-    if (connection->lost) {
+    if (connection->ended.tcp) {
         Py_RETURN_NONE;
     }
     float timeout = (float)seconds;
@@ -420,7 +427,7 @@ PyObject *pywsc_deadlines_alive(PyObject *op, PyObject *latency)
         get_seconds(latency, &seconds) < 0) {
         return NULL;
     }
-    if (connection->lost || !self->pong_awaited) {
+    if (connection->ended.tcp || !self->pong_awaited) {
         Py_RETURN_NONE;
     }
     double now = pywsc_timers_time(self->timers);
@@ -437,7 +444,7 @@ PyObject *pywsc_deadlines_keepalive(PyObject *op, void *closure)
 {
     const struct pywsc_connection *connection = (const struct pywsc_connection *)op;
     (void)closure;
-    return PyBool_FromLong(connection->protocol != NULL && !connection->lost &&
+    return PyBool_FromLong(connection->protocol != NULL && !connection->ended.tcp &&
                            connection->deadlines.keepalive_at < NEVER);
 }
 
@@ -464,6 +471,7 @@ void pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
     self->end_at = self->look_at = self->keepalive_at = NEVER;
     self->idle_at = self->memory_at = NEVER;
     self->timers = (struct pywsc_timers *)Py_NewRef(timers);
+    pywsc_timers_serve(self->timers, &connections);
 }
 
 void pywsc_deadlines_fini(struct pywsc_deadlines *self)

@@ -2,6 +2,9 @@
 
 #include "common/large.h"
 #include "common/raised.h"
+#include "connection/output.h"
+#include "connection/steps.h"
+#include "protocol/attributes.h"
 
 /* What a listener has besides on_message. */
 enum {
@@ -19,7 +22,7 @@ static int failed(struct pywsc_connection *self)
     }
     PyObject *value = pywsc_take_raised();
     /* From now on it hears of the end only. */
-    self->dropping = true;
+    self->ended.messages = true;
     self->listens &= ON_CLOSE;
     /* This looks at the state that the listener met. */
     int result = pywsc_connection_hook(self, PYWSC_NAME_ON_LISTENER_FAILED, value);
@@ -39,7 +42,7 @@ call(struct pywsc_connection *self, enum pywsc_name name, PyObject **args, size_
     pywsc_connection_next_step(self);
     /* Code of the transport's may run, which ends it all or raises: no message is lost
      * by the latter. */
-    pywsc_keep_first(&first, pywsc_connection_flush_before_step(self),
+    pywsc_keep_first(&first, pywsc_connection_write_before_step(self),
                      (PyObject *)self);
     if (self->listener == NULL) {
         return pywsc_raise_first(first);
@@ -128,7 +131,7 @@ static int look_for(struct pywsc_connection *self, PyObject *listener,
     return 1;
 }
 
-static int attach(struct pywsc_connection *self, PyObject *listener)
+int pywsc_listener_attach(struct pywsc_connection *self, PyObject *listener)
 {
     self->listener = Py_NewRef(listener);
     int has_on_open = look_for(self, listener, PYWSC_NAME_ON_OPEN, 0);
@@ -140,25 +143,4 @@ static int attach(struct pywsc_connection *self, PyObject *listener)
     }
     PyObject *args[] = {NULL, NULL};
     return has_on_open ? call(self, PYWSC_NAME_ON_OPEN, args, 0) : 0;
-}
-
-PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    if (self->listener != NULL || self->receiver != NULL || self->queue_count > 0) {
-        PyErr_SetString(PyExc_RuntimeError, "somebody receives already");
-        return NULL;
-    }
-    PyObject *first = NULL;
-    pywsc_connection_batch_begin(self);
-    self->budget = PYWSC_BUDGET;
-    pywsc_keep_first(&first, attach(self, listener), op);
-    pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
-    if (self->lost) {
-        pywsc_keep_first(&first, pywsc_listener_closed(self), op);
-    }
-    return pywsc_connection_batch_end(self, pywsc_raise_first(first));
 }

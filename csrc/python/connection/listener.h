@@ -6,9 +6,8 @@
 
 #include "connection/connection.h"
 
-/* Connection._listen(listener), before the first message: on_open(ws), then what has
- * come. */
-PyObject *pywsc_connection_listen(PyObject *op, PyObject *listener);
+/* Give what comes to this one from now on: on_open(ws). */
+int pywsc_listener_attach(struct pywsc_connection *self, PyObject *listener);
 
 /* on_message(ws, message); takes `message` (NULL: an exception is set). */
 int pywsc_listener_message(struct pywsc_connection *self, PyObject *message);

@@ -6,6 +6,20 @@
 
 #include "connection/connection.h"
 
+/* What its `format` consists of. */
+enum {
+    PYWSC_FORMAT_TEXT_TYPE, /* subclasses of tuple; their objects are (kind, data,
+                               extra) */
+    PYWSC_FORMAT_TEXT_KIND,
+    PYWSC_FORMAT_BINARY_TYPE,
+    PYWSC_FORMAT_BINARY_KIND,
+    PYWSC_FORMAT_EXTRA,
+    PYWSC_FORMAT_DECODE_TEXT, /* False gives text as bytes */
+    PYWSC_FORMAT_PING_KIND,   /* of the type of binary messages too */
+    PYWSC_FORMAT_PONG_KIND,
+    PYWSC_FORMAT_SIZE,
+};
+
 struct pywsc_message_stream {
     PyObject_HEAD struct pywsc_state
         *state;           /* of the module, which the type keeps alive */
@@ -25,7 +39,5 @@ PyObject *pywsc_message_stream_make(struct pywsc_message_stream *self, PyObject 
 int pywsc_message_stream_hold(struct pywsc_message_stream *self);
 /* It has ended. An exception that is set stays so. */
 void pywsc_message_stream_release(struct pywsc_message_stream *self);
-
-int pywsc_message_stream_init(PyObject *module, struct pywsc_state *state);
 
 #endif

@@ -1,7 +1,11 @@
 #include "connection/operation.h"
 
+#include "common/arguments.h"
 #include "common/raised.h"
-#include "values/errors.h"
+#include "connection/send.h"
+#include "connection/steps.h"
+#include "connection/take.h"
+#include "tasks/loop.h"
 
 /* recv(), send() and their like return one of these: a coroutine in C. It goes to the
  * end at its first step whenever it can; else it hands the task a waiter and looks
@@ -94,50 +98,28 @@ void pywsc_operation_finish(struct pywsc_operation *self)
     Py_CLEAR(self->compress);
 }
 
-/* Go on as a coroutine of the stream. 2, or -1. */
-static int continue_slowly(struct pywsc_operation *self, enum pywsc_name name)
+/* Go on as that coroutine (NULL: an exception is set). */
+static enum pywsc_outcome go_on_as(struct pywsc_operation *self, PyObject *coroutine)
+{
+    self->inner = coroutine;
+    return coroutine == NULL ? PYWSC_FAILED : PYWSC_SLOWLY;
+}
+
+/* Go on as a coroutine of the stream. */
+static enum pywsc_outcome
+continue_slowly(struct pywsc_operation *self, enum pywsc_name name)
 {
     stop_receiving(self);
-    self->inner = PyObject_CallMethodNoArgs((PyObject *)self->stream,
-                                            state_of(self)->names[name]);
-    return self->inner == NULL ? -1 : 2;
+    return go_on_as(self, PyObject_CallMethodNoArgs((PyObject *)self->stream,
+                                                    state_of(self)->names[name]));
 }
 
-PyObject *pywsc_connection_close_exception(struct pywsc_connection *self)
-{
-    PyObject *exception = pywsc_close_exception(self->state, &self->protocol->conn);
-    if (exception == NULL) {
-        return NULL;
-    }
-    PyObject *cause = PyException_GetCause(exception);
-    if (cause != NULL) {
-        Py_DECREF(cause); /* an error of the peer's */
-        return exception;
-    }
-    cause = PyObject_GetAttr((PyObject *)self, self->state->names[PYWSC_NAME_CAUSE]);
-    if (cause == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            Py_CLEAR(exception);
-        }
-        else {
-            PyErr_Clear(); /* not pywscore.asyncio.Connection */
-        }
-    }
-    else if (PyExceptionInstance_Check(cause)) {
-        PyException_SetCause(exception, cause);
-    }
-    else {
-        Py_DECREF(cause);
-    }
-    return exception;
-}
-
-static int raise_closed(struct pywsc_operation *self)
+static enum pywsc_outcome raise_closed(struct pywsc_operation *self)
 {
     struct pywsc_state *state = state_of(self);
     PyObject *exception = pywsc_connection_close_exception(self->connection);
     if (exception == NULL) {
-        return -1;
+        return PYWSC_FAILED;
     }
     if (self->kind == PYWSC_NEXT &&
         Py_TYPE(exception) ==
@@ -148,7 +130,7 @@ static int raise_closed(struct pywsc_operation *self)
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     }
     Py_DECREF(exception);
-    return -1;
+    return PYWSC_FAILED;
 }
 
 /* --- receiving --- */
@@ -201,49 +183,49 @@ static PyObject *decoded(struct pywsc_operation *self, PyObject *data)
     return result;
 }
 
-static int wait_for_message(struct pywsc_operation *self)
+static enum pywsc_outcome wait_for_message(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     struct pywsc_waiter *waiter = pywsc_waiter_new(state_of(self), connection->loop);
     if (waiter == NULL) {
-        return -1;
+        return PYWSC_FAILED;
     }
     Py_XSETREF(self->waiter, (struct pywsc_waiter *)Py_NewRef((PyObject *)waiter));
     Py_XSETREF(connection->receive_waiter, waiter);
-    return 0;
+    return PYWSC_WAITS;
 }
 
 /* Messages are there, but it is the loop's turn: go on in its next round. */
-static int wait_for_turn(struct pywsc_operation *self)
+static enum pywsc_outcome wait_for_turn(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     int result = pywsc_call_method_soon(state_of(self), connection->loop,
                                         (PyObject *)connection, PYWSC_NAME_WAKE);
-    return result < 0 ? -1 : wait_for_message(self);
+    return result < 0 ? PYWSC_FAILED : wait_for_message(self);
 }
 
-/* decoded() failed. 2: a coroutine closes the connection and raises. -1. */
-static int receive_failed(struct pywsc_operation *self)
+/* decoded() failed: a coroutine closes the connection and raises. */
+static enum pywsc_outcome receive_failed(struct pywsc_operation *self)
 {
     if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-        return -1;
+        return PYWSC_FAILED;
     }
     PyObject *exception = pywsc_take_raised();
     stop_receiving(self);
-    self->inner = PyObject_CallMethodOneArg(
+    PyObject *coroutine = PyObject_CallMethodOneArg(
         (PyObject *)self->connection, state_of(self)->names[PYWSC_NAME_UNDECODABLE],
         exception);
     Py_DECREF(exception);
-    return self->inner == NULL ? -1 : 2;
+    return go_on_as(self, coroutine);
 }
 
-/* 1: *result is the message. 0: wait. 2: go the slow way. -1. */
-static int step_receive(struct pywsc_operation *self, PyObject **result)
+/* Done with the message in *result. */
+static enum pywsc_outcome step_receive(struct pywsc_operation *self, PyObject **result)
 {
     struct pywsc_connection *connection = self->connection;
     bool next = self->kind == PYWSC_NEXT;
     if (self->first != NULL && !PyBool_Check(self->first) && settle_decode(self) < 0) {
-        return -1;
+        return PYWSC_FAILED;
     }
     if (self->stream != NULL && !self->holds) {
         if (!pywsc_message_stream_hold(self->stream)) {
@@ -255,34 +237,35 @@ static int step_receive(struct pywsc_operation *self, PyObject **result)
     if (connection->receiver != NULL && connection->receiver != (PyObject *)self) {
         PyErr_SetString(state_of(self)->objects[PYWSC_CONCURRENCY_ERROR],
                         "another task is receiving from this connection already");
-        return -1;
+        return PYWSC_FAILED;
     }
     if (connection->listener != NULL) {
         PyErr_SetString(state_of(self)->objects[PYWSC_CONCURRENCY_ERROR],
                         "messages go to the listener");
-        return -1;
+        return PYWSC_FAILED;
     }
     connection->receiver = (PyObject *)self;
-    if (connection->budget == 0 && connection->queue_count > 0 && !connection->lost) {
+    if (connection->budget == 0 && connection->queue.count > 0 &&
+        !connection->ended.tcp) {
         return wait_for_turn(self);
     }
-    int got = self->kind == PYWSC_FRAGMENT
-                  ? pywsc_connection_take_fragment(connection, result)
-                  : pywsc_connection_take(connection, result);
-    if (got > 0) {
+    enum pywsc_outcome got = self->kind == PYWSC_FRAGMENT
+                                 ? pywsc_connection_take_fragment(connection, result)
+                                 : pywsc_connection_take(connection, result);
+    if (got == PYWSC_DONE) {
         connection->budget -= connection->budget > 0;
         pywsc_connection_next_step(connection);
         if (self->stream != NULL) {
             *result = pywsc_message_stream_make(self->stream, *result);
-            return *result == NULL ? -1 : 1;
+            return *result == NULL ? PYWSC_FAILED : PYWSC_DONE;
         }
         *result = decoded(self, *result);
-        return *result == NULL ? receive_failed(self) : 1;
+        return *result == NULL ? receive_failed(self) : PYWSC_DONE;
     }
-    if (got < 0) {
-        return -1;
+    if (got == PYWSC_FAILED) {
+        return PYWSC_FAILED;
     }
-    if (connection->lost || connection->receive_ended) {
+    if (connection->ended.tcp || connection->ended.receiving) {
         return self->stream == NULL
                    ? raise_closed(self)
                    : continue_slowly(self, next ? PYWSC_NAME_NEXT_END
@@ -293,12 +276,12 @@ static int step_receive(struct pywsc_operation *self, PyObject **result)
 
 /* --- sending --- */
 
-static int wait_for_room(struct pywsc_operation *self)
+static enum pywsc_outcome wait_for_room(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     struct pywsc_waiter *waiter = pywsc_waiter_new(state_of(self), connection->loop);
     if (waiter == NULL) {
-        return -1;
+        return PYWSC_FAILED;
     }
     PyObject *list = connection->send_waiters == NULL ? PyList_New(0) : NULL;
     if (connection->send_waiters == NULL) {
@@ -309,28 +292,31 @@ static int wait_for_room(struct pywsc_operation *self)
                      ? -1
                      : PyList_Append(connection->send_waiters, (PyObject *)waiter);
     Py_XSETREF(self->waiter, waiter);
-    return result;
+    return result < 0 ? PYWSC_FAILED : PYWSC_WAITS;
 }
 
 /* Go on in the loop's next round. */
-static int wait_for_loop(struct pywsc_operation *self)
+static enum pywsc_outcome wait_for_loop(struct pywsc_operation *self)
 {
     struct pywsc_state *state = state_of(self);
     struct pywsc_waiter *waiter = pywsc_waiter_new(state, self->connection->loop);
     if (waiter == NULL) {
-        return -1;
+        return PYWSC_FAILED;
     }
     Py_XSETREF(self->waiter, waiter);
     return pywsc_call_method_soon(state, self->connection->loop, (PyObject *)waiter,
-                                  PYWSC_NAME_WAKE);
+                                  PYWSC_NAME_WAKE) < 0
+               ? PYWSC_FAILED
+               : PYWSC_WAITS;
 }
 
-static int start_slow_send(struct pywsc_operation *self, PyObject *message,
-                           PyObject *text, PyObject *compress)
+static enum pywsc_outcome start_slow_send(struct pywsc_operation *self,
+                                          PyObject *message, PyObject *text,
+                                          PyObject *compress)
 {
     struct pywsc_state *state = state_of(self);
     if (check_closed(self) < 0) {
-        return -1;
+        return PYWSC_FAILED;
     }
     PyObject *args[] = {
         (PyObject *)self->connection,
@@ -338,13 +324,12 @@ static int start_slow_send(struct pywsc_operation *self, PyObject *message,
         text != NULL ? text : Py_None,
         compress != NULL ? compress : Py_None,
     };
-    self->inner =
-        PyObject_VectorcallMethod(state->names[PYWSC_NAME_SEND_SLOW], args, 4, NULL);
-    return self->inner == NULL ? -1 : 2;
+    return go_on_as(self, PyObject_VectorcallMethod(state->names[PYWSC_NAME_SEND_SLOW],
+                                                    args, 4, NULL));
 }
 
-/* Queue the message. 0; 2: go the slow way; -1. */
-static int send_message(struct pywsc_operation *self)
+/* Queue the message. */
+static enum pywsc_outcome send_message(struct pywsc_operation *self)
 {
     /* References of our own: the truth of an argument is user code, which may do
      * anything to this operation. */
@@ -352,48 +337,44 @@ static int send_message(struct pywsc_operation *self)
                          Py_XNewRef(self->compress)};
     PyObject *text = given[1];
     PyObject *compress = given[2];
-    int status = pywsc_truth_argument(&text);
-    if (status == 0) {
-        status = pywsc_truth_argument(&compress);
+    enum pywsc_outcome outcome = PYWSC_FAILED;
+    if (pywsc_truth_argument(&text) == 0 && pywsc_truth_argument(&compress) == 0) {
+        outcome = pywsc_connection_send(self->connection, given[0], text, compress);
     }
-    if (status == 0) {
-        status = pywsc_connection_send(self->connection, given[0], text, compress);
+    if (outcome == PYWSC_SLOWLY) {
+        outcome = start_slow_send(self, given[0], text, compress);
     }
-    if (status > 0) {
-        status = start_slow_send(self, given[0], text, compress);
-    }
-    else if (status == 0) {
+    else if (outcome == PYWSC_DONE) {
         self->sent = true;
         Py_CLEAR(self->first);
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(given); i++) {
         Py_XDECREF(given[i]);
     }
-    return status;
+    return outcome;
 }
 
-/* 1: done. 0: wait. 2: go the slow way. -1. */
-static int step_send(struct pywsc_operation *self)
+static enum pywsc_outcome step_send(struct pywsc_operation *self)
 {
     struct pywsc_connection *connection = self->connection;
     if (self->kind == PYWSC_SEND && !self->sent) {
-        int status = send_message(self);
-        if (status != 0) {
-            return status;
+        enum pywsc_outcome outcome = send_message(self);
+        if (outcome != PYWSC_DONE) {
+            return outcome;
         }
     }
     if (self->progress == PYWSC_FINISHED) {
-        return 1; /* closed within the step */
+        return PYWSC_DONE; /* closed within the step */
     }
-    if (!connection->write_paused) {
+    if (!connection->flow.write_paused) {
         /* A task that only sends must let the loop see the end of the connection. */
         if (self->waiter != NULL || ++connection->sends < PYWSC_BUDGET) {
-            return 1;
+            return PYWSC_DONE;
         }
         connection->sends = 0;
         return wait_for_loop(self);
     }
-    if (connection->lost) {
+    if (connection->ended.tcp) {
         return self->stream == NULL ? raise_closed(self)
                                     : continue_slowly(self, PYWSC_NAME_SEND_LOST);
     }
@@ -404,7 +385,7 @@ static int step_send(struct pywsc_operation *self)
 
 static PySendResult step(struct pywsc_operation *self, PyObject **result)
 {
-    int status;
+    enum pywsc_outcome outcome;
     if (self->progress == PYWSC_FINISHED) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return PYGEN_ERROR;
@@ -416,21 +397,21 @@ static PySendResult step(struct pywsc_operation *self, PyObject **result)
     }
     self->progress = PYWSC_RUNNING;
     if (self->kind == PYWSC_SEND || self->kind == PYWSC_DRAIN) {
-        status = step_send(self);
-        *result = status == 1 ? Py_NewRef(Py_None) : NULL;
+        outcome = step_send(self);
+        *result = outcome == PYWSC_DONE ? Py_NewRef(Py_None) : NULL;
     }
     else {
-        status = step_receive(self, result);
+        outcome = step_receive(self, result);
     }
-    if (status == 0) {
+    if (outcome == PYWSC_WAITS) {
         *result = Py_NewRef((PyObject *)self->waiter);
         return PYGEN_NEXT;
     }
-    if (status == 2) {
+    if (outcome == PYWSC_SLOWLY) {
         return PyIter_Send(self->inner, Py_None, result);
     }
     pywsc_operation_finish(self);
-    return status < 0 ? PYGEN_ERROR : PYGEN_RETURN;
+    return outcome == PYWSC_FAILED ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
 bool pywsc_operation_is_running(const struct pywsc_operation *self)

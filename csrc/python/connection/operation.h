@@ -5,6 +5,14 @@
 
 #include "connection/message_stream.h"
 
+enum pywsc_operation_kind {
+    PYWSC_RECV,
+    PYWSC_NEXT,     /* of `async for` */
+    PYWSC_FRAGMENT, /* of recv_streaming() */
+    PYWSC_SEND,
+    PYWSC_DRAIN,
+};
+
 enum pywsc_operation_progress {
     PYWSC_FRESH,
     PYWSC_RUNNING,
@@ -25,6 +33,15 @@ struct pywsc_operation {
     bool holds;   /* of a stream: it is the one that receives */
     bool running; /* in a step */
 };
+
+/* What recv(), send() ... return: a coroutine. `first` is the message or decode=; the
+ * three are kept, NULL means absent. */
+PyObject *pywsc_operation_new(struct pywsc_connection *connection,
+                              enum pywsc_operation_kind kind, PyObject *first,
+                              PyObject *text, PyObject *compress);
+/* The same for another library's interface: `first` is the message to be sent. */
+PyObject *pywsc_operation_for_stream(struct pywsc_message_stream *stream,
+                                     enum pywsc_operation_kind kind, PyObject *first);
 
 /* ValueError and true within a step. */
 bool pywsc_operation_is_running(const struct pywsc_operation *self);

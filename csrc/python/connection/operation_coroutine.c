@@ -1,3 +1,5 @@
+#include "connection/operation_coroutine.h"
+
 #include "common/raised.h"
 #include "connection/operation.h"
 #include "tasks/coroutine.h"

@@ -1,10 +1,16 @@
+#include "connection/receive.h"
+
+#include <assert.h>
+
+#include "common/memory.h"
 #include "common/raised.h"
 #include "connection/listener.h"
 #include "connection/queue.h"
-#include "protocol/methods.h"
+#include "connection/wake.h"
+#include "protocol/options.h"
+#include "protocol/receive.h"
+#include "tasks/loop.h"
 #include "values/events.h"
-
-#include <assert.h>
 
 /* What is left of the input when TCP ends may become messages of this size in all. */
 #define DRAIN_MAX ((size_t)16 << 20)
@@ -13,7 +19,7 @@
 
 static int take_message(struct pywsc_connection *self, struct wsc_message *message)
 {
-    if (self->dropping) {
+    if (self->ended.messages) {
         pywsc_message_discard(message);
         return 0;
     }
@@ -93,7 +99,7 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
         if (self->protocol->conn.sent != NULL) {
             return 0;
         }
-        self->receive_ended = true;
+        self->ended.receiving = true;
         return pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSE_RECEIVED, NULL);
     }
     return take_head(self, event->type);
@@ -105,21 +111,21 @@ static int report_failure(struct pywsc_connection *self)
     if (pywsc_protocol_note_failure(self->state, protocol) < 0) {
         return -1;
     }
-    if (protocol->conn.error != WSC_ERR_HANDSHAKE || self->failure_reported ||
+    if (protocol->conn.error != WSC_ERR_HANDSHAKE || self->reported.failure ||
         protocol->handshake_exception == NULL) {
         return 0;
     }
-    self->failure_reported = true;
+    self->reported.failure = true;
     return pywsc_connection_hook(self, PYWSC_NAME_ON_HANDSHAKE_FAILED,
                                  Py_NewRef(protocol->handshake_exception));
 }
 
 static int pause_reading(struct pywsc_connection *self)
 {
-    if (self->read_paused || self->lost || self->transport == Py_None) {
+    if (self->flow.read_paused || self->ended.tcp || self->transport == Py_None) {
         return 0;
     }
-    self->read_paused = true;
+    self->flow.read_paused = true;
     PyObject *result = PyObject_CallMethodNoArgs(
         self->transport, self->state->names[PYWSC_NAME_PAUSE_READING]);
     Py_XDECREF(result);
@@ -128,10 +134,10 @@ static int pause_reading(struct pywsc_connection *self)
 
 int pywsc_connection_resume_reading(struct pywsc_connection *self)
 {
-    if (!self->read_paused || self->lost) {
+    if (!self->flow.read_paused || self->ended.tcp) {
         return 0;
     }
-    self->read_paused = false;
+    self->flow.read_paused = false;
     PyObject *result = PyObject_CallMethodNoArgs(
         self->transport, self->state->names[PYWSC_NAME_RESUME_READING]);
     Py_XDECREF(result);
@@ -151,34 +157,34 @@ static bool is_closing(const struct pywsc_connection *self)
 static bool has_room(const struct pywsc_connection *self)
 {
     if (self->listener != NULL) {
-        return self->budget > 0 && !self->write_paused;
+        return self->budget > 0 && !self->flow.write_paused;
     }
-    return self->queue_count < self->queue_high &&
-           (self->queue_bytes_high == 0 || self->queue_bytes < self->queue_bytes_high);
+    return self->queue.count < self->queue.high &&
+           (self->queue.bytes_high == 0 || self->queue.bytes < self->queue.bytes_high);
 }
 
 /* Is there something for the one who receives? */
 static bool has_news(const struct pywsc_connection *self)
 {
-    return self->queue_count > 0 || self->receive_ended;
+    return self->queue.count > 0 || self->ended.receiving;
 }
 
 /* Have the loop call _wake() in its next round. */
 static int call_in_turn(struct pywsc_connection *self)
 {
-    if (self->turn_wanted) {
+    if (self->flow.turn_wanted) {
         return 0;
     }
     int result = pywsc_call_method_soon(self->state, self->loop, (PyObject *)self,
                                         PYWSC_NAME_WAKE);
-    self->turn_wanted = result == 0;
+    self->flow.turn_wanted = result == 0;
     return result;
 }
 
 /* The listener has had its share: go on in the loop's next round. */
 static int want_turn(struct pywsc_connection *self)
 {
-    return self->listener == NULL || self->budget > 0 || self->lost
+    return self->listener == NULL || self->budget > 0 || self->ended.tcp
                ? 0
                : call_in_turn(self);
 }
@@ -190,13 +196,13 @@ static int take_events(struct pywsc_connection *self)
         if (pywsc_protocol_next(self->protocol, &event) != WSC_OK) {
             if (wsc_conn_input_left(&self->protocol->conn) > 0) {
                 /* The request has to be answered first: TCP keeps what follows it. */
-                self->held = true;
+                self->flow.held = true;
                 return pause_reading(self);
             }
             return report_failure(self);
         }
         if (event.type == WSC_EVENT_MESSAGE && !has_room(self)) {
-            self->dropping = true; /* for good: no gap between messages */
+            self->ended.messages = true; /* for good: no gap between messages */
         }
         if (dispatch(self, &event) < 0) {
             return -1;
@@ -216,19 +222,19 @@ static int events_failed(struct pywsc_connection *self)
         return pywsc_report_exception(self->state, self->loop, message);
     }
     PyObject *raised = pywsc_take_raised();
-    int called = self->lost ? 0 : call_in_turn(self);
+    int called = self->ended.tcp ? 0 : call_in_turn(self);
     pywsc_raise_again_after(raised, called, (PyObject *)self);
     return -1;
 }
 
 int pywsc_connection_pump(struct pywsc_connection *self)
 {
-    if (self->pumping) {
+    if (self->flow.pumping) {
         return 0; /* what calls us is called by the one who goes on with that */
     }
-    self->pumping = true;
+    self->flow.pumping = true;
     int result = take_events(self);
-    self->pumping = false;
+    self->flow.pumping = false;
     return result < 0 ? events_failed(self) : 0;
 }
 
@@ -283,7 +289,7 @@ static int end_hold(struct pywsc_connection *self, int result)
 {
     struct wsc_conn *conn = &self->protocol->conn;
     bool failed = conn->error != WSC_OK && !conn->end_expected;
-    if (failed && self->queue_count > 0 && result == 0) {
+    if (failed && self->queue.count > 0 && result == 0) {
         result = call_in_turn(self);
         if (result == 0) {
             return 0;
@@ -325,53 +331,9 @@ int pywsc_connection_drain(struct pywsc_connection *self)
     return pywsc_raise_first(first);
 }
 
-/* --- the one who receives --- */
-
-bool pywsc_connection_may_resume(struct pywsc_connection *self)
-{
-    PyObject *task = pywsc_current_task(self->state, self->loop);
-    if (task == NULL) {
-        PyErr_Clear();
-        return false;
-    }
-    Py_DECREF(task);
-    return task == Py_None;
-}
-
-int pywsc_connection_resume(struct pywsc_connection *self, struct pywsc_waiter *waiter,
-                            bool in_place)
-{
-    /* The engine has left it for all of its turn. */
-    bool leave = in_place && !self->on_engine;
-    PyObject *context = leave ? pywsc_leave_context() : NULL;
-    int result = pywsc_waiter_wake(self->state, waiter, in_place);
-    pywsc_return_to_context(context);
-    return result;
-}
-
-int pywsc_connection_wake_receiver(struct pywsc_connection *self, bool in_place)
-{
-    struct pywsc_waiter *waiter = self->receive_waiter;
-    if (waiter == NULL || !pywsc_waiter_is_pending(waiter)) {
-        return 0;
-    }
-    in_place = in_place && pywsc_connection_may_resume(self);
-    Py_INCREF(waiter);
-    PyObject *first = NULL;
-    if (in_place && self->batch > 0) {
-        pywsc_keep_first(&first, pywsc_connection_flush_before_step(self),
-                         (PyObject *)self);
-    }
-    /* Whatever that was, nobody else wakes it. */
-    pywsc_keep_first(&first, pywsc_connection_resume(self, waiter, in_place),
-                     (PyObject *)self);
-    Py_DECREF(waiter);
-    return pywsc_raise_first(first);
-}
-
 int pywsc_connection_read_on(struct pywsc_connection *self)
 {
-    self->held = false;
+    self->flow.held = false;
     if (pywsc_connection_pump(self) < 0) {
         return -1;
     }

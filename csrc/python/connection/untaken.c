@@ -1,7 +1,7 @@
 #include "connection/untaken.h"
 
 #include "common/raised.h"
-#include "connection/connection.h"
+#include "connection/carrier.h"
 
 #include "wsc/engine.h"
 
@@ -22,10 +22,7 @@ static void forgive(void)
 /* Its descriptor, or -1. */
 static int transport_fd(struct pywsc_connection *connection)
 {
-    PyObject *owner = connection->on_engine
-                          ? Py_NewRef(connection->transport)
-                          : PyObject_CallMethod(connection->transport, "get_extra_info",
-                                                "s", "socket");
+    PyObject *owner = connection->carrier->socket(connection);
     int fd = owner == NULL || owner == Py_None ? -1 : PyObject_AsFileDescriptor(owner);
     Py_XDECREF(owner);
     forgive();
@@ -70,7 +67,7 @@ int pywsc_untaken_get(struct pywsc_connection *connection, struct pywsc_untaken 
     if (PyErr_Occurred()) {
         return -1;
     }
-    if (!connection->on_engine) {
+    if (!connection->carrier->counts_output) {
         out->size += connection->protocol->conn.outgoing.size;
     }
     out->taken = UINT64_MAX - out->size;

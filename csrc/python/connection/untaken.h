@@ -2,9 +2,7 @@
 #ifndef PYWSC_CONNECTION_UNTAKEN_H
 #define PYWSC_CONNECTION_UNTAKEN_H
 
-#include "common/python.h"
-
-struct pywsc_connection;
+#include "connection/connection.h"
 
 struct pywsc_untaken {
     size_t size; /* bytes here, in the transport and in the kernel */

@@ -1,5 +1,7 @@
 #include "engine/acceptor.h"
 
+#include "values/errors.h"
+
 #if WSC_HAVE_ENGINE
 
 /* EngineListener: a listening socket of the engine. */
@@ -130,7 +132,7 @@ pywsc_engine_listener_new(struct pywsc_engine *engine, int fd, PyObject *accepte
     }
     if (status != WSC_OK) {
         Py_DECREF(self);
-        return pywsc_engine_raise(state, status);
+        return pywsc_raise(state, status);
     }
     return (PyObject *)self;
 }

@@ -35,9 +35,4 @@ struct pywsc_engine {
 /* RuntimeError and -1 outside of the loop's thread. */
 int pywsc_engine_check_thread(const struct pywsc_engine *self);
 
-/* Raise OSError of errno for WSC_ERR_IO, else as pywsc_raise. */
-PyObject *pywsc_engine_raise(struct pywsc_state *state, enum wsc_status status);
-
-int pywsc_engine_init(PyObject *module, struct pywsc_state *state);
-
 #endif

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "common/raised.h"
+#include "connection/receive.h"
+#include "connection/steps.h"
 
 #if WSC_HAVE_ENGINE
 
@@ -197,17 +199,6 @@ int pywsc_transport_flush(struct pywsc_transport *self)
                : 0;
 }
 
-bool pywsc_transport_hold(struct pywsc_transport *self)
-{
-    struct pywsc_engine *engine = pywsc_transport_engine(self);
-    if (pywsc_transport_link(self) == NULL ||
-        (engine->current != NULL && !pywsc_connection_is_quick(engine->current))) {
-        return false;
-    }
-    wsc_engine_ring(engine->engine);
-    return true;
-}
-
 /* The socket takes bytes again. */
 static int go_on_writing(struct pywsc_transport *self)
 {
@@ -236,6 +227,58 @@ int pywsc_transport_close(struct pywsc_transport *self)
     return pywsc_transport_output_size(self) == 0 ? pywsc_transport_output_left(self)
                                                   : 0;
 }
+
+/* --- as a carrier --- */
+
+static struct pywsc_transport *transport_of(const struct pywsc_connection *connection)
+{
+    return (struct pywsc_transport *)connection->transport;
+}
+
+static int flush(struct pywsc_connection *connection)
+{
+    return pywsc_transport_flush(transport_of(connection));
+}
+
+/* Not in a step that may be long. */
+static bool hold(struct pywsc_connection *connection)
+{
+    struct pywsc_transport *self = transport_of(connection);
+    struct pywsc_engine *engine = pywsc_transport_engine(self);
+    if (pywsc_transport_link(self) == NULL ||
+        (engine->current != NULL && !pywsc_connection_is_quick(engine->current))) {
+        return false;
+    }
+    wsc_engine_ring(engine->engine);
+    return true;
+}
+
+static int limit(struct pywsc_connection *connection)
+{
+    transport_of(connection)->high = connection->write_high;
+    transport_of(connection)->low = connection->write_low;
+    return 0;
+}
+
+static void prefetch(const struct pywsc_connection *connection)
+{
+    PYWSC_PREFETCH(transport_of(connection)->link);
+}
+
+static PyObject *socket_of(struct pywsc_connection *connection)
+{
+    return Py_NewRef(connection->transport); /* it has fileno() */
+}
+
+const struct pywsc_carrier pywsc_engine_carrier = {
+    .flush = flush,
+    .hold = hold,
+    .limit = limit,
+    .prefetch = prefetch,
+    .socket = socket_of,
+    .counts_output = true,
+    .leaves_context = true,
+};
 
 /* --- events --- */
 

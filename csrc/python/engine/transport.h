@@ -3,6 +3,7 @@
 #ifndef PYWSC_ENGINE_TRANSPORT_H
 #define PYWSC_ENGINE_TRANSPORT_H
 
+#include "connection/carrier.h"
 #include "engine/engine.h"
 
 struct pywsc_transport {
@@ -28,12 +29,6 @@ struct pywsc_transport {
     bool blocked;     /* the socket takes no more for now */
     bool paused;      /* pause_writing() was called */
 };
-
-/* Send the connection's output as far as the socket takes it. */
-int pywsc_transport_flush(struct pywsc_transport *self);
-/* May output be held back? Not in a step that may be long. If so the loop, when it is
- * entered again meanwhile, calls the engine. */
-bool pywsc_transport_hold(struct pywsc_transport *self);
 
 #if WSC_HAVE_ENGINE
 
@@ -65,6 +60,11 @@ pywsc_transport_connection(struct pywsc_transport *self)
 /* Into the list of its engine, which takes a reference. */
 void pywsc_transport_note(struct pywsc_transport *self);
 
+/* The carrier of connections on such transports. */
+extern const struct pywsc_carrier pywsc_engine_carrier;
+
+/* Send the connection's output as far as the socket takes it. */
+int pywsc_transport_flush(struct pywsc_transport *self);
 /* Bytes that have not left. */
 size_t pywsc_transport_output_size(struct pywsc_transport *self);
 /* The socket is gone, or is to be: tell the connection, in the loop's next round. This
@@ -83,10 +83,6 @@ int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io);
 /* Out of the list of its engine, if it is there: that may have been the last
  * reference. */
 void pywsc_transport_let_go(struct pywsc_transport *self);
-
-/* --- transport_type.c --- */
-
-int pywsc_transport_init(PyObject *module, struct pywsc_state *state);
 
 #endif
 

@@ -1,9 +1,12 @@
-#include "engine/tls.h"
-#include "engine/transport.h"
-#include "values/errors.h"
+#include "engine/transport_type.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "common/arguments.h"
+#include "engine/tls.h"
+#include "engine/transport.h"
+#include "values/errors.h"
 
 #if WSC_HAVE_ENGINE
 
@@ -277,7 +280,7 @@ static int start_tls(struct pywsc_transport *self, PyObject *tls, const char *na
         self->tls = Py_NewRef(tls);
         return 0;
     }
-    (void)pywsc_engine_raise(pywsc_transport_state(self), status);
+    (void)pywsc_raise(pywsc_transport_state(self), status);
     return -1;
 }
 
@@ -313,7 +316,7 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);
     if (status != WSC_OK) {
-        (void)pywsc_engine_raise(state, status);
+        (void)pywsc_raise(state, status);
         return -1;
     }
     /* Now: it can't be asked for after a reset, which is when people want to log it. */
@@ -403,6 +406,7 @@ static PyType_Spec transport_spec = {
 
 int pywsc_transport_init(PyObject *module, struct pywsc_state *state)
 {
+    state->engine_carrier = &pywsc_engine_carrier;
     state->engine_transport = pywsc_add_type(module, &transport_spec, NULL);
     return state->engine_transport == NULL ? -1 : 0;
 }

@@ -1,7 +1,9 @@
 #include "common/pool.h"
 #include "common/raised.h"
-#include "connection/connection.h"
-#include "engine/transport.h"
+#include "common/arguments.h"
+#include "connection/batch.h"
+#include "connection/carrier.h"
+#include "protocol/send.h"
 #include "functions/functions.h"
 #include "values/errors.h"
 
@@ -133,7 +135,7 @@ static int keep_exception(struct broadcast *self, struct pywsc_connection *conne
 /* SLW-3: above the high-water mark nothing more is queued. */
 static bool is_slow(const struct pywsc_connection *connection)
 {
-    return connection->write_paused ||
+    return connection->flow.write_paused ||
            connection->protocol->conn.outgoing.size > connection->write_high;
 }
 
@@ -196,12 +198,6 @@ static int broadcast_to(struct broadcast *self, PyObject *object)
 
 /* --- the walk --- */
 
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(address) __builtin_prefetch(address)
-#else
-#define PREFETCH(address) ((void)(address))
-#endif
-
 static struct pywsc_connection *
 connection_at(const struct broadcast *self, PyObject *list, Py_ssize_t index)
 {
@@ -217,29 +213,28 @@ connection_at(const struct broadcast *self, PyObject *list, Py_ssize_t index)
 static void look_ahead(const struct broadcast *self, PyObject *list, Py_ssize_t index)
 {
     const struct pywsc_connection *next = connection_at(self, list, index + 1);
-    if (next != NULL && next->thread == self->thread && next->on_engine) {
-        const struct pywsc_transport *transport =
-            (const struct pywsc_transport *)next->transport;
-        PREFETCH(transport->link);
+    if (next != NULL && next->thread == self->thread &&
+        next->carrier->prefetch != NULL) {
+        next->carrier->prefetch(next);
     }
     const struct pywsc_connection *second = connection_at(self, list, index + 2);
     if (second != NULL && second->thread == self->thread && second->protocol != NULL) {
         const struct pywsc_protocol *protocol = second->protocol;
-        PREFETCH(&protocol->conn.state);
-        PREFETCH(&protocol->conn.messages_sent);
-        PREFETCH(&protocol->conn.deflate);
-        PREFETCH(&protocol->conn.outgoing);
-        PREFETCH(&protocol->conn.outgoing.alone);
-        PREFETCH(&protocol->conn.sending_message);
-        PREFETCH(second->transport);
+        PYWSC_PREFETCH(&protocol->conn.state);
+        PYWSC_PREFETCH(&protocol->conn.messages_sent);
+        PYWSC_PREFETCH(&protocol->conn.deflate);
+        PYWSC_PREFETCH(&protocol->conn.outgoing);
+        PYWSC_PREFETCH(&protocol->conn.outgoing.alone);
+        PYWSC_PREFETCH(&protocol->conn.sending_message);
+        PYWSC_PREFETCH(second->transport);
     }
     if (index + 3 < PyList_GET_SIZE(list)) {
         const struct pywsc_connection *third =
             (const struct pywsc_connection *)PyList_GET_ITEM(list, index + 3);
-        PREFETCH(&third->protocol);
-        PREFETCH(&third->write_high);
-        PREFETCH(&third->messages_received);
-        PREFETCH(&third->batch);
+        PYWSC_PREFETCH(&third->protocol);
+        PYWSC_PREFETCH(&third->write_high);
+        PYWSC_PREFETCH(&third->messages_received);
+        PYWSC_PREFETCH(&third->batch);
     }
 }
 

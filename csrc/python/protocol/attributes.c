@@ -1,9 +1,9 @@
+#include "protocol/attributes.h"
+
 #include "common/config.h"
-#include "protocol/methods.h"
+#include "protocol/options.h"
 #include "values/errors.h"
 #include "values/events.h"
-
-/* The attributes that both ends have. */
 
 static PyObject *get_is_server(PyObject *op, void *closure)
 {

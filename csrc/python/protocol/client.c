@@ -1,20 +1,10 @@
-#include "common/config.h"
-#include "protocol/methods.h"
+#include "protocol/client.h"
+
+#include "protocol/options.h"
 #include "values/errors.h"
 #include "values/heads.h"
 
 /* ClientProtocol: the request, and what the response agreed to. */
-
-int pywsc_protocol_note_answer(struct pywsc_state *state, struct pywsc_protocol *self)
-{
-    const struct wsc_handshake_answer *answer = wsc_conn_answer(&self->conn);
-    (void)state;
-    if (answer != NULL && answer->protocol.data != NULL) {
-        Py_XSETREF(self->subprotocol, pywsc_header_text(answer->protocol));
-        return self->subprotocol == NULL ? -1 : 0;
-    }
-    return 0;
-}
 
 /* Read back what was queued, for the `request` attribute. */
 static PyObject *sent_request(struct pywsc_state *state, struct pywsc_protocol *self)

@@ -1,8 +1,7 @@
-#include "common/config.h"
-#include "protocol/methods.h"
-#include "values/errors.h"
+#include "protocol/options.h"
 
-/* What both ends are made with, and what they agreed on. */
+#include "values/errors.h"
+#include "values/heads.h"
 
 PyObject *pywsc_protocol_agreed_compression(struct pywsc_state *state,
                                             struct pywsc_protocol *self)
@@ -54,5 +53,16 @@ int pywsc_protocol_construct(struct pywsc_protocol *self, enum wsc_role role,
     }
     self->config = config;
     self->initialized = true;
+    return 0;
+}
+
+int pywsc_protocol_note_answer(struct pywsc_state *state, struct pywsc_protocol *self)
+{
+    const struct wsc_handshake_answer *answer = wsc_conn_answer(&self->conn);
+    (void)state;
+    if (answer != NULL && answer->protocol.data != NULL) {
+        Py_XSETREF(self->subprotocol, pywsc_header_text(answer->protocol));
+        return self->subprotocol == NULL ? -1 : 0;
+    }
     return 0;
 }

@@ -1,4 +1,4 @@
-#include "protocol/methods.h"
+#include "protocol/output.h"
 
 #include <string.h>
 

@@ -23,37 +23,51 @@ struct pywsc_protocol {
     PyObject *handshake_exception;
 };
 
-/* Give input: a bytes object that is kept until it was read (a reference is taken). */
-int pywsc_protocol_feed(struct pywsc_protocol *self, PyObject *bytes);
-/* The next event of the core, feeding on what is at hand. WSC_NEED_DATA when there is
- * none, also after an error of the peer. The message, if any, is the caller's. */
-enum wsc_status pywsc_protocol_next(struct pywsc_protocol *self, struct wsc_event *out);
-/* Keep what is left of borrowed input as an object of our own. */
-int pywsc_protocol_keep_input(struct pywsc_protocol *self);
-/* Is there borrowed input? */
-bool pywsc_protocol_borrows(const struct pywsc_protocol *self);
-void pywsc_protocol_eof(struct pywsc_protocol *self);
-/* Request or Response for the event just got. */
-PyObject *pywsc_protocol_head_event(struct pywsc_state *state,
-                                    struct pywsc_protocol *self,
-                                    enum wsc_event_type type);
+/* A connection uses its protocol in its loop's thread, without the lock: RuntimeError
+ * and -1 in any other thread. */
+static inline int pywsc_protocol_check_thread(const struct pywsc_protocol *self)
+{
+    if (self->thread == 0 || self->thread == PyThread_get_thread_ident()) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RuntimeError,
+                    "a connection's protocol is used in the thread of its event loop "
+                    "only");
+    return -1;
+}
 
-/* Queue a message or fragment. The bytes stay the caller's. */
-enum wsc_status pywsc_protocol_send(struct pywsc_protocol *self, enum wsc_opcode opcode,
-                                    const struct pywsc_bytes *bytes, bool fin,
-                                    enum wsc_compress compress);
-/* Text given as bytes has to be UTF-8: UnicodeDecodeError and -1 otherwise. */
-int pywsc_protocol_check_text(const struct pywsc_bytes *bytes);
-/* Everything that waits, as one bytes object, and consume it. */
-PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self);
-/* The same as a list, large payloads as the objects that they are. */
-PyObject *pywsc_protocol_take_buffers(struct pywsc_protocol *self);
+/* The same, and when a subclass forgot __init__. */
+static inline int pywsc_protocol_ready(const struct pywsc_protocol *self)
+{
+    if (!self->initialized) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was not called");
+        return -1;
+    }
+    return pywsc_protocol_check_thread(self);
+}
 
-/* Its attributes of these names: new references. */
-PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self);
-PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self);
+/* Attributes of a connection's: with a GIL they may be read in any thread. */
+#ifdef Py_GIL_DISABLED
+#define PYWSC_PROTOCOL_READABLE(op)                                                    \
+    (pywsc_protocol_check_thread((const struct pywsc_protocol *)(op)) == 0)
+#else
+#define PYWSC_PROTOCOL_READABLE(op) true
+#endif
 
-/* Keep why the handshake failed; call when an error may have come up. */
-int pywsc_protocol_note_failure(struct pywsc_state *state, struct pywsc_protocol *self);
+/* A getter of name_lock_held(op): attributes are those of one moment, whatever other
+ * threads do. */
+#define PYWSC_PROTOCOL_GETTER(name)                                                    \
+    static PyObject *name(PyObject *op, void *closure)                                 \
+    {                                                                                  \
+        PyObject *value;                                                               \
+        (void)closure;                                                                 \
+        if (!PYWSC_PROTOCOL_READABLE(op)) {                                            \
+            return NULL;                                                               \
+        }                                                                              \
+        Py_BEGIN_CRITICAL_SECTION(op);                                                 \
+        value = name##_lock_held(op);                                                  \
+        Py_END_CRITICAL_SECTION();                                                     \
+        return value;                                                                  \
+    }
 
 #endif

@@ -1,7 +1,12 @@
 #include "protocol/protocol_type.h"
 
 #include "common/config.h"
-#include "protocol/methods.h"
+#include "protocol/attributes.h"
+#include "protocol/client.h"
+#include "protocol/output.h"
+#include "protocol/receive.h"
+#include "protocol/send.h"
+#include "protocol/server.h"
 
 /* Protocol, what ServerProtocol and ClientProtocol have in common: its life and the
  * table of its methods, which are in receive.c, send.c and output.c. */

@@ -1,10 +1,9 @@
-#include "common/config.h"
-#include "protocol/methods.h"
+#include "protocol/receive.h"
+
+#include "protocol/options.h"
 #include "values/errors.h"
 #include "values/events.h"
 #include "values/heads.h"
-
-/* The way in of the sans-IO objects: bytes, and the events that they become. */
 
 /* --- input --- */
 

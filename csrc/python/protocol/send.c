@@ -1,8 +1,9 @@
-#include "common/large.h"
-#include "protocol/methods.h"
-#include "values/errors.h"
+#include "protocol/send.h"
 
 #include <string.h>
+
+#include "common/large.h"
+#include "values/errors.h"
 
 /* --- messages --- */
 

@@ -1,9 +1,11 @@
-#include "common/config.h"
-#include "protocol/methods.h"
-#include "values/errors.h"
-#include "values/heads.h"
+#include "protocol/server.h"
 
 #include <string.h>
+
+#include "protocol/options.h"
+#include "protocol/receive.h"
+#include "values/errors.h"
+#include "values/heads.h"
 
 /* ServerProtocol: the request, and the answer to it. */
 

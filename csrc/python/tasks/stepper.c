@@ -2,6 +2,7 @@
 
 #include "common/raised.h"
 #include "tasks/coroutine.h"
+#include "tasks/waiter.h"
 
 /* What the coroutine gave while its task was parked, for the task's next step. */
 enum given {
@@ -25,6 +26,8 @@ struct pywsc_stepper {
 
 /* --- steps of the coroutine --- */
 
+static int on_wake(struct pywsc_waiter *waiter, bool in_place);
+
 static PySendResult step(struct pywsc_stepper *self, PyObject *arg, PyObject **result)
 {
     self->running = true;
@@ -39,7 +42,7 @@ static bool is_adoptable(struct pywsc_stepper *self, PyObject *yielded)
     const struct pywsc_waiter *waiter = (const struct pywsc_waiter *)yielded;
     return Py_TYPE(yielded) == self->module->waiter && waiter->blocking &&
            pywsc_waiter_is_pending(waiter) && waiter->callback == NULL &&
-           waiter->stepper == NULL;
+           waiter->owner == NULL;
 }
 
 /* It steps this one when it is done; takes `yielded`. */
@@ -47,7 +50,8 @@ static void adopt(struct pywsc_stepper *self, PyObject *yielded)
 {
     struct pywsc_waiter *waiter = (struct pywsc_waiter *)yielded;
     waiter->blocking = 0;
-    waiter->stepper = (struct pywsc_stepper *)Py_NewRef((PyObject *)self);
+    waiter->owner = Py_NewRef((PyObject *)self);
+    waiter->on_wake = on_wake;
     self->waiter = waiter;
     Py_DECREF(yielded);
 }
@@ -116,12 +120,14 @@ static int go_on(struct pywsc_stepper *self, struct pywsc_waiter *parked)
     return result;
 }
 
-int pywsc_stepper_go_on(struct pywsc_waiter *waiter, bool in_place)
+/* What the coroutine waits on is done: step it in place, or by call_soon. -1 with an
+ * exception that the task raised. */
+static int on_wake(struct pywsc_waiter *waiter, bool in_place)
 {
-    struct pywsc_stepper *self = waiter->stepper;
+    struct pywsc_stepper *self = (struct pywsc_stepper *)waiter->owner;
     struct pywsc_waiter *parked = self->parked;
     int result = 0;
-    waiter->stepper = NULL;
+    waiter->owner = NULL;
     /* If not, the task has been cancelled, and is going to be woken for that. */
     if (self->waiter == waiter && parked != NULL && pywsc_waiter_is_pending(parked)) {
         self->waiter = NULL;

@@ -10,13 +10,7 @@
 #ifndef PYWSC_TASKS_STEPPER_H
 #define PYWSC_TASKS_STEPPER_H
 
-#include "tasks/waiter.h"
-
-struct pywsc_stepper;
-
-/* What the coroutine waits on is done: `waiter` with its stepper. Step it in place, or
- * by call_soon. -1 with an exception that the task raised. */
-int pywsc_stepper_go_on(struct pywsc_waiter *waiter, bool in_place);
+#include "common/state.h"
 
 int pywsc_stepper_init(PyObject *module, struct pywsc_state *state);
 

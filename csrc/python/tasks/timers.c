@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "common/raised.h"
-#include "connection/deadlines.h"
 
 /* So many are run before the loop gets its turn. */
 #define TURN 256
@@ -19,8 +18,9 @@ struct pywsc_timers {
     uint64_t handle_at; /* WSC_TIMERS_NEVER without one */
     bool running;       /* the loop is told at the end */
     PyObject *weakrefs;
-    /* Its timers are parts of connections, which hold a reference to us: it is empty
-     * when we are freed. They may be freed by any thread, hence the critical sections;
+    const struct pywsc_timer_owners *owners;
+    /* Its timers are parts of objects that hold a reference to us: it is empty when we
+     * are freed. They may be freed by any thread, hence the critical sections;
      * all else is of the loop's thread. */
     struct wsc_timer_wheel wheel;
 };
@@ -42,6 +42,12 @@ static double time_of(struct pywsc_state *state, PyObject *loop)
 double pywsc_timers_time(struct pywsc_timers *self)
 {
     return time_of(self->state, self->loop);
+}
+
+void pywsc_timers_serve(struct pywsc_timers *self,
+                        const struct pywsc_timer_owners *owners)
+{
+    self->owners = owners;
 }
 
 /* --- the loop's timer --- */
@@ -167,21 +173,20 @@ static bool try_hold(PyObject *object)
 #endif
 }
 
-/* A new reference to the connection of the next timer that is due, or NULL. */
-static struct pywsc_connection *next_due(struct pywsc_timers *self, uint64_t ticks)
+/* A new reference to the owner of the next timer that is due, or NULL. */
+static PyObject *next_due(struct pywsc_timers *self, uint64_t ticks)
 {
-    struct pywsc_connection *connection = NULL;
+    PyObject *owner = NULL;
     struct wsc_timer *timer;
     Py_BEGIN_CRITICAL_SECTION(self);
-    while (connection == NULL &&
-           (timer = wsc_timers_next(&self->wheel, ticks)) != NULL) {
-        connection = pywsc_deadlines_owner(timer);
-        if (!try_hold((PyObject *)connection)) {
-            connection = NULL; /* it is being freed right now */
+    while (owner == NULL && (timer = wsc_timers_next(&self->wheel, ticks)) != NULL) {
+        owner = self->owners->owner(timer);
+        if (!try_hold(owner)) {
+            owner = NULL; /* it is being freed right now */
         }
     }
     Py_END_CRITICAL_SECTION();
-    return connection;
+    return owner;
 }
 
 static int run(struct pywsc_timers *self)
@@ -193,13 +198,13 @@ static int run(struct pywsc_timers *self)
     uint64_t ticks = to_ticks(now + PYWSC_TIMERS_EARLY);
     int result = 0;
     for (unsigned i = 0; i < TURN && result == 0; i++) {
-        struct pywsc_connection *connection = next_due(self, ticks);
-        if (connection == NULL) {
+        PyObject *owner = next_due(self, ticks);
+        if (owner == NULL) {
             break;
         }
         /* Whole ticks: what is set for a time from now on doesn't drift. */
-        result = pywsc_deadlines_run(connection, (double)ticks * PYWSC_TIMERS_TICK);
-        Py_DECREF((PyObject *)connection);
+        result = self->owners->due(owner, (double)ticks * PYWSC_TIMERS_TICK);
+        Py_DECREF(owner);
     }
     return result;
 }

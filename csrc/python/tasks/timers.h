@@ -13,9 +13,20 @@
 
 struct pywsc_timers;
 
+/* What the timers of a loop are parts of: objects of one kind, which hold a reference
+ * to the timers. */
+struct pywsc_timer_owners {
+    PyObject *(*owner)(struct wsc_timer *timer); /* borrowed */
+    /* The timer is due. -1 with an exception that has to leave the loop's callback. */
+    int (*due)(PyObject *owner, double now);
+};
+/* Say so, before the first one is set. */
+void pywsc_timers_serve(struct pywsc_timers *self,
+                        const struct pywsc_timer_owners *owners);
+
 /* The loop's clock; -1 with an exception. */
 double pywsc_timers_time(struct pywsc_timers *self);
-/* Let `timer`, which is part of a pywsc_connection, be due at `at` on the loop's clock;
+/* Let `timer` be due at `at` on the loop's clock;
  * at INFINITY it is cancelled. -1 with an exception, never while timers are run. */
 int pywsc_timers_set(struct pywsc_timers *self, struct wsc_timer *timer, double at);
 /* Runs no Python. */

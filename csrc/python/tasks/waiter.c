@@ -4,11 +4,11 @@
 
 #include "common/arguments.h"
 #include "common/raised.h"
-#include "tasks/stepper.h"
 
 enum {
     PENDING,
-    STEPPED,   /* PENDING for its task, which runs nevertheless; see tasks/stepper.h */
+    STEPPED,   /* PENDING for its task, which runs nevertheless; see
+                  pywsc_waiter_begin_step */
     REQUESTED, /* STEPPED, and the task has been cancelled since */
     DONE,
     CANCELLED,
@@ -29,7 +29,7 @@ struct pywsc_waiter *pywsc_waiter_new(struct pywsc_state *state, PyObject *loop)
     self->context = NULL;
     self->more = NULL;
     self->cancel_message = NULL;
-    self->stepper = NULL;
+    self->owner = NULL;
     self->blocking = 1;
     self->state = PENDING;
     PyObject_GC_Track(self);
@@ -102,8 +102,8 @@ int pywsc_waiter_wake(struct pywsc_state *state, struct pywsc_waiter *self,
     PyObject *loop = Py_NewRef(self->loop);
     Py_INCREF(self);
     self->state = DONE;
-    int result = self->stepper == NULL ? run_callbacks(state, self, in_place)
-                                       : pywsc_stepper_go_on(self, in_place);
+    int result = self->owner == NULL ? run_callbacks(state, self, in_place)
+                                     : self->on_wake(self, in_place);
     if (result < 0) {
         result = pywsc_report_exception(state, loop, "exception while resuming a task");
     }
@@ -313,7 +313,7 @@ static int waiter_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->context);
     Py_VISIT(self->more);
     Py_VISIT(self->cancel_message);
-    Py_VISIT((PyObject *)self->stepper);
+    Py_VISIT(self->owner);
     return 0;
 }
 
@@ -324,7 +324,7 @@ static int waiter_clear(PyObject *op)
     Py_CLEAR(self->context);
     Py_CLEAR(self->more);
     Py_CLEAR(self->cancel_message);
-    Py_CLEAR(self->stepper);
+    Py_CLEAR(self->owner);
     return 0;
 }
 

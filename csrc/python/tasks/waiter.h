@@ -18,8 +18,9 @@ struct pywsc_waiter {
     PyObject *context;  /* it is called in */
     PyObject *more;     /* list of (callback, context), or NULL */
     PyObject *cancel_message;
-    struct pywsc_stepper
-        *stepper;  /* whose coroutine waits, or NULL; see tasks/stepper.h */
+    /* Who is told of it in the place of callbacks, or NULL. -1 with an exception. */
+    PyObject *owner;
+    int (*on_wake)(struct pywsc_waiter *self, bool in_place);
     char blocking; /* _asyncio_future_blocking */
     char state;
 };

@@ -4,7 +4,8 @@
 
 #include "common/state.h"
 
-/* Set the exception for a status that one of our own calls returned; returns NULL. */
+/* Set the exception for a status that one of our own calls returned, OSError of errno
+ * for WSC_ERR_IO; returns NULL. */
 PyObject *pywsc_raise(struct pywsc_state *state, enum wsc_status status);
 /* New reference: the exception that describes how the connection ended, for recv() and
  * send(); what failed it as its __cause__. */

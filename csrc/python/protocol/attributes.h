@@ -1,0 +1,13 @@
+/* The attributes that both ends have. */
+#ifndef PYWSC_PROTOCOL_ATTRIBUTES_H
+#define PYWSC_PROTOCOL_ATTRIBUTES_H
+
+#include "protocol/protocol.h"
+
+/* Its attributes of these names: new references. */
+PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self);
+PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self);
+
+extern PyGetSetDef pywsc_protocol_getset[];
+
+#endif

@@ -1,0 +1,9 @@
+/* ServerProtocol. */
+#ifndef PYWSC_PROTOCOL_SERVER_H
+#define PYWSC_PROTOCOL_SERVER_H
+
+#include "protocol/protocol.h"
+
+int pywsc_protocol_server_init(PyObject *module, struct pywsc_state *state);
+
+#endif
