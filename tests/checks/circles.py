@@ -47,9 +47,11 @@ def arrows(folder: Path, *rooms: str) -> dict[Path, dict[Path, Arrow]]:
 
     def needed(file: Path) -> Iterator[tuple[Path, int, str]]:
         for match in INCLUDE.finditer(text[file]):
-            header = (file.parent / match[1]).resolve()
-            if header in text:
-                yield header.with_suffix(""), match.start(1), match[1]
+            # The binding's headers are named with the room that they are in.
+            for home in (file.parent, folder / "python"):
+                header = (home / match[1]).resolve()
+                if header in text:
+                    yield header.with_suffix(""), match.start(1), match[1]
         # A header names what its part calls, or declares what others define.
         for match in NAME.finditer(code[file]) if file.suffix == ".c" else ():
             if match[0] in homes:

@@ -1,4 +1,4 @@
-"""Which C file may include what, that files don't need each other in a circle, and who
+"""Which C file may need what, that files don't need each other in a circle, and who
 alone writes to the queue of output. A wrong arrow fails with file:line.
 
 The tables below are the rule; the Python side has the same in pyproject.toml, checked
@@ -7,9 +7,10 @@ by import-linter.
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from circles import circle
+from circles import arrows, circle
 
 # The core, lowest first: a file includes headers of its own layer or of a lower one.
 # The name is that of the file and of its headers (wsc/NAME.h, NAME_*.h).
@@ -48,8 +49,15 @@ STANDARD = CORE_STANDARD | {
     *("ctype.h", "float.h", "math.h", "stdarg.h", "stdio.h", "time.h", "signal.h"),
 }
 
-# The rooms without circles.
-OPEN_ROOMS = ("core", "engine")
+# The rooms of csrc/python, lowest first, below module.c: a file needs those of its own
+# room or of a lower one.
+BINDING_ROOMS = [
+    *("common", "values", "tasks", "protocol", "connection", "engine", "functions"),
+    "module",
+]
+
+# Where there are no circles.
+WITHOUT_CIRCLES = ("core", "engine", "python")
 
 # Its lengths agree with each other because one file writes them; others may read them.
 OUTGOING_OWNER = "csrc/core/outgoing.c"
@@ -105,6 +113,18 @@ def outer_error(root: Path, file: Path, system: bool, header: str) -> str | None
     return f'{room} may include "wsc/..." and its own headers, not "{header}"'
 
 
+def room_errors(root: Path) -> Iterator[str]:
+    home = root.resolve() / "csrc/python"
+    for part, needs in arrows(home.parent, "python").items():
+        for needed, arrow in needs.items():
+            room, other = (path.relative_to(home).parts[0] for path in (part, needed))
+            place = f"{arrow.file.relative_to(root.resolve())}:{arrow.line}"
+            if unknown := {room, other} - set(BINDING_ROOMS):
+                yield f"{place}: {unknown.pop()} is not in the table of rooms"
+            elif BINDING_ROOMS.index(room) < BINDING_ROOMS.index(other):
+                yield f"{place}: {room} may not need {arrow.word}: {other} is higher"
+
+
 def outgoing_error(name: str, line: str) -> str | None:
     if name == OUTGOING_OWNER or not OUTGOING.search(line):
         return None
@@ -128,7 +148,8 @@ def check(root: Path) -> list[str]:
                 error = outer_error(root, file, system, header)
             if error:
                 problems.append(f"{name}:{number}: {error}")
-    problems.extend(circle(root, *OPEN_ROOMS))
+    problems.extend(room_errors(root))
+    problems.extend(circle(root, *WITHOUT_CIRCLES))
     return problems
 
 

@@ -182,6 +182,36 @@ def test_right_includes_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "error"),
+    [
+        (
+            {"tasks/waiter.h": '#include "connection/send.h"', "connection/send.h": ""},
+            "tasks/waiter.h:1: tasks may not need connection/send.h: connection i",
+        ),
+        (
+            {
+                "common/state.c": "void pywsc_a(void)\n{\n    pywsc_b();\n}\n",
+                "module.c": "void pywsc_b(void)\n{\n}\n",
+            },
+            "common/state.c:3: common may not need pywsc_b: module is higher",
+        ),
+        (
+            {"attic/x.c": '#include "common/state.h"', "common/state.h": ""},
+            "attic/x.c:1: attic is not in the table of rooms",
+        ),
+    ],
+)
+def test_an_arrow_to_a_higher_room_is_found(
+    tmp_path: Path, files: dict[str, str], error: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / "csrc/python" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "csrc/python" / name).write_text(text)
+    (problem,) = layers_check.check(tmp_path)
+    assert problem.startswith(f"csrc/python/{error}")
+
+
+@pytest.mark.parametrize(
     ("files", "way"),
     [
         (
@@ -200,6 +230,15 @@ def test_right_includes_pass(tmp_path: Path) -> None:
             },
             "link.h (tls.h) -> tls.h (link.h) -> link",
         ),
+        (
+            {
+                "python/tasks/timers.c": "int pywsc_a(void)\n{\n    pywsc_b();\n}\n",
+                "python/tasks/loop.h": '#include "tasks/timers.h"\n',
+                "python/tasks/loop.c": "void pywsc_b(void)\n{\n}\n",
+                "python/tasks/timers.h": "",
+            },
+            "timers.c (pywsc_b) -> loop.h (tasks/timers.h) -> timers",
+        ),
     ],
 )
 def test_a_circle_is_found(tmp_path: Path, files: dict[str, str], way: str) -> None:
@@ -208,7 +247,7 @@ def test_a_circle_is_found(tmp_path: Path, files: dict[str, str], way: str) -> N
         (tmp_path / "csrc" / name).write_text(text)
     (problem,) = layers_check.check(tmp_path)
     place, _, found = problem.partition(": a circle: ")
-    assert re.fullmatch(r"csrc/(core|engine)/\w+\.[ch]:\d", place)
+    assert re.fullmatch(r"csrc/(core|engine|python/tasks)/\w+\.[ch]:\d", place)
     # It may begin anywhere.
     assert sorted(found.split(" -> ")[:-1]) == sorted(way.split(" -> ")[:-1])
 
