@@ -530,14 +530,14 @@ class Engine:
     def ready(self) -> None: ...
     def listen(
         self, fd: int, accepted: Callable[[int, int], object], /
-    ) -> EngineListener:
+    ) -> EngineAcceptor:
         """Accept from a listening socket, which stays the caller's: accepted(fd, 0), or
         accepted(-1, errno) when there are no resources."""
     def forget(self) -> None:
         """In a child after fork(): what is shared with the parent isn't touched."""
 
 @final
-class EngineListener:
+class EngineAcceptor:
     def accept(self, on: bool, /) -> None:
         """Stop or go on accepting."""
     def close(self) -> None: ...

@@ -27,7 +27,7 @@ enum wsc_status wsc_engine_new(const struct wsc_allocator *allocator,
         return WSC_ERR_NO_MEMORY;
     }
     engine->poller = wsc_poller_new();
-    engine->spare = wsc_listener_open_spare();
+    engine->spare = wsc_acceptor_open_spare();
     if (engine->poller < 0 || engine->spare < 0 ||
         wsc_poller_add_bell(engine->poller, &engine->bell) < 0) {
         wsc_engine_free(engine);
@@ -44,7 +44,7 @@ void wsc_engine_free(struct wsc_engine *engine)
     }
     while (engine->sources != NULL) {
         struct wsc_source *source = engine->sources;
-        int fd = source->is_listener ? -1 : source->fd;
+        int fd = source->is_acceptor ? -1 : source->fd;
         wsc_source_free(source);
         if (fd >= 0) {
             (void)close(fd);
@@ -128,7 +128,7 @@ static void receive_ahead(struct wsc_engine *engine)
     for (; at < end && WSC_AHEAD_SIZE - used >= WSC_AHEAD_WINDOW; at++) {
         struct wsc_ready *ready = &engine->ready[at];
         struct wsc_source *source = ready->owner;
-        if (!alone && !is_spent(ready) && !source->is_listener) {
+        if (!alone && !is_spent(ready) && !source->is_acceptor) {
             used += wsc_link_receive_ahead((struct wsc_link *)source, ready,
                                            engine->ahead + used);
         }
@@ -149,8 +149,8 @@ bool wsc_engine_has_received(const struct wsc_engine *engine)
 static bool
 next_of(struct wsc_source *source, struct wsc_ready *ready, struct wsc_io *out)
 {
-    if (source->is_listener) {
-        return wsc_listener_next((struct wsc_listener *)source, out);
+    if (source->is_acceptor) {
+        return wsc_acceptor_next((struct wsc_acceptor *)source, out);
     }
     return wsc_link_next((struct wsc_link *)source, ready, out);
 }

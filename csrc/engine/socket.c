@@ -41,9 +41,9 @@ static enum wsc_status set_non_blocking(int fd)
 #ifdef __APPLE__
 
 /* No accept4: a fork() in another thread may inherit the socket before it is marked. */
-int wsc_socket_accept(int listener)
+int wsc_socket_accept(int listening)
 {
-    int fd = accept(listener, NULL, NULL);
+    int fd = accept(listening, NULL, NULL);
     if (fd >= 0 &&
         (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || set_non_blocking(fd) != WSC_OK)) {
         int error = errno;
@@ -56,9 +56,9 @@ int wsc_socket_accept(int listener)
 
 #else
 
-int wsc_socket_accept(int listener)
+int wsc_socket_accept(int listening)
 {
-    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 #endif

@@ -10,7 +10,7 @@
 #include "wsc/status.h"
 
 /* A new descriptor; -1 with errno. */
-int wsc_socket_accept(int listener);
+int wsc_socket_accept(int listening);
 /* Make a connected socket ready for those below. WSC_ERR_IO with errno. */
 WSC_NODISCARD enum wsc_status wsc_socket_prepare(int fd);
 /* As recv() without flags, but -errno. */

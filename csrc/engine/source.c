@@ -5,13 +5,13 @@
 #include "tls.h"
 
 void wsc_source_init(struct wsc_source *source, struct wsc_engine *engine, int fd,
-                     void *owner, bool is_listener)
+                     void *owner, bool is_acceptor)
 {
     memset(source, 0, sizeof(*source));
     source->engine = engine;
     source->fd = fd;
     source->owner = owner;
-    source->is_listener = is_listener;
+    source->is_acceptor = is_acceptor;
     source->next = engine->sources;
     if (engine->sources != NULL) {
         engine->sources->previous = source;
@@ -44,7 +44,7 @@ void wsc_source_free(struct wsc_source *source)
     if (source->next != NULL) {
         source->next->previous = source->previous;
     }
-    if (!source->is_listener) {
+    if (!source->is_acceptor) {
         wsc_tls_free(((struct wsc_link *)source)->tls);
     }
     wsc_free(engine->allocator, source);

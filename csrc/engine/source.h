@@ -7,7 +7,7 @@
 
 #include "poller.h"
 
-/* A listener or a link: what a poller's entry points to. */
+/* An acceptor or a link: what a poller's entry points to. */
 struct wsc_source {
     struct wsc_engine *engine;
     struct wsc_source *previous;
@@ -15,10 +15,10 @@ struct wsc_source {
     void *owner;
     int fd;
     struct wsc_interest interest;
-    bool is_listener;
+    bool is_acceptor;
 };
 
-struct wsc_listener {
+struct wsc_acceptor {
     struct wsc_source source; /* first: the two have one address */
 };
 
@@ -58,18 +58,18 @@ struct wsc_engine {
 
 /* Fills the memory of a new one, which is not watched yet. */
 void wsc_source_init(struct wsc_source *source, struct wsc_engine *engine, int fd,
-                     void *owner, bool is_listener);
+                     void *owner, bool is_acceptor);
 /* 0, or -1 with errno. */
 int wsc_source_watch(struct wsc_source *source, bool read, bool write);
 /* Forget it everywhere, in the events at hand too, and free it. */
 void wsc_source_free(struct wsc_source *source);
 
-/* --- listener.c --- */
+/* --- acceptor.c --- */
 
 /* -1 with errno. */
-int wsc_listener_open_spare(void);
+int wsc_acceptor_open_spare(void);
 /* True with *out; false when there is nothing (more) to accept. */
-bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out);
+bool wsc_acceptor_next(struct wsc_acceptor *acceptor, struct wsc_io *out);
 
 /* --- link.c --- */
 

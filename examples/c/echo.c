@@ -155,7 +155,7 @@ int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = stop};
     struct wsc_deflate_settings deflate;
-    struct wsc_listener *listener;
+    struct wsc_acceptor *acceptor;
     struct wsc_io io = {0};
     int fd = listen_on(argc > 1 ? argv[1] : "8765");
     (void)sigaction(SIGINT, &action, NULL);
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     config.deflate = &deflate;
     wsc_timers_init(&clients, wsc_clock_ns() / 1000000000);
     if (wsc_engine_new(config.allocator, RECEIVE_SIZE, &engine) != WSC_OK ||
-        wsc_listener_new(engine, fd, NULL, &listener) != WSC_OK) {
+        wsc_acceptor_new(engine, fd, NULL, &acceptor) != WSC_OK) {
         perror("echo");
         return 1;
     }
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
             else if (io.type == WSC_IO_WRITABLE) {
                 flush(io.owner);
             }
-            else if (io.owner != NULL) { /* an end or an error, not of the listener */
+            else if (io.owner != NULL) { /* an end or an error, not of the acceptor */
                 drop(io.owner);
             }
         }

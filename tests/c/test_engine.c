@@ -294,13 +294,13 @@ static void an_abort_resets(void)
 {
     struct sockaddr_in address;
     struct wsc_engine *engine;
-    struct wsc_listener *listener;
+    struct wsc_acceptor *acceptor;
     struct wsc_link *link;
     int owner;
     size_t before = descriptors();
     int listening = listen_on_loopback(&address);
     CHECK(wsc_engine_new(wsc_allocator_default(), RECEIVE_SIZE, &engine) == WSC_OK);
-    CHECK(wsc_listener_new(engine, listening, &owner, &listener) == WSC_OK);
+    CHECK(wsc_acceptor_new(engine, listening, &owner, &acceptor) == WSC_OK);
     int client = connect_to(&address);
     struct wsc_io io = next_of(engine);
     CHECK_INT(io.type, WSC_IO_ACCEPTED);
@@ -311,7 +311,7 @@ static void an_abort_resets(void)
     CHECK_INT(poll(&wait, 1, 1000), 1);
     CHECK(read(client, &byte, 1) < 0 && errno == ECONNRESET);
     (void)close(client);
-    wsc_engine_free(engine); /* with the listener */
+    wsc_engine_free(engine); /* with the acceptor */
     (void)close(listening);
     CHECK_INT(descriptors(), before);
 }
@@ -322,13 +322,13 @@ static void accepts_have_a_budget(void)
     enum { CROWD = 100 };
     struct sockaddr_in address;
     struct wsc_engine *engine;
-    struct wsc_listener *listener;
+    struct wsc_acceptor *acceptor;
     int clients[CROWD];
     int owner;
     size_t before = descriptors();
     int listening = listen_on_loopback(&address);
     CHECK(wsc_engine_new(wsc_allocator_default(), RECEIVE_SIZE, &engine) == WSC_OK);
-    CHECK(wsc_listener_new(engine, listening, &owner, &listener) == WSC_OK);
+    CHECK(wsc_acceptor_new(engine, listening, &owner, &acceptor) == WSC_OK);
     for (int i = 0; i < CROWD; i++) {
         clients[i] = connect_to(&address);
     }
@@ -349,7 +349,7 @@ static void accepts_have_a_budget(void)
     for (int i = 0; i < CROWD; i++) {
         (void)close(clients[i]);
     }
-    wsc_listener_close(listener);
+    wsc_acceptor_close(acceptor);
     wsc_engine_free(engine);
     (void)close(listening);
     CHECK_INT(descriptors(), before);
@@ -361,7 +361,7 @@ static void descriptors_run_out(void)
 {
     struct sockaddr_in address;
     struct wsc_engine *engine;
-    struct wsc_listener *listener;
+    struct wsc_acceptor *acceptor;
     struct rlimit old;
     int owner;
     int filled[64];
@@ -369,7 +369,7 @@ static void descriptors_run_out(void)
     size_t before = descriptors();
     int listening = listen_on_loopback(&address);
     CHECK(wsc_engine_new(wsc_allocator_default(), RECEIVE_SIZE, &engine) == WSC_OK);
-    CHECK(wsc_listener_new(engine, listening, &owner, &listener) == WSC_OK);
+    CHECK(wsc_acceptor_new(engine, listening, &owner, &acceptor) == WSC_OK);
     int client = connect_to(&address);
     CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
     struct rlimit small = {.rlim_cur = 40, .rlim_max = old.rlim_max};

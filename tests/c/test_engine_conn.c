@@ -32,7 +32,7 @@ struct side {
 struct session {
     const struct wsc_allocator *allocator;
     struct wsc_engine *engine;
-    struct wsc_listener *listener;
+    struct wsc_acceptor *acceptor;
     struct side server;
     struct side client;
     size_t message_size;
@@ -262,7 +262,7 @@ static void run(struct session *session)
 static void start(struct session *session, int listening, int client)
 {
     enum wsc_status status =
-        wsc_listener_new(session->engine, listening, session, &session->listener);
+        wsc_acceptor_new(session->engine, listening, session, &session->acceptor);
     if (status != WSC_OK) {
         session->error = status == WSC_ERR_IO ? errno : 0;
         session->no_memory = status == WSC_ERR_NO_MEMORY;
@@ -294,8 +294,8 @@ static void connect_sides(struct session *session, bool interrupts)
     CHECK(calls <= 1 + 3 * session->ready + 2 + (interrupts ? io_shim_hits() : 0));
     drop(&session->client);
     drop(&session->server);
-    if (session->listener != NULL) {
-        wsc_listener_close(session->listener);
+    if (session->acceptor != NULL) {
+        wsc_acceptor_close(session->acceptor);
     }
     (void)close(listening);
 }

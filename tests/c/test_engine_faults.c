@@ -38,7 +38,7 @@ struct echo {
 struct server {
     const struct wsc_allocator *allocator;
     struct wsc_engine *engine;
-    struct wsc_listener *listener;
+    struct wsc_acceptor *acceptor;
     struct echo echo;
     bool pausing; /* after an accept that failed */
     bool no_memory;
@@ -148,7 +148,7 @@ static void serve_event(struct server *server, const struct wsc_io *io)
         CHECK(io->error != 0);
         server->accept_error = io->error;
         server->pausing = true;
-        wsc_listener_accept(server->listener, false);
+        wsc_acceptor_accept(server->acceptor, false);
         return;
     }
     CHECK(io->owner == &server->echo && server->echo.link != NULL);
@@ -183,7 +183,7 @@ static void serve_once(struct server *server, int timeout_ms)
     struct wsc_io io;
     if (server->pausing) {
         server->pausing = false;
-        wsc_listener_accept(server->listener, true);
+        wsc_acceptor_accept(server->acceptor, true);
     }
     server->polls++;
     (void)wsc_engine_poll(server->engine, timeout_ms);
@@ -249,7 +249,7 @@ static void run_session(struct server *server, struct outcome *out, size_t total
     struct sockaddr_in address;
     int listening = listen_on_loopback(&address);
     double end = now() + SECONDS;
-    if (wsc_listener_new(server->engine, listening, server, &server->listener) !=
+    if (wsc_acceptor_new(server->engine, listening, server, &server->acceptor) !=
         WSC_OK) {
         out->error = errno;
         out->no_memory = errno == 0;
@@ -272,7 +272,7 @@ static void run_session(struct server *server, struct outcome *out, size_t total
         serve_once(server, 1);
     }
     drop(server);
-    wsc_listener_close(server->listener);
+    wsc_acceptor_close(server->acceptor);
     (void)close(listening);
 }
 

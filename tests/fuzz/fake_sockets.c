@@ -33,7 +33,7 @@ struct fake_socket {
     int error;   /* given once */
     int unheard; /* how often in a row a wait named it, and nobody called */
     int peer;
-    int listener; /* whose queue it is in until it is accepted */
+    int acceptor; /* whose queue it is in until it is accepted */
     size_t label;
     struct text in;
     size_t in_start;
@@ -97,7 +97,7 @@ static int new_socket(void)
             next_free = at + 1;
             sockets[at].open = true;
             sockets[at].peer = NO_PEER;
-            sockets[at].listener = NO_PEER;
+            sockets[at].acceptor = NO_PEER;
             return (int)at;
         }
     }
@@ -124,7 +124,7 @@ int fake_listen(void)
     return FIRST_FD + at;
 }
 
-int fake_connect(int listener, size_t label)
+int fake_connect(int acceptor, size_t label)
 {
     int one = new_socket();
     int other = new_socket();
@@ -139,7 +139,7 @@ int fake_connect(int listener, size_t label)
     sockets[one].label = label;
     sockets[other].label = label;
     sockets[one].accepted = true;
-    sockets[other].listener = listener;
+    sockets[other].acceptor = acceptor;
     return FIRST_FD + one;
 }
 
@@ -204,7 +204,7 @@ int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
     }
     for (size_t i = 0; i < FAKE_SOCKETS; i++) {
         struct fake_socket *socket = &sockets[i];
-        if (socket->open && !socket->accepted && socket->listener == fd) {
+        if (socket->open && !socket->accepted && socket->acceptor == fd) {
             socket->accepted = true;
             return FIRST_FD + (int)i;
         }
@@ -348,11 +348,11 @@ int fcntl(int fd, int command, ...)
     return 0;
 }
 
-/* Ends that nobody has accepted go with their listener. */
-static void close_listener(int fd)
+/* Ends that nobody has accepted go with their acceptor. */
+static void close_acceptor(int fd)
 {
     for (size_t i = 0; i < FAKE_SOCKETS; i++) {
-        if (sockets[i].open && !sockets[i].accepted && sockets[i].listener == fd) {
+        if (sockets[i].open && !sockets[i].accepted && sockets[i].acceptor == fd) {
             (void)close(FIRST_FD + (int)i);
         }
     }
@@ -378,7 +378,7 @@ int close(int fd)
     }
     struct fake_socket *socket = socket_of(fd);
     if (socket->listens) {
-        close_listener(fd);
+        close_acceptor(fd);
     }
     if (socket->peer != NO_PEER) {
         struct fake_socket *peer = &sockets[socket->peer];
@@ -441,11 +441,11 @@ int epoll_ctl(int set, int operation, int fd, struct epoll_event *event)
     return 0;
 }
 
-static bool has_waiting(size_t listener)
+static bool has_waiting(size_t acceptor)
 {
     for (size_t i = 0; i < FAKE_SOCKETS; i++) {
         if (sockets[i].open && !sockets[i].accepted &&
-            sockets[i].listener == FIRST_FD + (int)listener) {
+            sockets[i].acceptor == FIRST_FD + (int)acceptor) {
             return true;
         }
     }

@@ -29,7 +29,7 @@ size_t fake_open(void);
 int fake_listen(void);
 /* Both ends have the label; the other one waits to be accepted. -1: too many are open.
  */
-int fake_connect(int listener, size_t label);
+int fake_connect(int acceptor, size_t label);
 size_t fake_label(int fd);
 
 /* The next call of that kind fails with `error`; if that is 0, it moves `most` bytes at

@@ -24,7 +24,7 @@ static void new_pair(void)
     if (world.talk_count == TALKS || place == NULL) {
         return;
     }
-    int fd = fake_connect(world.listener_fd, world.talk_count);
+    int fd = fake_connect(world.acceptor_fd, world.talk_count);
     if (fd < 0) {
         return;
     }
@@ -249,7 +249,7 @@ static void step(struct input *input)
         time_passes(take_byte(input));
     }
     else if (code < 0x5c) {
-        wsc_listener_accept(world.listener, (code & 1) != 0);
+        wsc_acceptor_accept(world.acceptor, (code & 1) != 0);
     }
     else if (code < 0x60) {
         wsc_engine_ring(world.engine);
@@ -273,7 +273,7 @@ static void settle(void)
     }
     world.counter.fail_at = 0;
     world.budget = SIZE_MAX;
-    wsc_listener_accept(world.listener, true);
+    wsc_acceptor_accept(world.acceptor, true);
     for (size_t i = 0; i < SIDES; i++) {
         if (world.sides[i] != NULL) {
             reading_step(world.sides[i], true);
@@ -326,12 +326,12 @@ static void world_init(uint8_t flags, uint8_t receive_size)
     world.deflate = (flags & 1) != 0;
     world.patient = (flags & 2) != 0;
     world.budget = (flags & 4) != 0 ? 1 : 16;
-    world.listener_fd = fake_listen();
+    world.acceptor_fd = fake_listen();
     wsc_timers_init(&world.wheel, 0);
     REQUIRE(wsc_engine_new(&world.counter.base, 64 * (1 + (size_t)receive_size),
                            &world.engine) == WSC_OK);
-    REQUIRE(wsc_listener_new(world.engine, world.listener_fd, &world,
-                             &world.listener) == WSC_OK);
+    REQUIRE(wsc_acceptor_new(world.engine, world.acceptor_fd, &world,
+                             &world.acceptor) == WSC_OK);
 }
 
 /* By hand, or with the engine: either closes what is open. */
@@ -351,7 +351,7 @@ static void world_fini(bool by_hand, bool after_fork)
             side_free(world.sides[i]);
         }
     }
-    REQUIRE(close(world.listener_fd) == 0);
+    REQUIRE(close(world.acceptor_fd) == 0);
     REQUIRE(wsc_timers_next_time(&world.wheel) == WSC_TIMERS_NEVER);
     REQUIRE(world.counter.live == 0 && world.references == 0 && fake_open() == 0);
     for (size_t i = 0; i < TALKS; i++) {

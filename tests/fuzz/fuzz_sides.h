@@ -43,8 +43,8 @@ struct side {
 static struct {
     struct counter counter;
     struct wsc_engine *engine;
-    struct wsc_listener *listener;
-    int listener_fd;
+    struct wsc_acceptor *acceptor;
+    int acceptor_fd;
     struct wsc_timer_wheel wheel;
     uint64_t now;
     struct side *sides[SIDES];
@@ -343,7 +343,7 @@ static inline void handle(struct wsc_io *io)
             accepted(io->fd);
         }
         else {
-            wsc_listener_accept(world.listener, false);
+            wsc_acceptor_accept(world.acceptor, false);
         }
         return;
     }

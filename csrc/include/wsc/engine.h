@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 struct wsc_engine;
-struct wsc_listener; /* a listening socket */
+struct wsc_acceptor; /* a listening socket */
 struct wsc_link;     /* a connected one */
 
 enum wsc_io_type {
@@ -45,7 +45,7 @@ enum wsc_io_type {
 
 struct wsc_io {
     enum wsc_io_type type;
-    void *owner;         /* what the link or listener was made with */
+    void *owner;         /* what the link or acceptor was made with */
     const uint8_t *data; /* in the engine's receive buffer: until the next call of
                             wsc_engine_next */
     size_t len;
@@ -58,7 +58,7 @@ struct wsc_io {
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_engine_new(const struct wsc_allocator *allocator, size_t receive_size,
                struct wsc_engine **out_engine);
-/* Closes all links and listeners that are left. NULL is fine. */
+/* Closes all links and acceptors that are left. NULL is fine. */
 WSC_API void wsc_engine_free(struct wsc_engine *engine);
 /* What the event loop watches for reading. */
 WSC_API int wsc_engine_fd(const struct wsc_engine *engine);
@@ -76,7 +76,7 @@ WSC_API size_t wsc_engine_poll(struct wsc_engine *engine, int timeout_ms);
 /* The next event of those that poll found: true with *out. Links may be closed between
  * two calls, also those that are ready. */
 WSC_API bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out);
-/* Nobody wants this event of a listener: what was accepted is closed. */
+/* Nobody wants this event of an acceptor: what was accepted is closed. */
 WSC_API void wsc_io_refuse(const struct wsc_io *io);
 /* Has something been received that wsc_engine_next has not given out? Who doesn't call
  * it until it says false has to come back without waiting for wsc_engine_fd, which
@@ -87,12 +87,12 @@ WSC_API bool wsc_engine_has_received(const struct wsc_engine *engine);
  * descriptors or memory are short, WSC_IO_ERROR comes: stop accepting for a while. With
  * EMFILE one connection has been taken and closed by a spare descriptor. */
 WSC_API WSC_NODISCARD enum wsc_status
-wsc_listener_new(struct wsc_engine *engine, int fd, void *owner,
-                 struct wsc_listener **out_listener);
+wsc_acceptor_new(struct wsc_engine *engine, int fd, void *owner,
+                 struct wsc_acceptor **out_acceptor);
 /* Stop or go on accepting. */
-WSC_API void wsc_listener_accept(struct wsc_listener *listener, bool on);
-/* Forget the listener; `fd` stays open. */
-WSC_API void wsc_listener_close(struct wsc_listener *listener);
+WSC_API void wsc_acceptor_accept(struct wsc_acceptor *acceptor, bool on);
+/* Forget the acceptor; `fd` stays open. */
+WSC_API void wsc_acceptor_close(struct wsc_acceptor *acceptor);
 
 /* Take over a connected socket: it is made non-blocking and closed with the link. On
  * error it stays the caller's. Reading begins at once. */

@@ -24,7 +24,7 @@
     TYPE(message_stream)                                                               \
     TYPE(engine)                                                                       \
     TYPE(engine_transport)                                                             \
-    TYPE(engine_listener)                                                              \
+    TYPE(engine_acceptor)                                                              \
     TYPE(tls_context)                                                                  \
     TYPE(deflater)                                                                     \
     TYPE(inflater)

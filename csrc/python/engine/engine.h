@@ -16,10 +16,10 @@ struct pywsc_engine {
     PyObject_HEAD struct wsc_engine *engine; /* NULL before __init__() */
     PyObject *loop;
     PyObject *context; /* of a turn's listeners and hooks, NULL before the first */
-    /* The transports and listeners that are open, with a reference to each: as with
+    /* The transports and acceptors that are open, with a reference to each: as with
      * asyncio's own, the loop keeps what it watches. */
     struct pywsc_transport *transports;
-    PyObject *listeners;
+    PyObject *acceptors;
     struct wsc_short_poll short_poll;
     /* Connections that had events, in a batch each: their answers leave in a row. */
     struct pywsc_connection *answering[PYWSC_ANSWERS_MAX];

@@ -41,8 +41,8 @@ static int engine_init(PyObject *op, PyObject *args, PyObject *kwargs)
         (void)pywsc_raise(pywsc_type_state(Py_TYPE(op)), status);
         return -1;
     }
-    self->listeners = PySet_New(NULL);
-    if (self->listeners == NULL) {
+    self->acceptors = PySet_New(NULL);
+    if (self->acceptors == NULL) {
         return -1;
     }
     self->thread = PyThread_get_thread_ident();
@@ -72,7 +72,7 @@ static PyObject *engine_listen(PyObject *op, PyObject *args)
         !PyArg_ParseTuple(args, "iO", &fd, &accepted)) {
         return NULL;
     }
-    return pywsc_engine_listener_new(self, fd, accepted);
+    return pywsc_acceptor_new(self, fd, accepted);
 }
 
 static PyObject *engine_fileno(PyObject *op, PyObject *unused)
@@ -99,7 +99,7 @@ static int engine_traverse(PyObject *op, visitproc visit, void *arg)
     struct pywsc_engine *self = (struct pywsc_engine *)op;
     Py_VISIT(self->loop);
     Py_VISIT(self->context);
-    Py_VISIT(self->listeners);
+    Py_VISIT(self->acceptors);
     for (struct pywsc_transport *at = self->transports; at != NULL; at = at->next) {
         Py_VISIT(at);
     }
@@ -114,7 +114,7 @@ static int engine_clear(PyObject *op)
         pywsc_transport_let_go(self->transports);
     }
     Py_CLEAR(self->context);
-    return self->listeners == NULL ? 0 : PySet_Clear(self->listeners);
+    return self->acceptors == NULL ? 0 : PySet_Clear(self->acceptors);
 }
 
 static void engine_dealloc(PyObject *op)
@@ -127,7 +127,7 @@ static void engine_dealloc(PyObject *op)
     wsc_engine_free(self->engine);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->context);
-    Py_CLEAR(self->listeners);
+    Py_CLEAR(self->acceptors);
     pywsc_free(op);
 }
 
@@ -178,7 +178,7 @@ int pywsc_engine_init(PyObject *module, struct pywsc_state *state)
     if (pywsc_transport_init(module, state) < 0) {
         return -1;
     }
-    return pywsc_engine_listener_init(module, state);
+    return pywsc_acceptor_init(module, state);
 }
 
 #endif

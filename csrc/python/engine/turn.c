@@ -65,12 +65,12 @@ static int send_answers(struct pywsc_engine *self)
 }
 
 /* A new socket: what that takes isn't known. */
-static int handle_listener(struct pywsc_engine *self, struct wsc_io *io)
+static int handle_acceptor(struct pywsc_engine *self, struct wsc_io *io)
 {
     PyObject *owner = Py_NewRef((PyObject *)io->owner);
     int sent = send_answers(self);
     PyObject *raised = pywsc_take_raised();
-    int status = pywsc_engine_listener_event((struct pywsc_engine_listener *)owner, io);
+    int status = pywsc_acceptor_event((struct pywsc_acceptor *)owner, io);
     pywsc_raise_again_after(raised, status, (PyObject *)self);
     Py_DECREF(owner);
     return sent < 0 ? -1 : status;
@@ -111,12 +111,12 @@ handle_connection(struct pywsc_engine *self, struct wsc_io *io, struct turn *tur
 static int handle(struct pywsc_engine *self, struct wsc_io *io, struct turn *turn)
 {
     struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)self));
-    if (Py_TYPE((PyObject *)io->owner) != state->engine_listener) {
+    if (Py_TYPE((PyObject *)io->owner) != state->engine_acceptor) {
         return ((struct pywsc_transport *)io->owner)->connection == NULL
                    ? 0
                    : handle_connection(self, io, turn);
     }
-    int status = handle_listener(self, io);
+    int status = handle_acceptor(self, io);
     turn->now = wsc_clock_ns();
     return status;
 }

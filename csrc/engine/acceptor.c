@@ -8,50 +8,50 @@
 #include "socket.h"
 #include "source.h"
 
-enum wsc_status wsc_listener_new(struct wsc_engine *engine, int fd, void *owner,
-                                 struct wsc_listener **out_listener)
+enum wsc_status wsc_acceptor_new(struct wsc_engine *engine, int fd, void *owner,
+                                 struct wsc_acceptor **out_acceptor)
 {
-    struct wsc_listener *listener = wsc_alloc(engine->allocator, sizeof(*listener));
-    if (listener == NULL) {
+    struct wsc_acceptor *acceptor = wsc_alloc(engine->allocator, sizeof(*acceptor));
+    if (acceptor == NULL) {
         return WSC_ERR_NO_MEMORY;
     }
-    wsc_source_init(&listener->source, engine, fd, owner, true);
-    if (wsc_source_watch(&listener->source, true, false) < 0) {
-        wsc_source_free(&listener->source);
+    wsc_source_init(&acceptor->source, engine, fd, owner, true);
+    if (wsc_source_watch(&acceptor->source, true, false) < 0) {
+        wsc_source_free(&acceptor->source);
         return WSC_ERR_IO;
     }
-    *out_listener = listener;
+    *out_acceptor = acceptor;
     return WSC_OK;
 }
 
-void wsc_listener_accept(struct wsc_listener *listener, bool on)
+void wsc_acceptor_accept(struct wsc_acceptor *acceptor, bool on)
 {
-    (void)wsc_source_watch(&listener->source, on, false);
+    (void)wsc_source_watch(&acceptor->source, on, false);
 }
 
-void wsc_listener_close(struct wsc_listener *listener)
+void wsc_acceptor_close(struct wsc_acceptor *acceptor)
 {
-    wsc_source_free(&listener->source);
+    wsc_source_free(&acceptor->source);
 }
 
-int wsc_listener_open_spare(void)
+int wsc_acceptor_open_spare(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 /* Out of descriptors: take the connection with the spare one and close it, so that the
  * client knows and the backlog does not keep us busy. */
-static void refuse_connection(struct wsc_engine *engine, int listener)
+static void refuse_connection(struct wsc_engine *engine, int listening)
 {
     if (engine->spare >= 0) {
         (void)close(engine->spare);
         engine->spare = -1;
     }
-    int fd = wsc_socket_accept(listener);
+    int fd = wsc_socket_accept(listening);
     if (fd >= 0) {
         (void)close(fd);
     }
-    engine->spare = wsc_listener_open_spare();
+    engine->spare = wsc_acceptor_open_spare();
 }
 
 /* Does this errno of accept concern one connection, rather than us? */
@@ -69,12 +69,12 @@ void wsc_io_refuse(const struct wsc_io *io)
     }
 }
 
-bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out)
+bool wsc_acceptor_next(struct wsc_acceptor *acceptor, struct wsc_io *out)
 {
-    struct wsc_engine *engine = listener->source.engine;
+    struct wsc_engine *engine = acceptor->source.engine;
     while (engine->accepts_left > 0) {
         engine->accepts_left--;
-        int fd = wsc_socket_accept(listener->source.fd);
+        int fd = wsc_socket_accept(acceptor->source.fd);
         if (fd >= 0) {
             out->type = WSC_IO_ACCEPTED;
             out->fd = fd;
@@ -88,7 +88,7 @@ bool wsc_listener_next(struct wsc_listener *listener, struct wsc_io *out)
         }
         int error = errno;
         if (error == EMFILE || error == ENFILE) {
-            refuse_connection(engine, listener->source.fd);
+            refuse_connection(engine, acceptor->source.fd);
         }
         engine->accepts_left = 0;
         out->type = WSC_IO_ERROR;
