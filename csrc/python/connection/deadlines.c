@@ -211,25 +211,37 @@ static int close_with(struct pywsc_connection *connection, enum pywsc_name name,
     return pywsc_connection_hook_done(connection, result);
 }
 
-/* The clocks that look at output. 1 if they did nothing about it. */
-static int run_output_clocks(struct pywsc_connection *connection, double now)
+static bool is_stalled(const struct pywsc_connection *connection, double now)
+{
+    return connection->flow.write_paused && now - connection->deadlines.taken_at >=
+                                                STALL_LIMIT - STALL_SAMPLE - 2 * EARLY;
+}
+
+/* The clocks that look at output: they wait, unless there was something to be done. */
+static enum pywsc_outcome
+run_output_clocks(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
     size_t left;
+    int result;
     self->look_at = look_again_at(self, now);
-    if (look(connection, now, &left) < 0) {
-        return pywsc_connection_hook_done(connection, NULL);
+    bool failed = look(connection, now, &left) < 0;
+    bool overdue = !failed && self->closing && is_overdue(self, now, left);
+    if (failed) {
+        result = pywsc_connection_hook_done(connection, NULL);
     }
-    bool overdue = self->closing && is_overdue(self, now, left);
-    if (overdue || (connection->flow.write_paused &&
-                    now - self->taken_at >= STALL_LIMIT - STALL_SAMPLE - 2 * EARLY)) {
+    else if (overdue || is_stalled(connection, now)) {
         self->end_at = self->look_at = NEVER;
-        return cut(connection,
-                   overdue ? "timed out while closing connection" : "output stalled");
+        result = cut(connection,
+                     overdue ? "timed out while closing connection" : "output stalled");
     }
-    return self->closing && left == 0
-               ? pywsc_connection_hook(connection, PYWSC_NAME_ON_OUTPUT_TAKEN, NULL)
-               : 1;
+    else if (self->closing && left == 0) {
+        result = pywsc_connection_hook(connection, PYWSC_NAME_ON_OUTPUT_TAKEN, NULL);
+    }
+    else {
+        return PYWSC_WAITS;
+    }
+    return result < 0 ? PYWSC_FAILED : PYWSC_DONE;
 }
 
 /* The first one that ends the connection wins (DED-8). */
@@ -241,9 +253,9 @@ static int run_clocks(struct pywsc_connection *connection, double now)
         return pywsc_connection_hook(connection, PYWSC_NAME_ON_OPEN_TIMEOUT, NULL);
     }
     if (now >= self->look_at || now >= self->end_at) {
-        int result = run_output_clocks(connection, now);
-        if (result != 1) {
-            return result;
+        enum pywsc_outcome outcome = run_output_clocks(connection, now);
+        if (outcome != PYWSC_WAITS) {
+            return outcome == PYWSC_FAILED ? -1 : 0;
         }
     }
     if (self->pong_awaited && now >= self->keepalive_at &&

@@ -60,13 +60,13 @@ PyObject *pywsc_message_stream_make(struct pywsc_message_stream *self, PyObject 
 
 /* --- one receive() at a time --- */
 
-int pywsc_message_stream_hold(struct pywsc_message_stream *self)
+bool pywsc_message_stream_hold(struct pywsc_message_stream *self)
 {
     if (self->waiting || self->closed || self->closing) {
-        return 0;
+        return false;
     }
     self->waiting = true;
-    return 1;
+    return true;
 }
 
 void pywsc_message_stream_release(struct pywsc_message_stream *self)

@@ -35,8 +35,8 @@ struct pywsc_message_stream {
 
 /* The message of the library: a new reference; takes `data`. */
 PyObject *pywsc_message_stream_make(struct pywsc_message_stream *self, PyObject *data);
-/* A receive() begins: 1; 0 when it needs the slow way. */
-int pywsc_message_stream_hold(struct pywsc_message_stream *self);
+/* A receive() begins; false when it needs the slow way. */
+bool pywsc_message_stream_hold(struct pywsc_message_stream *self);
 /* It has ended. An exception that is set stays so. */
 void pywsc_message_stream_release(struct pywsc_message_stream *self);
 

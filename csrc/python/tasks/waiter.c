@@ -41,14 +41,9 @@ bool pywsc_waiter_is_pending(const struct pywsc_waiter *self)
     return self->state == PENDING;
 }
 
-/* The callback in its context, as Handle._run does it. 1: this context is entered
- * already, so it has to wait for its turn. */
+/* The end of Handle._run: its context has been entered. */
 static int call_in_context(PyObject *callback, PyObject *context, PyObject *arg)
 {
-    if (PyContext_Enter(context) < 0) {
-        PyErr_Clear();
-        return 1;
-    }
     PyObject *result = PyObject_CallOneArg(callback, arg);
     Py_XDECREF(result);
     pywsc_exit_context(context);
@@ -59,10 +54,10 @@ static int run_callback(struct pywsc_state *state, struct pywsc_waiter *self,
                         PyObject *callback, PyObject *context, bool in_place)
 {
     if (in_place) {
-        int result = call_in_context(callback, context, (PyObject *)self);
-        if (result <= 0) {
-            return result;
+        if (PyContext_Enter(context) == 0) {
+            return call_in_context(callback, context, (PyObject *)self);
         }
+        PyErr_Clear(); /* it is entered already: this has to wait for its turn */
     }
     return pywsc_call_soon(state, self->loop, callback, (PyObject *)self, context);
 }
