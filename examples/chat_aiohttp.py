@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
@@ -20,62 +21,7 @@ MAX_NAME = 32
 MAX_TEXT = 2000
 MAX_BEHIND = 100  # lines that may wait for a slow member
 
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<link rel="icon" href="data:,">
-<title>Chat</title>
-<style>
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto;
-         padding: 0 1rem; }
-  #log { min-height: 12rem; list-style: none; padding: 0; overflow-wrap: anywhere; }
-  form { display: flex; gap: .5rem; }
-  input { flex: 1; min-width: 0; font: inherit; padding: .4rem; }
-  button { font: inherit; }
-  [hidden] { display: none; }
-</style>
-<h1>Chat</h1>
-<form id="join"><input id="name" placeholder="Your name" maxlength="32" required
-  autofocus><button>Join</button></form>
-<ul id="log" aria-live="polite"></ul>
-<form id="say" hidden><input id="text" placeholder="Message" maxlength="2000"
-  autocomplete="off"><button>Send</button></form>
-<script>
-  const find = (id) => document.getElementById(id);
-  let socket;
-  function show(line) {
-    const item = document.createElement("li");
-    item.textContent = line;
-    find("log").append(item);
-    item.scrollIntoView();
-  }
-  function joined(yes) {
-    find("join").hidden = yes;
-    find("say").hidden = !yes;
-    find(yes ? "text" : "name").focus();
-  }
-  find("join").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const address = new URL("ws/" + encodeURIComponent(find("name").value),
-                            location.href);
-    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    socket = new WebSocket(address);
-    socket.addEventListener("open", () => joined(true));
-    socket.addEventListener("message", (event) => show(event.data));
-    socket.addEventListener("close", (event) => {
-      joined(false);
-      show("Not connected" + (event.reason ? ": " + event.reason : "."));
-    });
-  });
-  find("say").addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (find("text").value) socket.send(find("text").value);
-    find("text").value = "";
-  });
-</script>
-</html>
-"""
+PAGE = Path(__file__).with_name("chat.html").read_text(encoding="utf-8")
 
 
 class Room:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -22,62 +23,7 @@ MAX_NAME = 32
 MAX_TEXT = 2000
 MAX_BEHIND = 100  # messages that may wait for a slow member
 
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<link rel="icon" href="data:,">
-<title>Chat</title>
-<style>
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto;
-         padding: 0 1rem; }
-  #log { min-height: 12rem; list-style: none; padding: 0; overflow-wrap: anywhere; }
-  form { display: flex; gap: .5rem; }
-  form[hidden] { display: none; }
-  input { flex: 1; min-width: 0; font: inherit; padding: .4rem; }
-  button { font: inherit; }
-</style>
-<h1>Chat</h1>
-<form id="join"><input id="name" placeholder="Your name" maxlength="32" required
-  autofocus><button>Join</button></form>
-<ul id="log" aria-live="polite"></ul>
-<form id="say" hidden><input id="text" placeholder="Message" maxlength="2000"
-  autocomplete="off"><button>Send</button></form>
-<script>
-  const $ = (id) => document.getElementById(id);
-  const show = (text) => {
-    const item = document.createElement("li");
-    item.textContent = text;
-    $("log").append(item);
-  };
-  let ws;
-  $("join").onsubmit = (event) => {
-    event.preventDefault();
-    const url = new URL("ws/" + encodeURIComponent($("name").value), location.href);
-    url.protocol = url.protocol.replace("http", "ws");
-    ws = new WebSocket(url);
-    ws.onopen = () => {
-      $("join").hidden = true;
-      $("say").hidden = false;
-      $("text").focus();
-    };
-    ws.onmessage = (event) => show(event.data);
-    ws.onclose = (event) => {
-      show("Not connected" + (event.reason ? ": " + event.reason : "."));
-      $("join").hidden = false;
-      $("say").hidden = true;
-    };
-  };
-  $("say").onsubmit = (event) => {
-    event.preventDefault();
-    if ($("text").value && ws.readyState === WebSocket.OPEN) {
-      ws.send($("text").value);
-      $("text").value = "";
-    }
-  };
-</script>
-</html>
-"""
+PAGE = Path(__file__).with_name("chat.html").read_text(encoding="utf-8")
 
 app = FastAPI()
 members: dict[str, asyncio.Queue[str]] = {}

@@ -14,21 +14,14 @@ from ._version import __version__
 from .asyncio import (
     ClientConnection,
     Connection,
-    ConnectionStats,
     Listener,
-    Router,
     Server,
     ServerConnection,
-    ServerStats,
     basic_auth,
     broadcast,
     connect,
-    metrics_response,
-    route,
-    run,
     serve,
     unix_connect,
-    unix_route,
     unix_serve,
 )
 from .enums import CloseCode, Opcode, Side, State
@@ -85,6 +78,17 @@ from .typing import (
     Subprotocol,
 )
 from .uri import WebSocketURI, parse_uri
+
+if _TYPE_CHECKING:
+    from .asyncio import (
+        ConnectionStats,
+        Router,
+        ServerStats,
+        metrics_response,
+        route,
+        run,
+        unix_route,
+    )
 
 __all__ = [
     "BinaryMessage",
@@ -177,9 +181,16 @@ __all__ = [
     "unix_serve",
 ]
 
-# The old names that ``websockets`` still has, and modules that few need: imported when
-# they are asked for.
+# What many programs do without, the old names that ``websockets`` still has, and
+# modules that few need: imported when they are asked for.
 _ELSEWHERE = {
+    "ConnectionStats": "asyncio._stats",
+    "Router": "asyncio.router",
+    "ServerStats": "asyncio._stats",
+    "metrics_response": "asyncio._stats",
+    "route": "asyncio.router",
+    "run": "asyncio._workers",
+    "unix_route": "asyncio.router",
     "AbortHandshake": "legacy.exceptions",
     "InvalidStatusCode": "legacy.exceptions",
     "RedirectHandshake": "legacy.exceptions",

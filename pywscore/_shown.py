@@ -1,10 +1,22 @@
-"""What may be shown of addresses and headers, in exceptions, logs and on terminals."""
+"""How things of a peer are shown, in exceptions, logs and on terminals: addresses and
+headers without secrets, text without what would do something there."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["shown_header", "shown_url", "without_user_info"]
+__all__ = [
+    "escape",
+    "printable",
+    "shown_header",
+    "shown_url",
+    "without_user_info",
+]
+
+MAX_TEXT = 200
+# Zero-width joiner and non-joiner: format characters that emoji and several
+# scripts cannot do without, and that cannot move or hide other text.
+_HARMLESS_FORMAT = "\u200c\u200d"
 
 _split = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?(.*)", re.DOTALL).fullmatch
 # As such, percent-encoded, and what Unicode has that is taken for it.
@@ -52,3 +64,38 @@ def shown_header(name: str, value: str) -> str:
     if name in _SECRET_HEADERS:
         return "..."
     return shown_url(value) if name == "location" else value
+
+
+def printable(text: object) -> str:
+    """``str(text)`` in visible ASCII, escaped as in a literal and cut to 200: for logs,
+    whose readers and encodings aren't known."""
+    escaped = _escaped(str(text)[: MAX_TEXT + 1])
+    return escaped if len(escaped) <= MAX_TEXT else escaped[: MAX_TEXT - 3] + "..."
+
+
+def escape(text: str, *, keep: str = "", limit: int | None = None) -> str:
+    """Make text from a peer safe to print: no control, bidi or line characters.
+
+    Characters in `keep` stay; above `limit` characters the text is cut.
+    """
+    cut = limit is not None and len(text) > limit
+    if cut:
+        text = text[:limit]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(
+            char if char in keep or _is_printable(char) else _escaped(char)
+            for char in text
+        )
+    return text + "…" if cut else text
+
+
+def _is_printable(char: str) -> bool:
+    import unicodedata  # a big table, which servers do without
+
+    if char in _HARMLESS_FORMAT:
+        return True
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from .exceptions import InvalidHeaderFormat, InvalidHeaderValue
 from .http import (
+    TOKEN,
     basic_challenge,
     basic_credentials,
     host_header,
@@ -34,16 +35,15 @@ __all__ = [
 T = TypeVar("T")
 ExtensionHeader = tuple[str, list[tuple[str, str | None]]]
 
-_TOKEN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e]|\\[\t \x21-\x7e\x80-\xff])*"'
-_token = re.compile(_TOKEN)
-_protocol = re.compile(rf"{_TOKEN}(?:/{_TOKEN})?")
+_token = re.compile(TOKEN)
+_protocol = re.compile(rf"{TOKEN}(?:/{TOKEN})?")
 _parameter = re.compile(
-    rf"[\t ]*;[\t ]*({_TOKEN})(?:[\t ]*=[\t ]*(?:({_TOKEN})|({_QUOTED})))?"
+    rf"[\t ]*;[\t ]*({TOKEN})(?:[\t ]*=[\t ]*(?:({TOKEN})|({_QUOTED})))?"
 )
 _start = re.compile(r"(?:,[\t ,]*)?")
 _separator = re.compile(r"[\t ]*(?:,[\t ,]*|\Z)")
-_scheme = re.compile(rf"({_TOKEN}) [-._~+/0-9A-Za-z]+=*")
+_scheme = re.compile(rf"({TOKEN}) [-._~+/0-9A-Za-z]+=*")
 _escape = re.compile(r"\\(.)")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import email.utils
 import http
 import re
 import sys
@@ -30,7 +29,8 @@ SERVER = USER_AGENT = "Python/{}.{} pywscore/{}".format(
 
 # RFC 9110 §5.6.2 and §5.5. Peers do send obs-text: it may be ISO-8859-1, or bytes that
 # stay what they are as surrogate escapes.
-is_token = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
+TOKEN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+is_token = re.compile(TOKEN).fullmatch
 _is_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff\udc80-\udcff]*").fullmatch
 
 
@@ -253,6 +253,8 @@ def plain_response(status: http.HTTPStatus | int, text: str) -> Response:
     Raises:
         ValueError: if ``status`` isn't a status code that HTTP knows.
     """
+    import email.utils  # takes longer than all of this package
+
     status = http.HTTPStatus(status)
     body = text.encode()
     headers = Headers(

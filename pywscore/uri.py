@@ -13,7 +13,7 @@ from .http import host_header
 __all__ = ["WebSocketURI", "parse_uri"]
 
 _split = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?P<scheme>[A-Za-z]+)://"
     r"(?:(?P<userinfo>[^/?#]*)@)?"
     r"(?P<host>\[[^\]/?#@]*\]|[^\[\]:/?#@]*)"
     r"(?::(?P<port>[0-9]*))?"
@@ -22,9 +22,10 @@ _split = re.compile(
     r"(?P<fragment>#.*)?",
     re.DOTALL,
 ).fullmatch
+_starts_right = re.compile(r"wss?://", re.IGNORECASE).match
 # Nothing of what white space, control characters and backslashes could stand for is
 # wanted: they are where parsers disagree.
-_unwanted = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]").search
+unwanted = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]").search
 _broken_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _is_host = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 # RFC 3986 §2.2, §2.3: what stays as it is; the rest is percent-encoded.
@@ -88,19 +89,18 @@ def parse_uri(uri: str) -> WebSocketURI:
     Raises:
         InvalidURI: if it isn't one.
     """
-    if _unwanted(uri):
+    if unwanted(uri):
         raise InvalidURI(uri, "white space, control character or backslash")
+    if not _starts_right(uri):
+        raise InvalidURI(uri, "it must start with ws:// or wss://")
     parts = _split(uri)
     if parts is None:
         raise InvalidURI(uri, "not of the form ws://host[:port][/path][?query]")
-    scheme = parts["scheme"].lower()
-    if scheme not in ("ws", "wss"):
-        raise InvalidURI(uri, "scheme isn't ws or wss")
     if parts["fragment"] is not None:
         raise InvalidURI(uri, "fragment identifier is meaningless")
     if _broken_escape(uri):
         raise InvalidURI(uri, "percent sign without two hexadecimal digits")
-    secure = scheme == "wss"
+    secure = parts["scheme"].lower() == "wss"
     username, password = _parse_userinfo(uri, parts["userinfo"])
     return WebSocketURI(
         secure,
@@ -115,7 +115,7 @@ def parse_uri(uri: str) -> WebSocketURI:
 
 def _parse_host(uri: str, host: str) -> str:
     if not host:
-        raise InvalidURI(uri, "hostname isn't provided")
+        raise InvalidURI(uri, "it has no host")
     if host[0] == "[":
         try:
             if "%" in host:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from .. import _core
+from .._shown import printable
 from ..enums import CloseCode, State
 from ..exceptions import InvalidHandshake, InvalidState, ProtocolError
 from ..http import Request
-from ._log import printable
 from ._options import Options
 
 __all__ = ["Ending", "as_protocol_error", "check_close"]

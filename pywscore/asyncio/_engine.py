@@ -50,8 +50,6 @@ def can_use_engine(loop: asyncio.AbstractEventLoop) -> bool:
 def uses_engine(carrier: str, loop: asyncio.AbstractEventLoop, ssl: Any) -> bool:
     """Whether a server or client with these arguments is carried by the engine."""
     if isinstance(ssl, TLSContext):
-        if carrier == "transport":
-            raise ValueError('TLSContext doesn\'t go with carrier="transport"')
         if not can_use_engine(loop):
             raise ValueError("TLSContext needs the engine, which this loop can't watch")
         return True

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing import connection as pipes
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal
+from typing import Any
 
-from ._plan import STOP_SIGNALS, Address, Plan
+from ._binding import Address
+from ._plan import Plan, StartMethod
+from ._signals import STOP_SIGNALS
 
-__all__ = ["Fleet", "StartMethod"]
-
-StartMethod = Literal["fork", "spawn", "forkserver"]
+__all__ = ["Fleet"]
 
 # What a worker may take beyond close_timeout before it is killed.
 KILL_AFTER = 2.0

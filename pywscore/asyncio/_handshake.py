@@ -5,49 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _core
+from .._shown import printable
 from ..exceptions import InvalidHandshake, InvalidOrigin, NegotiationError
-from ..http import Headers, HeadersLike, Request, Response, is_token
-from ._log import is_exit, printable
+from ..http import Headers, HeadersLike, Request, Response
+from ._arguments import Origins
+from ._log import is_exit
 from ._refusals import failed, refusal, shutting_down
 from .connection import Connection
 
 ProcessRequest = Callable[..., Awaitable[Response | None] | Response | None]
 ProcessResponse = Callable[..., Awaitable[Response | None] | Response | None]
 SelectSubprotocol = Callable[..., str | None]
-Origins = Sequence[str | re.Pattern[str] | None]
-
-
-def check_subprotocols(subprotocols: Iterable[str] | None) -> tuple[str, ...]:
-    """Raises:
-    TypeError: if it isn't a sequence of strings.
-    ValueError: if one isn't a token (RFC 6455 §4.1).
-    """
-    if isinstance(subprotocols, str):
-        raise TypeError("subprotocols must be a list of strings, not a string")
-    names = tuple(subprotocols or ())
-    for name in names:
-        if not is_token(name):
-            raise ValueError(f"invalid subprotocol: {name!r}")
-    return names
-
-
-def check_origins(origins: Origins | None) -> tuple[str | re.Pattern[str] | None, ...]:
-    """Raises:
-    TypeError: if it isn't a sequence of strings, patterns and None.
-    """
-    if isinstance(origins, (str, re.Pattern)):
-        raise TypeError("origins must be a list")
-    allowed = tuple(origins or ())
-    for origin in allowed:
-        if origin is not None and not isinstance(origin, (str, re.Pattern)):
-            raise TypeError(f"not an origin: {origin!r}")
-    return allowed
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,14 +10,6 @@ from typing import Any
 from ..typing import LoggerLike
 
 LINES_PER_SECOND = 10
-MAX_TEXT = 200
-
-
-def printable(text: object) -> str:
-    """``str(text)`` in visible ASCII, escaped as in a literal and cut to 200."""
-    raw = str(text)[: MAX_TEXT + 1]
-    escaped = raw.encode("unicode_escape").decode("ascii")
-    return escaped if len(escaped) <= MAX_TEXT else escaped[: MAX_TEXT - 3] + "..."
 
 
 def is_exit(exc: BaseException) -> bool:

@@ -16,7 +16,6 @@ from ..uri import WebSocketURI, parse_uri
 from ._client_connection import ClientConnection
 from ._engine import Handover, adopt, uses_engine
 from ._log import is_exit
-from ._proxy import connect_http, connect_socks, get_proxy, parse_proxy
 
 __all__ = ["open_connection"]
 
@@ -35,6 +34,8 @@ async def open_connection(
 ) -> ClientConnection:
     """A connection to ``uri``'s server, or to ``host`` and ``port``, that is about to
     send its request. Arguments as for ``connect()``."""
+    from ._proxy import connect_http, connect_socks, get_proxy, parse_proxy
+
     loop = asyncio.get_running_loop()
     if uri.secure:
         if kwargs.get("ssl") is None:

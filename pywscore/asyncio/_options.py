@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import weakref
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from .._core import ReceiveBuffer, Timers
 from ._log import LimitedLogger
 
-type_or_pair = int | tuple[int | None, int | None] | None
-
+# What serve() and connect() have by default.
+OPEN_TIMEOUT = 10
+PING_INTERVAL = 20
+PING_TIMEOUT = 20
+CLOSE_TIMEOUT = 10
+MAX_SIZE = 1 << 20
 MAX_QUEUE = 16
 WRITE_LIMIT = (65536, 16384)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Settings of connections; one object for many of them.
 
@@ -32,58 +37,20 @@ class Options:
         log: where to log.
     """
 
-    open_timeout: float | None = 10
-    ping_interval: float | None = 20
-    ping_timeout: float | None = 20
-    close_timeout: float | None = 10
+    open_timeout: float | None = OPEN_TIMEOUT
+    ping_interval: float | None = PING_INTERVAL
+    ping_timeout: float | None = PING_TIMEOUT
+    close_timeout: float | None = CLOSE_TIMEOUT
     idle_timeout: float | None = None
     max_queue: tuple[int, int] | None = (MAX_QUEUE, MAX_QUEUE // 4)
     write_limit: tuple[int, int] = WRITE_LIMIT
     log: LimitedLogger
 
-
-def water_marks(name: str, value: Any) -> tuple[int, int] | None:
-    """``(high, low)`` from a number, a pair with None for "the usual", or None.
-
-    Raises:
-        ValueError: if they are negative or in the wrong order.
-    """
-    high, low = value if isinstance(value, tuple) else (value, None)
-    if high is None and low is None:
-        return None
-    if high is None:
-        high = low * 4
-    if low is None:
-        low = high // 4
-    if not 0 <= low <= high:
-        raise ValueError(f"{name} needs 0 <= low <= high, not {value!r}")
-    return high, low
-
-
-def message_limit(max_size: Any) -> int | None:
-    """``max_size`` in bytes; a pair is (message, fragment), as in ``websockets``.
-
-    The core bounds whole messages, and with them their fragments.
-
-    Raises:
-        ValueError: if it is negative, or only a limit for fragments is given.
-    """
-    limit, fragment = max_size if isinstance(max_size, tuple) else (max_size, None)
-    if limit is None and fragment is not None:
-        raise ValueError("max_size can't limit fragments without limiting messages")
-    if limit is not None and fragment is not None:
-        limit = max(limit, fragment)
-    if limit is not None and limit < 0:
-        raise ValueError("max_size must not be negative")
-    return None if limit is None else int(limit)
-
-
-def check_carrier(carrier: str) -> None:
-    """Raises:
-    ValueError: if there is no such carrier in this build.
-    """
-    if carrier not in ("auto", "engine", "transport"):
-        raise ValueError(f"carrier must be auto, engine or transport, not {carrier!r}")
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], log: LimitedLogger) -> Options:
+        """Those that are among ``arguments``, which have been checked."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "log"]
+        return cls(log=log, **{name: arguments[name] for name in names})
 
 
 _receive_buffers: weakref.WeakKeyDictionary[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 from time import monotonic as clock  # finer than the clock of uvloop's loops
 
 from ..exceptions import ConcurrencyError
@@ -36,9 +36,9 @@ class Pings:
             ConcurrencyError: if it is in use.
         """
         if payload is None:
-            payload = random.randbytes(4)
+            payload = os.urandom(4)
             while payload in self._waiting:
-                payload = random.randbytes(4)
+                payload = os.urandom(4)
         elif payload in self._waiting:
             raise ConcurrencyError("already waiting for a pong with the same data")
         return payload

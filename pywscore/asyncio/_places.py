@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-__all__ = ["Places", "check_limit", "network_of"]
+__all__ = ["Places", "network_of"]
 
 
 class Places:
@@ -71,9 +71,3 @@ def network_of(address: Any) -> str:
     if number.ipv4_mapped is not None:  # RFC 4291 §2.5.5.2
         return str(number.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(number) >> 64 << 64, 64)))
-
-
-def check_limit(name: str, limit: int | None) -> None:
-    """Raise ValueError if the argument called ``name`` isn't a limit."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"{name} must be positive")

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
-import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection as pipes
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..typing import LoggerLike
-from .server import Server, ServerConnection, serve
+from ._binding import Address
+from ._options import CLOSE_TIMEOUT
+from ._signals import STOP_SIGNALS, stop_signals
+from .server import Server, ServerConnection, default_logger, serve
 
-__all__ = ["STOP_SIGNALS", "Address", "Handler", "LoopFactory", "Plan"]
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection as Pipe
 
+__all__ = ["Handler", "LoopFactory", "Plan", "StartMethod"]
+
+StartMethod = Literal["fork", "spawn", "forkserver"]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Handler = Callable[[ServerConnection], Awaitable[Any]] | None
-Address = tuple[Any, ...]
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # Connections are cut at close_timeout; then their handlers get a moment to notice.
 NOTICE = 0.25
@@ -59,18 +60,18 @@ class Plan:
 
     @property
     def close_timeout(self) -> float | None:
-        timeout: float | None = self.arguments.get("close_timeout", 10)
+        timeout: float | None = self.arguments.get("close_timeout", CLOSE_TIMEOUT)
         return timeout
 
     @property
     def logger(self) -> LoggerLike:
         logger: LoggerLike | None = self.arguments.get("logger")
-        return logger or logging.getLogger("pywscore.server")
+        return logger or default_logger()
 
     def run(
         self,
         on_ready: Callable[[list[Address]], object],
-        lifeline: pipes.Connection | None = None,
+        lifeline: Pipe | None = None,
     ) -> int:
         """Serve until a signal, or until the other end of ``lifeline`` is gone."""
         try:
@@ -82,14 +83,16 @@ class Plan:
     async def _serve(
         self,
         on_ready: Callable[[list[Address]], object],
-        lifeline: pipes.Connection | None,
+        lifeline: Pipe | None,
     ) -> int:
         stop, hurry = asyncio.Event(), asyncio.Event()
 
         def ask() -> None:
             (hurry if stop.is_set() else stop).set()
 
-        with _signal_handlers(ask, () if lifeline is None else (signal.SIGINT,)):
+        # A worker's Ctrl-C is its parent's to hear.
+        numbers = STOP_SIGNALS if lifeline is None else (signal.SIGTERM,)
+        with stop_signals(ask, numbers):
             server = await serve(self.handler, self.host, self.port, **self.arguments)
             try:
                 if lifeline is not None:
@@ -105,28 +108,6 @@ class Plan:
 
 def _kept(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterator) else value
-
-
-@contextlib.contextmanager
-def _signal_handlers(
-    callback: Callable[[], None], ignored: Sequence[signal.Signals]
-) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    handled = []
-    try:
-        for number in STOP_SIGNALS:
-            if number not in ignored:
-                loop.add_signal_handler(number, callback)
-                handled.append(number)
-    except (NotImplementedError, RuntimeError, ValueError):
-        pass  # Windows; not the main thread
-    if hasattr(signal, "pthread_sigmask") and handled:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
-    try:
-        yield
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
 
 
 async def _drain(server: Server, timeout: float | None, hurry: asyncio.Event) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -17,7 +16,7 @@ from ..exceptions import (
     ProxyError,
 )
 from ..http import Headers, Response, basic_credentials, host_header
-from ..uri import WebSocketURI
+from ..uri import WebSocketURI, unwanted
 
 __all__ = ["Proxy", "get_proxy", "parse_proxy"]
 
@@ -60,7 +59,7 @@ def parse_proxy(proxy: str) -> Proxy:
         InvalidProxy: if it isn't one.
     """
     # Surrogates are what the environment has of bytes that aren't UTF-8.
-    if re.search(r"[\x00-\x20\x7f\\\ud800-\udfff]", proxy):
+    if unwanted(proxy):
         raise InvalidProxy(proxy, "white space, control character or backslash")
     try:
         parts: SplitResult | None = urlsplit(proxy)
@@ -103,6 +102,8 @@ def get_proxy(uri: WebSocketURI) -> str | None:
     ``ws``, of ws_proxy, socks_proxy, https_proxy and http_proxy; nothing for hosts in
     no_proxy.
     """
+    import urllib.request  # takes longer than all of this package
+
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(f"{uri.host}:{uri.port}"):
         return None

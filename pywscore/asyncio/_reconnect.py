@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 
 from ..exceptions import InvalidMessage, InvalidStatus
@@ -37,6 +36,8 @@ def backoff(
 ) -> Iterator[float]:
     """Seconds to wait before each next try (RFC 6455 §7.2.3): a random part of
     ``initial_delay`` first, then from ``min_delay`` by ``factor`` to ``max_delay``."""
+    import random
+
     yield random.random() * initial_delay
     delay = min_delay
     while True:

@@ -8,10 +8,11 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .. import _core
 from .._overrides import ChecksOverrides
+from .._shown import printable
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..http import Request, Response, plain_response
@@ -20,12 +21,15 @@ from . import _overridden
 from ._ending import check_close
 from ._handshake import Handshake
 from ._listener import ListenerFactory
-from ._log import LimitedLogger, is_exit, printable
+from ._log import LimitedLogger, is_exit
 from ._options import Options
 from ._places import Places, network_of
 from ._refusals import failed, shutting_down, too_many
-from ._stats import ServerStats, Totals
+from ._totals import Totals
 from .connection import Connection
+
+if TYPE_CHECKING:
+    from ._stats import ServerStats
 
 __all__ = ["REFUSAL_TIMEOUT", "Listening", "Server", "ServerConnection"]
 

@@ -1,11 +1,12 @@
-"""What connections and servers have counted, and how Prometheus reads it."""
+"""What connections and servers say of what they counted, and how Prometheus reads it.
+
+Imported when it is asked for.
+"""
 
 from __future__ import annotations
 
 import http
-import operator
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
@@ -92,72 +93,34 @@ class ServerStats(Traffic):
 _SUMS = tuple(field.name for field in fields(Traffic))
 
 
-Counts = tuple[int, ...]
-"""The values of Traffic, in its order."""
-
-
-def connection_stats(counts: Counts, latency: float) -> ConnectionStats:
+def connection_stats(counts: tuple[int, ...], latency: float) -> ConnectionStats:
     """What ``Connection.stats()`` gives."""
     values: dict[str, Any] = dict(zip(_SUMS, counts, strict=True))
     return ConnectionStats(latency=latency, **values)
 
 
-class Totals:
-    """What a server keeps of connections that ended."""
-
-    __slots__ = ("_accepted", "_close_codes", "_failed", "_sums")
-
-    def __init__(self) -> None:
-        self._accepted = 0
-        self._failed = 0
-        self._close_codes: Counter[int] = Counter()
-        self._sums = [0] * len(_SUMS)
-
-    def arrived(self) -> None:
-        """A connection was accepted."""
-        self._accepted += 1
-
-    def left(self, counts: Counts, close_code: int | None) -> None:
-        """A connection is gone.
-
-        Args:
-            counts: what it had counted.
-            close_code: None if it never was open.
-        """
-        *sums, _, _, skipped = counts
-        self._sums = list(map(operator.add, self._sums, (*sums, 0, 0, skipped)))
-        if close_code is None:
-            self._failed += 1
-        else:
-            self._close_codes[close_code] += 1
-
-    def stats(self, connections: Iterable[tuple[State, Counts, float]]) -> ServerStats:
-        """The sums, with those of the connections that are there.
-
-        Args:
-            connections: of each of them its state, counts and latency.
-        """
-        sums = list(self._sums)
-        states: Counter[State] = Counter()
-        latencies = []
-        for state, counts, latency in connections:
-            states[state] += 1
-            for index, value in enumerate(counts):
-                sums[index] += value
-            if latency and state is State.OPEN:
-                latencies.append(latency)
-        values: dict[str, Any] = dict(zip(_SUMS, sums, strict=True))
-        return ServerStats(
-            connections=states[State.OPEN],
-            connections_opening=states[State.CONNECTING],
-            connections_closing=states[State.CLOSING] + states[State.CLOSED],
-            connections_total=self._accepted,
-            handshakes_failed=self._failed,
-            close_codes=MappingProxyType(dict(sorted(self._close_codes.items()))),
-            latency=sum(latencies) / len(latencies) if latencies else 0.0,
-            latency_max=max(latencies, default=0.0),
-            **values,
-        )
+def server_stats(
+    counts: tuple[int, ...],
+    states: Mapping[State, int],
+    latencies: Collection[float],
+    *,
+    accepted: int,
+    failed: int,
+    close_codes: Mapping[int, int],
+) -> ServerStats:
+    """What ``Server.stats()`` gives, of what ``Totals`` has counted."""
+    values: dict[str, Any] = dict(zip(_SUMS, counts, strict=True))
+    return ServerStats(
+        connections=states[State.OPEN],
+        connections_opening=states[State.CONNECTING],
+        connections_closing=states[State.CLOSING] + states[State.CLOSED],
+        connections_total=accepted,
+        handshakes_failed=failed,
+        close_codes=MappingProxyType(dict(sorted(close_codes.items()))),
+        latency=sum(latencies) / len(latencies) if latencies else 0.0,
+        latency_max=max(latencies, default=0.0),
+        **values,
+    )
 
 
 # Name, type, what it says; the value has the name without "_total", or that of the

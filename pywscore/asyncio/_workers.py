@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from ._fleet import Fleet, StartMethod
-from ._plan import Address, Handler, LoopFactory, Plan
+from ._binding import Address, reserve
+from ._plan import Handler, LoopFactory, Plan, StartMethod
 from .server import serve
 
-__all__ = ["reserve", "run"]
+__all__ = ["run"]
 
 
 def run(
@@ -79,55 +78,10 @@ def run(
         plan.arguments["reuse_port"] = True
         if start_method is None:
             start_method = "fork" if sys.platform == "linux" else "spawn"
+        from ._fleet import Fleet  # and with it multiprocessing
+
         fleet = Fleet(plan, workers, start_method)
         return fleet.run(on_ready, [sock.getsockname() for sock in sockets])
     finally:
         for sock in sockets:
             sock.close()
-
-
-def reserve(host: str | Sequence[str] | None, port: int | None) -> list[socket.socket]:
-    """Bind without listening, so that a port is ours and several may listen on it.
-
-    Raises:
-        OSError: if that can't be, or others listen there already.
-    """
-    hosts = [host] if host is None or isinstance(host, str) else list(host)
-    found: dict[tuple[int, Address], None] = {}
-    for name in hosts:
-        infos = socket.getaddrinfo(
-            name or None, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        found.update({(info[0], info[4]): None for info in infos})
-    sockets: list[socket.socket] = []
-    try:
-        for family, address in found:
-            if sockets and not port:
-                # The same number for all addresses.
-                number = sockets[0].getsockname()[1]
-                address = (address[0], number, *address[2:])
-            # SO_REUSEPORT would let us in beside another server of the same user.
-            _bind(family, address, shared=False).close()
-            sockets.append(_bind(family, address, shared=True))
-    except BaseException:
-        for sock in sockets:
-            sock.close()
-        raise
-    if not sockets:
-        raise OSError(errno.EADDRNOTAVAIL, "no address to listen on")
-    return sockets
-
-
-def _bind(family: int, address: Address, *, shared: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock

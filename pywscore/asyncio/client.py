@@ -12,26 +12,27 @@ from types import TracebackType
 from typing import Any, Literal
 
 from .._overrides import ChecksOverrides
-from .._shown import shown_url
-from .._tls import TLSContext
+from .._shown import printable, shown_url
 from ..exceptions import InvalidStatus, SecurityError
 from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
 from ..typing import LoggerLike, PathLike
 from ..uri import WebSocketURI, parse_uri
+from ._arguments import check_tls, checked
 from ._client_connection import ClientConnection
-from ._handshake import check_subprotocols
 from ._listener import ListenerFactory
-from ._log import LimitedLogger, printable
+from ._log import LimitedLogger
 from ._opening import open_connection
 from ._options import (
+    CLOSE_TIMEOUT,
     MAX_QUEUE,
+    MAX_SIZE,
+    OPEN_TIMEOUT,
+    PING_INTERVAL,
+    PING_TIMEOUT,
     WRITE_LIMIT,
     Options,
-    check_carrier,
-    message_limit,
-    water_marks,
 )
 from ._reconnect import backoff, process_exception
 
@@ -125,13 +126,13 @@ class connect(ChecksOverrides):
         user_agent_header: str | None = USER_AGENT,
         proxy: str | Literal[True] | None = True,
         process_exception: Callable[[Exception], Exception | None] = process_exception,
-        open_timeout: float | None = 10,
-        ping_interval: float | None = 20,
-        ping_timeout: float | None = 20,
-        close_timeout: float | None = 10,
+        open_timeout: float | None = OPEN_TIMEOUT,
+        ping_interval: float | None = PING_INTERVAL,
+        ping_timeout: float | None = PING_TIMEOUT,
+        close_timeout: float | None = CLOSE_TIMEOUT,
         idle_timeout: float | None = None,
         reconnect_delays: Callable[[], Iterator[float]] = backoff,
-        max_size: int | tuple[int | None, int | None] | None = 1 << 20,
+        max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
         max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
         write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
         logger: LoggerLike | None = None,
@@ -139,7 +140,7 @@ class connect(ChecksOverrides):
         create_connection: Callable[..., ClientConnection] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_carrier(carrier)
+        given = checked(locals())
         self._carrier = carrier
         self.uri = uri
         self.process_exception = process_exception
@@ -154,41 +155,21 @@ class connect(ChecksOverrides):
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if self.ws_uri.secure and kwargs.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
-        tls = kwargs.get("ssl")
-        if isinstance(tls, TLSContext):
-            if tls.is_server:
-                raise ValueError(
-                    "connect() needs a context made with TLSContext.client()"
-                )
-            if carrier == "transport":
-                raise ValueError('TLSContext doesn\'t go with carrier="transport"')
-        marks = water_marks("write_limit", write_limit)
-        assert marks is not None
+        check_tls(kwargs.get("ssl"), server=False, carrier=carrier)
         self._log = LimitedLogger(logger or logging.getLogger("pywscore.client"))
-        options = Options(
-            open_timeout=open_timeout,
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            close_timeout=close_timeout,
-            idle_timeout=idle_timeout,
-            max_queue=water_marks("max_queue", max_queue),
-            write_limit=marks,
-            log=self._log,
-        )
+        options = Options.of(given, self._log)
         deflate = choose(compression, extensions, CLIENT_DEFAULT)
-        offered = check_subprotocols(subprotocols)
-        limit = message_limit(max_size)
         factory = create_connection or ClientConnection
 
         def new_connection(uri: WebSocketURI, headers: Headers) -> ClientConnection:
             protocol = ClientProtocol(
                 uri,
                 origin=origin,
-                subprotocols=offered,
+                subprotocols=given["subprotocols"],
                 headers=headers,
                 user_agent_header=user_agent_header,
                 compression=deflate,
-                max_size=limit,
+                max_size=given["max_size"],
             )
             connection = factory(protocol, options=options)
             connection._listener_factory = listener

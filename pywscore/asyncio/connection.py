@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import random
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from .. import _core
 from .._overrides import ChecksOverrides
+from .._shown import printable
 from ..enums import CloseCode, State
 from ..exceptions import ConcurrencyError, ConnectionClosed
 from ..http import Response
@@ -21,10 +20,14 @@ from . import _overridden
 from ._ending import Ending, as_protocol_error
 from ._fragments import receive_fragments, send_fragments
 from ._listener import ListenerFactory
-from ._log import printable
 from ._options import Options, receive_buffer, timers
 from ._pings import Pings, payload_of
-from ._stats import ConnectionStats, Counts, connection_stats
+from ._totals import Counts
+
+if TYPE_CHECKING:
+    import uuid
+
+    from ._stats import ConnectionStats
 
 __all__ = ["Connection", "broadcast"]
 
@@ -96,6 +99,9 @@ class Connection(Ending, ChecksOverrides):
     def id(self) -> uuid.UUID:
         """A random identifier, made when first asked for."""
         if self._id is None:
+            import random
+            import uuid
+
             self._id = uuid.UUID(int=random.getrandbits(128), version=4)
         return self._id
 
@@ -151,6 +157,8 @@ class Connection(Ending, ChecksOverrides):
 
     def stats(self) -> ConnectionStats:
         """What went through it so far, what waits, and the latency."""
+        from ._stats import connection_stats
+
         return connection_stats(self._counts(), self.latency)
 
     def _counts(self) -> Counts:

@@ -13,27 +13,27 @@ from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
 from ..typing import LoggerLike, PathLike
 from ._acceptor import Acceptor
+from ._arguments import Origins, check_tls, checked
 from ._auth import basic_auth
 from ._handshake import (
     Handshake,
-    Origins,
     ProcessRequest,
     ProcessResponse,
     SelectSubprotocol,
-    check_origins,
-    check_subprotocols,
 )
 from ._listener import ListenerFactory, check_listener
 from ._log import LimitedLogger
 from ._options import (
+    CLOSE_TIMEOUT,
     MAX_QUEUE,
+    MAX_SIZE,
+    OPEN_TIMEOUT,
+    PING_INTERVAL,
+    PING_TIMEOUT,
     WRITE_LIMIT,
     Options,
-    check_carrier,
-    message_limit,
-    water_marks,
 )
-from ._places import Places, check_limit
+from ._places import Places
 from ._serving import Server, ServerConnection
 from .connection import broadcast
 
@@ -45,6 +45,11 @@ __all__ = [
     "serve",
     "unix_serve",
 ]
+
+
+def default_logger() -> logging.Logger:
+    """What is logged to without ``logger=``."""
+    return logging.getLogger("pywscore.server")
 
 
 def serve(
@@ -61,12 +66,12 @@ def serve(
     process_request: ProcessRequest | None = None,
     process_response: ProcessResponse | None = None,
     server_header: str | None = SERVER,
-    open_timeout: float | None = 10,
-    ping_interval: float | None = 20,
-    ping_timeout: float | None = 20,
-    close_timeout: float | None = 10,
+    open_timeout: float | None = OPEN_TIMEOUT,
+    ping_interval: float | None = PING_INTERVAL,
+    ping_timeout: float | None = PING_TIMEOUT,
+    close_timeout: float | None = CLOSE_TIMEOUT,
     idle_timeout: float | None = None,
-    max_size: int | tuple[int | None, int | None] | None = 1 << 20,
+    max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
     max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
     write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
     max_connections: int | None = None,
@@ -138,39 +143,21 @@ def serve(
         OSError: on starting, if the address can't be listened on.
         TypeError, ValueError: if an argument can't be used.
     """
-    check_carrier(carrier)
+    given = checked(locals())
     check_listener(listener, handler)
     deflate = choose(compression, extensions, SERVER_DEFAULT)
-    limit = message_limit(max_size)
-    marks = water_marks("write_limit", write_limit)
-    assert marks is not None
-    check_limit("max_connections", max_connections)
-    check_limit("max_connections_per_address", max_connections_per_address)
     tls = kwargs.pop("ssl", None)
-    if isinstance(tls, TLSContext):
-        if not tls.is_server:
-            raise ValueError("serve() needs a context made with TLSContext.server()")
-        if carrier == "transport":
-            raise ValueError('TLSContext doesn\'t go with carrier="transport"')
-    elif tls is not None:
+    check_tls(tls, server=True, carrier=carrier)
+    if tls is not None and not isinstance(tls, TLSContext):
         if not isinstance(tls, ssl_module.SSLContext):
             raise TypeError("ssl must be an SSLContext or a TLSContext")
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
-    log = LimitedLogger(logger or logging.getLogger("pywscore.server"))
-    options = Options(
-        open_timeout=open_timeout,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        close_timeout=close_timeout,
-        idle_timeout=idle_timeout,
-        max_queue=water_marks("max_queue", max_queue),
-        write_limit=marks,
-        log=log,
-    )
+    log = LimitedLogger(logger or default_logger())
+    options = Options.of(given, log)
     handshake = Handshake(
-        origins=None if origins is None else check_origins(origins),
-        subprotocols=check_subprotocols(subprotocols),
+        origins=given["origins"],
+        subprotocols=given["subprotocols"],
         select_subprotocol=select_subprotocol,
         process_request=process_request,
         process_response=process_response,
@@ -183,17 +170,15 @@ def serve(
 
     def new_connection() -> ServerConnection:
         protocol = _core.ServerProtocol(
-            max_size=limit, compression=deflate, any_request=any_request
+            max_size=given["max_size"], compression=deflate, any_request=any_request
         )
         made = factory(protocol, server, options=options)
         if not isinstance(made, ServerConnection):
             raise TypeError("create_connection must make a ServerConnection")
         return made
 
-    if host is not None and not isinstance(host, str):
-        host = tuple(host)  # each try to listen has them all
     acceptor = Acceptor(
-        where=(host, port),
+        where=(given["host"], port),
         tls=tls,
         arguments=kwargs,
         carrier=carrier,

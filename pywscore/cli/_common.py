@@ -7,58 +7,27 @@ import asyncio
 import errno
 import logging
 import os
-import signal
 import socket
 import ssl
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import pywscore
-from pywscore._shown import shown_url, without_user_info
-from pywscore.asyncio._workers import reserve
+from pywscore._shown import escape, shown_url, without_user_info
+from pywscore.asyncio._binding import addresses_of, bind, reserve
+from pywscore.asyncio._signals import stop_signals
+from pywscore.enums import explain as explain_code
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
 MAX_ESCAPED = 200
 
-# Zero-width joiner and non-joiner: format characters that emoji and several
-# scripts cannot do without, and that cannot move or hide other text.
-_HARMLESS_FORMAT = "\u200c\u200d"
-
 
 class CommandError(Exception):
     """A failure the user can act on; printed as one line, without traceback."""
-
-
-def escape(text: str, *, keep: str = "", limit: int | None = None) -> str:
-    """Make text from a peer safe to print: no control, bidi or line characters.
-
-    Characters in `keep` stay; above `limit` characters the text is cut.
-    """
-    cut = limit is not None and len(text) > limit
-    if cut:
-        text = text[:limit]
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(
-            char if char in keep or _is_printable(char) else _escape_char(char)
-            for char in text
-        )
-    return text + "…" if cut else text
-
-
-def _is_printable(char: str) -> bool:
-    if char in _HARMLESS_FORMAT:
-        return True
-    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def _escape_char(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,14 +46,11 @@ class EscapingFormatter(logging.Formatter):
 
 
 def close_code_name(code: int) -> str:
-    """The name of a close code (RFC 6455 §7.4), for people."""
+    """What it is called in the IANA registry."""
     try:
         return pywscore.CloseCode(code).name.replace("_", " ").lower()
     except ValueError:
-        pass
-    if 3000 <= code < 4000:
-        return "registered"
-    return "private use" if 4000 <= code < 5000 else "unknown"
+        return explain_code(code)
 
 
 def describe_close(code: int | None, reason: str | None) -> str:
@@ -197,24 +163,11 @@ def server_tls(options: argparse.Namespace) -> ssl.SSLContext | None:
 def listen(host: str, port: int) -> socket.socket:
     """Bind before serving: the origins to accept depend on the port we get."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host or None,
-            port,
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )[0]
-        listener = socket.socket(family, kind, proto)
+        listener = bind(*addresses_of(host, port)[0])
     except (OSError, UnicodeError) as error:
         raise _listen_error(host, port, error) from None
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(1024)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise _listen_error(host, port, error) from None
+    listener.listen(1024)
+    listener.setblocking(False)
     return listener
 
 
@@ -266,27 +219,16 @@ def is_scrape(request: pywscore.Request) -> bool:
 
 async def wait_for_interrupt() -> None:
     """Return at the first Ctrl-C or SIGTERM; a second one ends the hard way."""
-    loop = asyncio.get_running_loop()
     interrupted = asyncio.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, interrupted.set)
-    except (NotImplementedError, RuntimeError):  # Windows; not in the main thread
-        await interrupted.wait()  # KeyboardInterrupt cancels this
-        return
-    try:
-        await interrupted.wait()
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
+    with stop_signals(interrupted.set):
+        await interrupted.wait()  # where there are no handlers, this is cancelled
 
 
 # Clients
 
 
 def client_tls(options: argparse.Namespace, uri: str) -> ssl.SSLContext | None:
-    if urlsplit(uri).scheme.lower() != "wss":
+    if not parse_uri(uri).secure:
         return None
     try:
         context = ssl.create_default_context(cafile=options.ca)
@@ -300,7 +242,6 @@ def client_tls(options: argparse.Namespace, uri: str) -> ssl.SSLContext | None:
 
 def connect_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments for `pywscore.connect` that all clients share."""
-    check_uri(options.url)
     arguments: dict[str, Any] = {}
     context = client_tls(options, options.url)
     if context is not None:
@@ -310,25 +251,13 @@ def connect_arguments(options: argparse.Namespace) -> dict[str, Any]:
     return arguments
 
 
-def check_uri(uri: str) -> None:
-    """Refuse what cannot be a WebSocket URI (RFC 6455 §3) in words of our own."""
-    shown = without_credentials(uri)
+def parse_uri(uri: str) -> pywscore.WebSocketURI:
+    """Refuse what cannot be a WebSocket URI (RFC 6455 §3)."""
     try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        # What urlsplit() says may quote the password.
-        raise CommandError(
-            f"bad URL {shown!r}: it isn't of the form ws://host:port/path"
-        ) from None
-    if parts.scheme.lower() not in {"ws", "wss"}:
-        raise CommandError(f"bad URL {shown!r}: it must start with ws:// or wss://")
-    if not parts.hostname:
-        raise CommandError(f"bad URL {shown!r}: it has no host")
-    if port == 0:
-        raise CommandError(f"bad URL {shown!r}: port 0 cannot be connected to")
-    if "#" in uri:
-        raise CommandError(f"bad URL {shown!r}: it must not have a fragment (#)")
+        return pywscore.parse_uri(uri)
+    except pywscore.InvalidURI as error:
+        shown = without_credentials(uri)
+        raise CommandError(f"bad URL {shown!r}: {error.msg}") from None
 
 
 def without_credentials(uri: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pywscore
+from pywscore._shown import escape
 from pywscore.cli._common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
@@ -18,7 +19,6 @@ from pywscore.cli._common import (
     connect_arguments,
     connect_errors,
     describe_close,
-    escape,
     wait_for_interrupt,
     without_credentials,
 )

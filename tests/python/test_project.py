@@ -381,6 +381,29 @@ def test_import_brings_no_optional_package() -> None:
     assert answer.stdout.strip() == "[]", answer.stderr
 
 
+def test_import_brings_nothing_heavy() -> None:
+    """Who imports pywscore has asyncio; the rest comes when it is used."""
+    heavy = {
+        *("email.utils", "hmac", "http.client", "multiprocessing", "random"),
+        *("tempfile", "unicodedata", "urllib.request", "uuid"),
+        *("pywscore._coroutine_methods", "pywscore.asyncio._fleet"),
+        *("pywscore.asyncio._proxy", "pywscore.asyncio._stats"),
+        *("pywscore.asyncio._workers", "pywscore.asyncio.router"),
+    }
+    code = (
+        "import asyncio, sys\n"
+        "before = set(sys.modules)\n"
+        "import pywscore\n"
+        "print(*sys.modules.keys() - before)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    brought = set(answer.stdout.split())
+    assert "pywscore.asyncio.server" in brought, answer.stderr
+    assert brought & heavy == set()
+
+
 # ---- calls into Python ---------------------------------------------------------------
 
 CALL = re.compile(

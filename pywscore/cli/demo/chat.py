@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pywscore
-from pywscore.cli._common import escape
+from pywscore._shown import escape
 from pywscore.cli.demo.events import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,

@@ -23,10 +23,8 @@ from aiohttp import (
 from multidict import CIMultiDict
 
 from ... import _core
-from ...enums import State
 from ...extensions import PerMessageDeflate
 from ._connection import (
-    CLOSING_TRANSPORT,
     NotingConnection,
     UpgradedConnection,
     carry,
@@ -166,24 +164,8 @@ class ClientWebSocketResponse(Messages, aiohttp.ClientWebSocketResponse):  # typ
         connection = self._open_connection()
         if self._closed:
             return False
-        self._closed = True
-        connection.stop_heartbeat()
         try:
-            if self._closing:
-                if connection.state is State.OPEN:  # autoclose=False
-                    connection.start_closing(code, message)
-                return True
-            if connection.state is State.CLOSED and not self._waiting:
-                self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
-                return True
-            connection.start_closing(code, message)
-            if self._waiting:
-                await self._wait_for_receiver(connection)
-                if self._close_code is None:
-                    self._close_code = WSCloseCode.OK
-                return True
-            await self._closing_handshake(connection)
-            return True
+            return await self._close(code, message)
         finally:
             try:
                 connection.write_now()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import EofStream, WebSocketError, WSCloseCode, WSMessage, WSMsgType
 
 from ... import _core
-from ...enums import CloseCode
+from ...enums import CloseCode, State
 from ...exceptions import ConnectionClosed
 from ._connection import CLOSING_TRANSPORT, UpgradedConnection
 from ._private import (
@@ -271,6 +271,33 @@ class Messages(_core.MessageStream):
         self._lost(exc)
         connection.stop_heartbeat()
         connection.cut()
+
+    async def _close(self, code: int, message: bytes | str) -> bool:
+        """What close() does, but for what the two ends do to aiohttp's objects."""
+        connection = self._open_connection()
+        if self._closed:
+            return False
+        self._closed = True
+        connection.stop_heartbeat()
+        if self._closing:
+            if connection.state is State.OPEN:  # autoclose=False
+                connection.start_closing(code, message)
+            elif connection.transport is not None:
+                connection.end()
+            return True
+        if connection.state is State.CLOSED and not self._waiting:
+            self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
+            connection.end_known()
+            return True
+        connection.start_closing(code, message)
+        if self._waiting:
+            await self._wait_for_receiver(connection)
+            connection.end_known()
+            if self._close_code is None:
+                self._close_code = WSCloseCode.OK
+            return True
+        await self._closing_handshake(connection)
+        return True
 
     async def _closing_handshake(self, connection: UpgradedConnection) -> None:
         """Wait for the peer's close frame, or the end of TCP; set what came of it."""

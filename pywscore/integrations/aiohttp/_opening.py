@@ -18,8 +18,9 @@ from aiohttp.log import ws_logger
 from multidict import CIMultiDict
 
 from ... import _core
-from ...asyncio._log import printable
+from ..._shown import printable
 from ...extensions import SERVER_DEFAULT, PerMessageDeflate
+from ...http import TOKEN
 
 __all__ = ["accept_head", "deflate_elements", "parameters", "wire_text"]
 
@@ -31,9 +32,8 @@ _HEAD = (
     b"GET / HTTP/1.1\r\nHost: aiohttp\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
-_TOKEN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _deflate = re.compile(
-    rf"permessage-deflate(?:\s*;\s*{_TOKEN}(?:\s*=\s*(?:{_TOKEN}|\"{_TOKEN}\"))?)*",
+    rf"permessage-deflate(?:\s*;\s*{TOKEN}(?:\s*=\s*(?:{TOKEN}|\"{TOKEN}\"))?)*",
     re.ASCII,
 ).fullmatch
 

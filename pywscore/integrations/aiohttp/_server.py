@@ -297,30 +297,7 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         Returns:
             False if the connection was closed before.
         """
-        connection = self._open_connection()
-        if self._closed:
-            return False
-        self._closed = True
-        connection.stop_heartbeat()
-        if self._closing:
-            if connection.state is State.OPEN:
-                connection.start_closing(code, message)  # autoclose=False
-            elif connection.transport is not None:
-                connection.end()
-            return True
-        if connection.state is State.CLOSED and not self._waiting:
-            self._lost(ClientConnectionResetError(CLOSING_TRANSPORT))
-            connection.end_known()
-            return True
-        connection.start_closing(code, message)
-        if self._waiting:
-            await self._wait_for_receiver(connection)
-            connection.end_known()
-            if self._close_code is None:
-                self._close_code = WSCloseCode.OK
-            return True
-        await self._closing_handshake(connection)
-        return True
+        return await self._close(code, message)
 
     async def write_eof(self) -> None:  # type: ignore[override]
         """Called by aiohttp when the handler returned: close."""

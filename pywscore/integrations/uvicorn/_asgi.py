@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ... import _core
+from ..._shown import printable
 from ...asyncio._engine import can_take_over, take_over
-from ...asyncio._log import printable
 from ...asyncio._refusals import refusal
 from ...asyncio.connection import Connection
 from ...enums import CloseCode, State

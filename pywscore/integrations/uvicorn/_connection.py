@@ -19,8 +19,9 @@ from uvicorn.protocols.utils import (
 )
 
 from ... import _core
+from ...asyncio._arguments import water_marks
 from ...asyncio._log import LimitedLogger
-from ...asyncio._options import Options, timers, water_marks
+from ...asyncio._options import Options, timers
 from ...enums import CloseCode, State
 from ...extensions import PerMessageDeflate
 from ._asgi import ASGIConnection, Event

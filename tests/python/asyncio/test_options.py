@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
 import pytest
 
 import pywscore
-from pywscore.asyncio._options import Options, message_limit, water_marks
+from pywscore.asyncio._arguments import ARGUMENTS, message_limit, water_marks
+from pywscore.asyncio._options import Options
 
 
 @pytest.mark.parametrize(
@@ -37,13 +39,19 @@ def test_wrong_water_marks(value: Any) -> None:
     ("value", "expected"), [(None, None), (5, 5), ((5, 2), 5), ((5, None), 5)]
 )
 def test_message_limit(value: Any, expected: int | None) -> None:
-    assert message_limit(value) == expected
+    assert message_limit("max_size", value) == expected
 
 
 @pytest.mark.parametrize("value", [-1, (None, 5)])
 def test_wrong_message_limit(value: Any) -> None:
     with pytest.raises(ValueError):
-        message_limit(value)
+        message_limit("max_size", value)
+
+
+@pytest.mark.parametrize("function", [pywscore.serve, pywscore.connect])
+def test_every_argument_has_a_row(function: Any) -> None:
+    arguments = inspect.signature(function).parameters.keys() - {"kwargs"}
+    assert arguments <= ARGUMENTS.keys()
 
 
 def test_defaults_are_those_of_the_documentation() -> None:

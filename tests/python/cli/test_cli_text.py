@@ -8,12 +8,12 @@ import ssl
 
 import pytest
 
+from pywscore._shown import escape
 from pywscore.cli._bench import Histogram
 from pywscore.cli._common import (
     EscapingFormatter,
     close_code_name,
     describe_close,
-    escape,
     explain,
     own_address,
     own_origins,
