@@ -299,6 +299,21 @@ def test_more_instructions_are_found(
     assert said in capsys.readouterr().out
 
 
+# ---- what to open --------------------------------------------------------------------
+
+
+def test_files_to_open_exist() -> None:
+    """Those that CONTRIBUTING.md names for likely changes."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| (.*) \|$", page.partition("open Y")[2], re.M)[1:]
+    named = [re.findall(r"`([\w.]+/[\w./]+|\w+\.toml)`", row) for row in rows]
+    assert len(rows) >= 20
+    assert all(named)
+    assert [
+        path for paths in named for path in paths if not (ROOT / path).exists()
+    ] == []
+
+
 # ---- threats -------------------------------------------------------------------------
 
 THREAT_ID = re.compile(r"\b[A-Z]{3}-[0-9]+\b")
