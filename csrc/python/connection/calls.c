@@ -3,6 +3,7 @@
 #include "common/raised.h"
 #include "connection/batch.h"
 #include "connection/carrier.h"
+#include "connection/connection.h"
 #include "connection/deadlines.h"
 #include "connection/listener.h"
 #include "connection/receive.h"

@@ -3,7 +3,7 @@
 #ifndef PYWSC_CONNECTION_CALLS_H
 #define PYWSC_CONNECTION_CALLS_H
 
-#include "connection/connection.h"
+#include "common/python.h"
 
 /* Of asyncio.BufferedProtocol. */
 PyObject *pywsc_connection_made(PyObject *op, PyObject *transport);

@@ -5,8 +5,8 @@
 #include "connection/batch.h"
 #include "connection/calls.h"
 #include "connection/carrier.h"
+#include "connection/connection.h"
 #include "connection/deadlines.h"
-#include "connection/listener.h"
 #include "connection/operation.h"
 #include "connection/operation_coroutine.h"
 #include "connection/queue.h"
@@ -14,7 +14,8 @@
 #include "connection/send.h"
 #include "connection/steps.h"
 #include "connection/untaken.h"
-#include "tasks/loop.h"
+#include "protocol/protocol.h"
+#include "tasks/timers.h"
 
 /* Connection: what it is made of, and what Python sees of it. */
 

@@ -5,6 +5,7 @@
 #include "connection/batch.h"
 #include "connection/untaken.h"
 #include "tasks/loop.h"
+#include "tasks/timers.h"
 
 #include "wsc/deflate.h"
 

@@ -4,7 +4,7 @@
 #ifndef PYWSC_CONNECTION_MESSAGE_STREAM_H
 #define PYWSC_CONNECTION_MESSAGE_STREAM_H
 
-#include "connection/connection.h"
+#include "common/state.h"
 
 /* What its `format` consists of. */
 enum {

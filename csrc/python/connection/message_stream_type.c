@@ -2,6 +2,8 @@
 
 #include "common/arguments.h"
 #include "common/coroutine_method.h"
+#include "connection/connection.h"
+#include "connection/message_stream.h"
 #include "connection/operation.h"
 
 /* MessageStream: what Python sees of it. */

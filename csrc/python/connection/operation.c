@@ -6,6 +6,7 @@
 #include "connection/steps.h"
 #include "connection/take.h"
 #include "tasks/loop.h"
+#include "tasks/waiter.h"
 
 /* recv(), send() and their like return one of these: a coroutine in C. It goes to the
  * end at its first step whenever it can; else it hands the task a waiter and looks

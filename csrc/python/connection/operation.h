@@ -3,6 +3,7 @@
 #ifndef PYWSC_CONNECTION_OPERATION_H
 #define PYWSC_CONNECTION_OPERATION_H
 
+#include "connection/connection.h"
 #include "connection/message_stream.h"
 
 enum pywsc_operation_kind {

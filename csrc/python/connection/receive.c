@@ -8,6 +8,7 @@
 #include "connection/queue.h"
 #include "connection/wake.h"
 #include "protocol/options.h"
+#include "protocol/protocol.h"
 #include "protocol/receive.h"
 #include "tasks/loop.h"
 #include "values/events.h"

@@ -5,6 +5,7 @@
 #include "connection/output.h"
 #include "connection/steps.h"
 #include "tasks/loop.h"
+#include "tasks/waiter.h"
 
 bool pywsc_connection_may_resume(struct pywsc_connection *self)
 {

@@ -1,5 +1,6 @@
 #include "engine/acceptor.h"
 
+#include "tasks/loop.h"
 #include "values/errors.h"
 
 #if WSC_HAVE_ENGINE

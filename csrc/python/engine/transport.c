@@ -3,8 +3,10 @@
 #include <errno.h>
 
 #include "common/raised.h"
+#include "connection/connection.h"
 #include "connection/receive.h"
 #include "connection/steps.h"
+#include "tasks/loop.h"
 
 #if WSC_HAVE_ENGINE
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "common/arguments.h"
+#include "connection/connection.h"
+#include "engine/engine.h"
 #include "engine/tls.h"
 #include "engine/transport.h"
 #include "values/errors.h"

@@ -4,6 +4,7 @@
 
 #include "common/raised.h"
 #include "connection/batch.h"
+#include "connection/connection.h"
 #include "connection/steps.h"
 #include "engine/acceptor.h"
 #include "engine/transport.h"

@@ -1,10 +1,12 @@
+#include "common/arguments.h"
 #include "common/pool.h"
 #include "common/raised.h"
-#include "common/arguments.h"
 #include "connection/batch.h"
 #include "connection/carrier.h"
-#include "protocol/send.h"
+#include "connection/connection.h"
 #include "functions/functions.h"
+#include "protocol/protocol.h"
+#include "protocol/send.h"
 #include "values/errors.h"
 
 #include <string.h>

@@ -1,6 +1,8 @@
 #include "protocol/client.h"
 
+#include "common/config.h"
 #include "protocol/options.h"
+#include "protocol/protocol.h"
 #include "values/errors.h"
 #include "values/heads.h"
 

@@ -1,5 +1,6 @@
 #include "protocol/options.h"
 
+#include "common/config.h"
 #include "values/errors.h"
 #include "values/heads.h"
 

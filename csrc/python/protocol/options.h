@@ -2,7 +2,6 @@
 #ifndef PYWSC_PROTOCOL_OPTIONS_H
 #define PYWSC_PROTOCOL_OPTIONS_H
 
-#include "common/config.h"
 #include "protocol/protocol.h"
 
 /* For __init__, with the arguments that both ends have: see common/config.h. -1 with an

@@ -2,7 +2,6 @@
 #ifndef PYWSC_PROTOCOL_PROTOCOL_H
 #define PYWSC_PROTOCOL_PROTOCOL_H
 
-#include "common/arguments.h"
 #include "common/state.h"
 
 /* With its GC head an idle one just fits into what Python has an allocator of its own

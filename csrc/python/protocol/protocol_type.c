@@ -4,6 +4,7 @@
 #include "protocol/attributes.h"
 #include "protocol/client.h"
 #include "protocol/output.h"
+#include "protocol/protocol.h"
 #include "protocol/receive.h"
 #include "protocol/send.h"
 #include "protocol/server.h"

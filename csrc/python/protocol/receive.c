@@ -1,5 +1,6 @@
 #include "protocol/receive.h"
 
+#include "common/config.h"
 #include "protocol/options.h"
 #include "values/errors.h"
 #include "values/events.h"

@@ -2,6 +2,7 @@
 #ifndef PYWSC_PROTOCOL_SEND_H
 #define PYWSC_PROTOCOL_SEND_H
 
+#include "common/arguments.h"
 #include "protocol/protocol.h"
 
 /* Queue a message or fragment. The bytes stay the caller's. */

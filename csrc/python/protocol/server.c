@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "common/arguments.h"
+#include "common/config.h"
 #include "protocol/options.h"
+#include "protocol/protocol.h"
 #include "protocol/receive.h"
 #include "values/errors.h"
 #include "values/heads.h"

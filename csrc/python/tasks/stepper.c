@@ -2,6 +2,7 @@
 
 #include "common/raised.h"
 #include "tasks/coroutine.h"
+#include "tasks/loop.h"
 #include "tasks/waiter.h"
 
 /* What the coroutine gave while its task was parked, for the task's next step. */

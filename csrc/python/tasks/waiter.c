@@ -4,6 +4,7 @@
 
 #include "common/arguments.h"
 #include "common/raised.h"
+#include "tasks/loop.h"
 
 enum {
     PENDING,

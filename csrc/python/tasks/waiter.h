@@ -8,7 +8,7 @@
 #ifndef PYWSC_TASKS_WAITER_H
 #define PYWSC_TASKS_WAITER_H
 
-#include "tasks/loop.h"
+#include "common/state.h"
 
 struct pywsc_waiter {
     PyObject_HEAD struct pywsc_state
