@@ -114,10 +114,10 @@ struct pywsc_connection {
         bool flush_wanted; /* flush() is to be called by the loop */
     } flow;
 
-    /* What has ended, each for good and mostly in this order: messages before TCP, of
-     * which an end may come at any time. */
+    /* What has ended, for good: when TCP has, so has all. */
     struct {
-        bool messages;  /* closing, and the queue was full: they are dropped */
+        bool messages;  /* those that come are dropped: the queue was full when closing,
+                         * or the listener has failed */
         bool receiving; /* recv() does not wait for what may still come */
         bool tcp;       /* nothing is read, written or timed any more */
     } ended;
