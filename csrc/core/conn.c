@@ -75,6 +75,11 @@ void wsc_conn_feed_eof(struct wsc_conn *conn)
     conn->pong_pending = false;
 }
 
+size_t wsc_conn_deflate_memory(const struct wsc_conn *conn)
+{
+    return conn->deflate == NULL ? 0 : wsc_deflate_memory(conn->deflate);
+}
+
 void wsc_conn_release_idle(struct wsc_conn *conn)
 {
     if (conn->deflate != NULL) {
@@ -132,11 +137,6 @@ uint8_t *wsc_conn_receive_space(struct wsc_conn *conn, size_t *out_len)
                      &conn->assembler, &conn->parser.header,
                      conn->parser.header.payload_len - conn->parser.offset, out_len)
                : NULL;
-}
-
-size_t wsc_conn_input_left(const struct wsc_conn *conn)
-{
-    return conn->input_len;
 }
 
 void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data)

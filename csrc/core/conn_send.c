@@ -155,6 +155,22 @@ static enum wsc_status queue_shared(struct wsc_conn *conn,
     return status;
 }
 
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+void wsc_conn_prefetch(const struct wsc_conn *conn)
+{
+    PREFETCH(&conn->state);
+    PREFETCH(&conn->messages_sent);
+    PREFETCH(&conn->sending_message);
+    PREFETCH(&conn->deflate);
+    PREFETCH(&conn->outgoing);
+    PREFETCH(&conn->outgoing.alone);
+}
+
 enum wsc_status wsc_conn_send_shared(struct wsc_conn *conn,
                                      struct wsc_shared_message *message,
                                      enum wsc_compress compress)

@@ -12,7 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-NOT_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"', re.DOTALL)
+from c_source import code_of
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 NAME = re.compile(r"\b(?:py)?wsc_\w+")
 # Functions and objects that other files can see.
@@ -33,11 +34,7 @@ def arrows(folder: Path, *rooms: str) -> dict[Path, dict[Path, Arrow]]:
     """Each part with those that it needs, and the first line that says so."""
     files = [file for room in rooms for file in (folder / room).rglob("*.[ch]")]
     text = {file: file.read_text() for file in sorted(files)}
-    # As long as it was, so that lines can be counted.
-    code = {
-        file: NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text[file])
-        for file in text
-    }
+    code = {file: code_of(text[file]) for file in text}
     homes = {
         match[1]: file.with_suffix("")
         for file in text

@@ -1,5 +1,6 @@
-"""Which C file may need what, that files don't need each other in a circle, and who
-alone writes to the queue of output. A wrong arrow fails with file:line.
+"""Which C file may need what, that files don't need each other in a circle, that private
+fields are left alone, and who writes to the queue of output. A wrong line fails with
+file:line.
 
 The tables below are the rule; the Python side has the same in pyproject.toml, checked
 by import-linter.
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from circles import arrows, circle
+from private import touched
 
 # The core, lowest first: a file includes headers of its own layer or of a lower one.
 # The name is that of the file and of its headers (wsc/NAME.h, NAME_*.h).
@@ -150,6 +152,7 @@ def check(root: Path) -> list[str]:
                 problems.append(f"{name}:{number}: {error}")
     problems.extend(room_errors(root))
     problems.extend(circle(root, *WITHOUT_CIRCLES))
+    problems.extend(touched(root, "csrc/python", "examples/c"))
     return problems
 
 

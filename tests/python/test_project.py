@@ -264,6 +264,32 @@ def test_what_is_no_circle(tmp_path: Path) -> None:
     assert layers_check.check(tmp_path) == []
 
 
+def test_private_fields_are_left_alone(tmp_path: Path) -> None:
+    files = {
+        "csrc/include/wsc/conn.h": (
+            "struct wsc_conn {\n    int state;\n\n    /* Private. */\n"
+            "    size_t input_len; /* bytes; left */\n    uint8_t pong[125];\n\n"
+            "    /* Public, and here for its size. */\n    bool streaming;\n};\n"
+        ),
+        "csrc/python/protocol/protocol.h": "struct p { struct wsc_conn core; };\n",
+        "csrc/python/protocol/send.c": (
+            "/* self->core.pong */\nint a = self->core.state;\n"
+            "int b = self->core.streaming;\nint c = self->other.pong;\n"
+        ),
+        "csrc/core/conn.c": "int f(struct wsc_conn *core) { core->input_len; }\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert layers_check.check(tmp_path) == []
+    with (tmp_path / "csrc/python/protocol/send.c").open("a") as file:
+        file.write("int d = f(g, core->pong[0],\n          self->core.input_len);\n")
+    assert layers_check.check(tmp_path) == [
+        "csrc/python/protocol/send.c:5: pong of wsc_conn is private",
+        "csrc/python/protocol/send.c:6: input_len of wsc_conn is private",
+    ]
+
+
 def test_layers_of_this_tree() -> None:
     assert layers_check.check(ROOT) == []
 

@@ -74,14 +74,13 @@ struct wsc_conn_opening;
 struct wsc_conn_control;
 
 struct wsc_conn {
-    /* Results, to be read by the owner. */
+    /* Results, to be read by the owner: the fields up to `end_expected`. */
     enum wsc_conn_state state;
     enum wsc_status error;    /* sticky; WSC_OK while there is none */
     const char *error_reason; /* one sentence, static; NULL while there is none */
     const struct wsc_close *received; /* the peer's close frame; NULL: none yet */
     const struct wsc_close *sent;     /* ours */
-    /* Counted since wsc_conn_init; bytes sent are in `outgoing`, those of compressed
-     * messages in wsc_conn_compressed. */
+    /* Counted since wsc_conn_init, as wsc_conn_bytes_sent and wsc_conn_compressed. */
     uint64_t bytes_received;
     uint64_t messages_sent;
     bool close_received_first;
@@ -89,7 +88,7 @@ struct wsc_conn {
                           output is sent; a client first waits for the server to do so
                           (§7.1.1) unless the connection was failed */
 
-    /* Private. */
+    /* Private: for everybody but the core there are the functions below. */
     bool sending_message; /* between the first and the last fragment */
     bool sending_compressed;
     bool pong_pending;
@@ -118,6 +117,11 @@ wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config);
 /* Free what it holds, and release the references that were not sent. */
 WSC_API void wsc_conn_fini(struct wsc_conn *conn);
 
+static inline enum wsc_role wsc_conn_role(const struct wsc_conn *conn)
+{
+    return conn->config->role;
+}
+
 /* --- receiving --- */
 
 /* Give input; borrowed until wsc_conn_next_event returned WSC_NEED_DATA or an error.
@@ -136,8 +140,18 @@ WSC_API void wsc_conn_feed_eof(struct wsc_conn *conn);
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_next_event(struct wsc_conn *conn, struct wsc_event *out_event);
 /* Input that was fed and not used yet. */
-WSC_API size_t wsc_conn_input_left(const struct wsc_conn *conn);
-/* The unused input has been copied to `data`: read on from there. */
+static inline size_t wsc_conn_input_left(const struct wsc_conn *conn)
+{
+    return conn->input_len;
+}
+
+/* Where it is. */
+static inline const uint8_t *wsc_conn_input(const struct wsc_conn *conn)
+{
+    return conn->input;
+}
+
+/* It has been copied to `data`: read on from there. */
 WSC_API void wsc_conn_move_input(struct wsc_conn *conn, const uint8_t *data);
 /* On hold, an error of the peer's is returned and sets `error` as always, but queues
  * the close frame and leaves OPEN only when the hold ends: what came before the error
@@ -209,6 +223,12 @@ WSC_API struct wsc_str wsc_conn_response_body(const struct wsc_conn *conn);
 WSC_API bool wsc_conn_deflate_params(const struct wsc_conn *conn,
                                      struct wsc_deflate_params *out_params);
 
+/* Was it agreed on? */
+static inline bool wsc_conn_has_deflate(const struct wsc_conn *conn)
+{
+    return conn->deflate != NULL;
+}
+
 /* What was counted of compressed messages; all zero while there is no
  * permessage-deflate. */
 WSC_API struct wsc_deflate_traffic wsc_conn_compressed(const struct wsc_conn *conn);
@@ -241,6 +261,15 @@ wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_send_shared(struct wsc_conn *conn, struct wsc_shared_message *message,
                      enum wsc_compress compress);
+/* Has the first fragment of a message been sent, and the last one has not? */
+static inline bool wsc_conn_is_sending_message(const struct wsc_conn *conn)
+{
+    return conn->sending_message;
+}
+
+/* A message to many: ask the processor for what wsc_conn_send_shared is going to need
+ * of this connection, while it is busy with another. */
+WSC_API void wsc_conn_prefetch(const struct wsc_conn *conn);
 /* At most 125 bytes, else WSC_ERR_INVALID_ARGUMENT. Allowed in OPEN; a ping or pong in
  * CLOSING before our close frame was sent does not exist (§5.5.1). */
 WSC_API WSC_NODISCARD enum wsc_status
@@ -266,11 +295,24 @@ WSC_API WSC_NODISCARD enum wsc_status wsc_conn_fail(struct wsc_conn *conn,
 WSC_API struct wsc_outgoing *wsc_conn_outgoing(struct wsc_conn *conn);
 /* Is there anything to send, a pending pong included? */
 WSC_API bool wsc_conn_wants_send(const struct wsc_conn *conn);
+/* The bytes of it, without a pending pong. */
+static inline size_t wsc_conn_output_size(const struct wsc_conn *conn)
+{
+    return conn->outgoing.size;
+}
+
+/* Those that were sent, ever. */
+static inline uint64_t wsc_conn_bytes_sent(const struct wsc_conn *conn)
+{
+    return conn->outgoing.consumed;
+}
+
 /* `len` bytes of the output were sent. wsc_link_write does this itself. */
 WSC_API void wsc_conn_sent(struct wsc_conn *conn, size_t len);
 
-/* Nothing has been heard for a while: give back compression memory (between messages).
- */
+/* Bytes of memory that compression holds now, by zlib's accounting. */
+WSC_API size_t wsc_conn_deflate_memory(const struct wsc_conn *conn);
+/* Nothing has been heard for a while: give them back (between messages). */
 WSC_API void wsc_conn_release_idle(struct wsc_conn *conn);
 
 #ifdef __cplusplus

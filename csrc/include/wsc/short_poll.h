@@ -24,6 +24,7 @@ extern "C" {
 
 /* All zero at first. */
 struct wsc_short_poll {
+    /* Private. */
     unsigned rest;    /* times to pass over before the next try */
     unsigned penalty; /* the last value of `rest` */
 };

@@ -32,6 +32,7 @@ extern "C" {
 /* Part of its owner, at a fixed address while it is added. All zero is a timer that is
  * not added. */
 struct wsc_timer {
+    /* Private. */
     struct wsc_timer *next;
     struct wsc_timer **link; /* what points to it; NULL when it is not added */
     uint64_t at;             /* in ticks */
@@ -39,6 +40,7 @@ struct wsc_timer {
 
 /* 5.7 KB. Its timers point into it, so it stays where it is. */
 struct wsc_timer_wheel {
+    /* Private. */
     uint64_t now;    /* the latest time it was told */
     uint64_t cursor; /* what the slots are relative to; lags behind while timers that
                         are due are taken */

@@ -126,16 +126,16 @@ static int read_options(struct pywsc_state *state, struct pywsc_config *config,
                         PyObject *const options[PYWSC_CONFIG_OPTIONS])
 {
     PyObject *compression = options[PYWSC_COMPRESSION];
-    if (read_limits(options, &config->conn) < 0) {
+    if (read_limits(options, &config->core) < 0) {
         return -1;
     }
     if (compression != NULL && compression != Py_None) {
         if (get_settings(state, compression, &config->settings) < 0) {
             return -1;
         }
-        config->conn.deflate = &config->settings;
+        config->core.deflate = &config->settings;
         config->pool = pywsc_pool_hold(state);
-        config->conn.deflate_pool = pywsc_pool_contexts(config->pool);
+        config->core.deflate_pool = pywsc_pool_contexts(config->pool);
     }
     return 0;
 }
@@ -150,10 +150,10 @@ static struct pywsc_config *config_new(struct pywsc_state *state, enum wsc_role 
         return NULL;
     }
     config->users = 1;
-    wsc_conn_config_init(&config->conn, role);
-    config->conn.any_request = any_request;
-    config->conn.allocator = &pywsc_allocator;
-    config->conn.payload_memory = &pywsc_payload_memory;
+    wsc_conn_config_init(&config->core, role);
+    config->core.any_request = any_request;
+    config->core.allocator = &pywsc_allocator;
+    config->core.payload_memory = &pywsc_payload_memory;
     if (read_options(state, config, options) < 0) {
         config_free(config);
         return NULL;
@@ -207,8 +207,8 @@ struct pywsc_config *pywsc_config_get(struct pywsc_state *state, enum wsc_role r
                                       PyObject *const options[PYWSC_CONFIG_OPTIONS])
 {
     struct pywsc_config *last = state->config;
-    if (last != NULL && last->conn.role == role &&
-        last->conn.any_request == any_request &&
+    if (last != NULL && last->core.role == role &&
+        last->core.any_request == any_request &&
         memcmp(options, state->config_options, sizeof(state->config_options)) == 0) {
         last->users++;
         return last;

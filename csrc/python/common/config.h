@@ -7,8 +7,8 @@
 
 struct pywsc_config {
     size_t users;
-    struct wsc_conn_config conn;
-    struct wsc_deflate_settings settings; /* where conn.deflate points to */
+    struct wsc_conn_config core;
+    struct wsc_deflate_settings settings; /* where core.deflate points to */
     struct pywsc_pool *pool;              /* with compression, or NULL */
 };
 

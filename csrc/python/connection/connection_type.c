@@ -207,10 +207,11 @@ static PyObject *get_traffic(PyObject *op, void *closure)
     return Py_BuildValue(
         "KKKKKKKKn", self->messages_received, (unsigned long long)conn->messages_sent,
         (unsigned long long)conn->bytes_received,
-        (unsigned long long)conn->outgoing.consumed,
+        (unsigned long long)wsc_conn_bytes_sent(conn),
         (unsigned long long)compressed.received,
         (unsigned long long)compressed.inflated, (unsigned long long)compressed.sent,
-        (unsigned long long)compressed.deflated, (Py_ssize_t)conn->outgoing.size);
+        (unsigned long long)compressed.deflated,
+        (Py_ssize_t)wsc_conn_output_size(conn));
 }
 
 static PyGetSetDef connection_getset[] = {

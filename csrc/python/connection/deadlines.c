@@ -79,7 +79,7 @@ static double next_look(const struct pywsc_deadlines *self, double now)
 static void start_looking(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    if (connection->protocol->conn.deflate != NULL) {
+    if (wsc_conn_has_deflate(&connection->protocol->conn)) {
         self->memory_looks = RELEASE_LOOKS;
         self->memory_count = message_count(connection);
         self->memory_at = next_look(self, now);
@@ -90,14 +90,14 @@ static void look_after_memory(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
     struct wsc_conn *conn = &connection->protocol->conn;
-    if (conn->deflate == NULL || self->closing ||
+    if (!wsc_conn_has_deflate(conn) || self->closing ||
         (now < self->memory_at && self->memory_at < NEVER)) {
         return;
     }
     uint32_t count = message_count(connection);
     if (count != self->memory_count) {
         self->memory_count = count;
-        self->memory_looks = wsc_deflate_memory(conn->deflate) > 0 ? 0 : RELEASE_LOOKS;
+        self->memory_looks = wsc_conn_deflate_memory(conn) > 0 ? 0 : RELEASE_LOOKS;
     }
     else if (self->memory_looks < RELEASE_LOOKS &&
              ++self->memory_looks == RELEASE_LOOKS) {

@@ -43,6 +43,6 @@ static bool expects_more(const struct pywsc_connection *self)
 bool pywsc_connection_may_hold(struct pywsc_connection *self)
 {
     return self->batch > 0 && pywsc_connection_is_quick(self) && expects_more(self) &&
-           self->protocol->conn.outgoing.size < self->write_high &&
+           wsc_conn_output_size(&self->protocol->conn) < self->write_high &&
            self->carrier->hold(self);
 }

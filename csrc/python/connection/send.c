@@ -86,5 +86,6 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
         return NULL;
     }
     return PyBool_FromLong(!self->flow.write_paused &&
-                           self->protocol->conn.outgoing.size < self->write_high);
+                           wsc_conn_output_size(&self->protocol->conn) <
+                               self->write_high);
 }

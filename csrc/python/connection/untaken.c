@@ -68,7 +68,7 @@ int pywsc_untaken_get(struct pywsc_connection *connection, struct pywsc_untaken 
         return -1;
     }
     if (!connection->carrier->counts_output) {
-        out->size += connection->protocol->conn.outgoing.size;
+        out->size += wsc_conn_output_size(&connection->protocol->conn);
     }
     out->taken = UINT64_MAX - out->size;
     ask_kernel(connection, out);

@@ -150,7 +150,8 @@ size_t pywsc_transport_output_size(struct pywsc_transport *self)
     size_t size = pywsc_transport_link(self) == NULL ? 0 : wsc_link_unsent(self->link);
     return self->connection == NULL
                ? 0
-               : size + pywsc_transport_connection(self)->protocol->conn.outgoing.size;
+               : size + wsc_conn_output_size(
+                            &pywsc_transport_connection(self)->protocol->conn);
 }
 
 /* Call pause_writing() or resume_writing(). */
@@ -186,8 +187,7 @@ int pywsc_transport_flush(struct pywsc_transport *self)
     }
     struct wsc_conn *conn = &pywsc_transport_connection(self)->protocol->conn;
     while (!self->blocked && wsc_conn_wants_send(conn)) {
-        (void)wsc_conn_outgoing(conn); /* a pending pong becomes output */
-        enum wsc_status status = wsc_link_write(self->link, &conn->outgoing);
+        enum wsc_status status = wsc_link_write(self->link, wsc_conn_outgoing(conn));
         if (status == WSC_ERR_IO) {
             return pywsc_transport_finish(self, errno, false);
         }

@@ -71,7 +71,7 @@ static PyObject *transport_write(PyObject *op, PyObject *data)
         Py_RETURN_NONE;
     }
     struct wsc_outgoing *outgoing =
-        &pywsc_transport_connection(self)->protocol->conn.outgoing;
+        wsc_conn_outgoing(&pywsc_transport_connection(self)->protocol->conn);
     enum wsc_status status = wsc_outgoing_reserve(outgoing, (size_t)bytes.len, &out);
     if (status == WSC_OK && bytes.len > 0) {
         memcpy(out, bytes.data, (size_t)bytes.len);

@@ -138,7 +138,7 @@ static int keep_exception(struct broadcast *self, struct pywsc_connection *conne
 static bool is_slow(const struct pywsc_connection *connection)
 {
     return connection->flow.write_paused ||
-           connection->protocol->conn.outgoing.size > connection->write_high;
+           wsc_conn_output_size(&connection->protocol->conn) > connection->write_high;
 }
 
 static int leave_out(struct broadcast *self, struct pywsc_connection *connection)
@@ -165,7 +165,7 @@ static int leave_out(struct broadcast *self, struct pywsc_connection *connection
 static int send_to(struct broadcast *self, struct pywsc_connection *connection)
 {
     struct wsc_conn *conn = &connection->protocol->conn;
-    if (connection->fragmented_send != Py_None || conn->sending_message) {
+    if (connection->fragmented_send != Py_None || wsc_conn_is_sending_message(conn)) {
         PyErr_SetString(self->state->objects[PYWSC_CONCURRENCY_ERROR],
                         "sending a fragmented message");
         return keep_exception(self, connection);
@@ -222,12 +222,7 @@ static void look_ahead(const struct broadcast *self, PyObject *list, Py_ssize_t 
     const struct pywsc_connection *second = connection_at(self, list, index + 2);
     if (second != NULL && second->thread == self->thread && second->protocol != NULL) {
         const struct pywsc_protocol *protocol = second->protocol;
-        PYWSC_PREFETCH(&protocol->conn.state);
-        PYWSC_PREFETCH(&protocol->conn.messages_sent);
-        PYWSC_PREFETCH(&protocol->conn.deflate);
-        PYWSC_PREFETCH(&protocol->conn.outgoing);
-        PYWSC_PREFETCH(&protocol->conn.outgoing.alone);
-        PYWSC_PREFETCH(&protocol->conn.sending_message);
+        wsc_conn_prefetch(&protocol->conn);
         PYWSC_PREFETCH(second->transport);
     }
     if (index + 3 < PyList_GET_SIZE(list)) {

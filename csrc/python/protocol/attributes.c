@@ -9,7 +9,7 @@ static PyObject *get_is_server(PyObject *op, void *closure)
 {
     const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
     (void)closure;
-    return PyBool_FromLong(config == NULL || config->conn.role == WSC_ROLE_SERVER);
+    return PyBool_FromLong(config == NULL || config->core.role == WSC_ROLE_SERVER);
 }
 
 static PyObject *get_state_lock_held(PyObject *op)
@@ -149,7 +149,7 @@ static PyObject *get_max_size(PyObject *op, void *closure)
 {
     const struct pywsc_config *config = ((struct pywsc_protocol *)op)->config;
     (void)closure;
-    size_t max_size = config == NULL ? 0 : config->conn.max_size;
+    size_t max_size = config == NULL ? 0 : config->core.max_size;
     if (max_size == WSC_MESSAGE_SIZE_MAX) {
         Py_RETURN_NONE;
     }

@@ -46,7 +46,7 @@ int pywsc_protocol_construct(struct pywsc_protocol *self, enum wsc_role role,
         PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
-    enum wsc_status status = wsc_conn_init(&self->conn, &config->conn);
+    enum wsc_status status = wsc_conn_init(&self->conn, &config->core);
     if (status != WSC_OK) {
         pywsc_config_release(config);
         (void)pywsc_raise(state, status);

@@ -28,16 +28,16 @@ static void expect_output(struct pywsc_state *state, size_t size)
 }
 
 /* Move what waits to `out`, which has room for it. */
-static void move_output(struct pywsc_protocol *self, uint8_t *out)
+static void move_output(struct pywsc_protocol *self,
+                        const struct wsc_outgoing *outgoing, uint8_t *out)
 {
     static const uint8_t no_mask[4];
-    const struct wsc_outgoing *outgoing = &self->conn.outgoing;
     while (outgoing->size > 0) {
         struct wsc_outgoing_piece pieces[PIECES];
         size_t taken = 0;
         size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
         for (size_t i = 0; i < count; i++) {
-            /* Instead of memcpy, for the reason given in core/conn_send.c. */
+            /* Instead of memcpy, for the reason given in core/conn_frame.c. */
             wsc_mask_copy(out + taken, pieces[i].data, pieces[i].len, no_mask, 0);
             taken += pieces[i].len;
         }
@@ -63,7 +63,7 @@ static PyObject *append_pong(struct pywsc_protocol *self, PyObject *output)
     }
     uint8_t *out = (uint8_t *)PyBytes_AS_STRING(both);
     memcpy(out, PyBytes_AS_STRING(output), before);
-    move_output(self, out + before);
+    move_output(self, outgoing, out + before);
     Py_DECREF(output);
     return both;
 }
@@ -81,15 +81,15 @@ PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
     if (PyBytes_GET_SIZE(result) == 0) {
         return result;
     }
-    move_output(self, (uint8_t *)PyBytes_AS_STRING(result));
+    move_output(self, outgoing, (uint8_t *)PyBytes_AS_STRING(result));
     return append_pong(self, result);
 }
 
 PyObject *pywsc_protocol_take_buffers(struct pywsc_protocol *self)
 {
-    const struct wsc_outgoing *outgoing = &self->conn.outgoing;
+    const struct wsc_outgoing *outgoing;
     PyObject *result = PyList_New(0);
-    while (result != NULL && wsc_conn_outgoing(&self->conn)->size > 0) {
+    while (result != NULL && (outgoing = wsc_conn_outgoing(&self->conn))->size > 0) {
         struct wsc_outgoing_piece piece;
         (void)wsc_outgoing_peek(outgoing, &piece, 1);
         PyObject *bytes = piece.ctx != NULL

@@ -82,7 +82,7 @@ int pywsc_protocol_keep_input(struct pywsc_protocol *self)
     if (!pywsc_protocol_borrows(self)) {
         return 0;
     }
-    const uint8_t *data = self->conn.input;
+    const uint8_t *data = wsc_conn_input(&self->conn);
     PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)left);
     if (bytes == NULL) {
         return -1;
@@ -170,7 +170,7 @@ int pywsc_protocol_note_failure(struct pywsc_state *state, struct pywsc_protocol
         return 0;
     }
     /* A client still reads the body of a refusal, which is part of the exception. */
-    if (self->config->conn.role == WSC_ROLE_CLIENT && self->conn.error == WSC_OK) {
+    if (self->config->core.role == WSC_ROLE_CLIENT && self->conn.error == WSC_OK) {
         return 0;
     }
     PyObject *exception = pywsc_handshake_exception(state, &self->conn);

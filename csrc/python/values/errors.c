@@ -199,8 +199,8 @@ head_exception(const struct wsc_conn *conn, const struct wsc_handshake_failure *
     if (failure->status != 414) { /* RFC 9110 §15.5.15 */
         return PYWSC_INVALID_MESSAGE;
     }
-    return conn->config->role == WSC_ROLE_SERVER ? PYWSC_REQUEST_LINE_TOO_LONG
-                                                 : PYWSC_STATUS_LINE_TOO_LONG;
+    return wsc_conn_role(conn) == WSC_ROLE_SERVER ? PYWSC_REQUEST_LINE_TOO_LONG
+                                                  : PYWSC_STATUS_LINE_TOO_LONG;
 }
 
 PyObject *
@@ -238,14 +238,14 @@ pywsc_handshake_exception(struct pywsc_state *state, const struct wsc_conn *conn
     case WSC_HANDSHAKE_ORIGIN:
         return header_exception(state, PYWSC_INVALID_HEADER, failure);
     case WSC_HANDSHAKE_PROTOCOL:
-        return conn->config->role == WSC_ROLE_SERVER
+        return wsc_conn_role(conn) == WSC_ROLE_SERVER
                    ? header_exception(state, PYWSC_INVALID_HEADER, failure)
                    : PyObject_CallFunction(state->objects[PYWSC_NEGOTIATION_ERROR], "s",
                                            failure->reason);
     case WSC_HANDSHAKE_EXTENSIONS:
         return extension_exception(
             state, failure,
-            conn->config->role == WSC_ROLE_CLIENT ? wsc_conn_answer(conn) : NULL);
+            wsc_conn_role(conn) == WSC_ROLE_CLIENT ? wsc_conn_answer(conn) : NULL);
     case WSC_HANDSHAKE_STATUS:
         return status_exception(state, conn);
     case WSC_HANDSHAKE_OK:
