@@ -547,7 +547,8 @@ def test_protocols_are_freed_by_reference_count(role: Role) -> None:
         before = sys.getrefcount(protocol_type)
         del other
         after = sys.getrefcount(protocol_type)
-        assert after == before - 1
+        # Free-threaded, types are immortal.
+        assert after == before - (before < 2**32 - 1)
     finally:
         gc.enable()
 

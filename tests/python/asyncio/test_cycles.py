@@ -24,10 +24,11 @@ HEAD = (
     b"Sec-WebSocket-Version: 13\r\n\r\n"
 )
 TIMES = 5
-# A transport of asyncio's refers to itself by the method that reads.
+# A transport of asyncio's refers to itself by the method that reads; since Python 3.12
+# what it has to write is a deque.
 OF_ASYNCIO = {
     *("_SelectorSocketTransport", "TransportSocket", "socket"),
-    *("dict", "method", "tuple"),
+    *("dict", "method", "tuple", "deque"),
 }
 
 

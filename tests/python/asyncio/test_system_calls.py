@@ -52,6 +52,8 @@ def traced_echoes(loop: str, clients: int, rounds: int, log: Path) -> Counter[st
 
     What it does before the first message, and the handshakes, are in it.
     """
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
     script = str(Path(__file__).with_name("overload_server.py"))
     command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={TRACE}"]
     with contextlib.ExitStack() as stack:

@@ -236,7 +236,7 @@ async def test_eager_tasks(serve: Any, connect: Any, uri_of: Any) -> None:
 
     async with serve(handler, "127.0.0.1", 0) as server:
         await asyncio.gather(*(client() for _ in range(10)))
-        raises = asyncio.create_task(connect(uri_of(server))._connect())
+        raises = asyncio.create_task(connect(uri_of(server)).connect())
         ws = await raises
         await ws.close()
         assert ws.close_code == 1000
