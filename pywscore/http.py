@@ -207,7 +207,7 @@ class Request:
     """The client's half of the opening handshake (RFC 6455 §4.1).
 
     Attributes:
-        path: the request target, with the query, as it was sent.
+        path: the path and query that the request is for (RFC 9112 §3.2).
         headers: the header lines.
         method: GET in a WebSocket handshake.
         protocol: HTTP/1.1 in a WebSocket handshake.

@@ -13,14 +13,17 @@ enum wsc_status wsc_conn_open_next(struct wsc_conn *conn, struct wsc_event *out_
     if (opening->head_complete) {
         return wsc_conn_read_refusal(conn);
     }
-    if (conn->input_len == 0) {
-        return WSC_NEED_DATA;
-    }
-    size_t used = 0;
-    enum wsc_status status =
-        wsc_http_head_feed(&opening->head, conn->input, conn->input_len, &used);
-    conn->input += used;
-    conn->input_len -= used; /* a part of it, or all */
+    enum wsc_status status;
+    do {
+        if (conn->input_len == 0) {
+            return WSC_NEED_DATA;
+        }
+        size_t used = 0;
+        status =
+            wsc_http_head_feed(&opening->head, conn->input, conn->input_len, &used);
+        conn->input += used;
+        conn->input_len -= used; /* a part of it, or all */
+    } while (status == WSC_OK && !server && wsc_conn_skip_interim(conn));
     if (status == WSC_NEED_DATA) {
         return status;
     }

@@ -5,6 +5,8 @@
 
 /* The most of a refusal's body that a client keeps. */
 #define RESPONSE_BODY_MAX 16384
+/* The most of them that are skipped; one more is the answer. */
+#define INTERIM_MAX 16
 
 static bool is_repeated(const struct wsc_str *protocols, size_t index)
 {
@@ -132,6 +134,20 @@ enum wsc_status wsc_conn_send_request(struct wsc_conn *conn, struct wsc_str targ
         opening->protocol_count = 0;
     }
     return status;
+}
+
+/* RFC 9110 §15.2: a client MUST be able to parse 1xx responses before the final one,
+ * also those that it did not ask for. */
+bool wsc_conn_skip_interim(struct wsc_conn *conn)
+{
+    struct wsc_conn_opening *opening = conn->opening;
+    uint16_t status = opening->head.status;
+    if (status >= 200 || status == 101 || opening->interim == INTERIM_MAX) {
+        return false;
+    }
+    opening->interim++;
+    wsc_http_head_fini(&opening->head);
+    return true;
 }
 
 /* How much of a refusal's body is worth waiting for. */

@@ -5,6 +5,8 @@
 #define STATUS_SWITCHING_PROTOCOLS 101
 #define DECIMAL_SIZE               20
 
+#define EXTENSIONS_HEADER "Sec-WebSocket-Extensions"
+
 /* `value` in decimal digits, written to the end of `digits`. */
 static struct wsc_str decimal(size_t value, char digits[DECIMAL_SIZE])
 {
@@ -15,6 +17,15 @@ static struct wsc_str decimal(size_t value, char digits[DECIMAL_SIZE])
     } while (value > 0);
     struct wsc_str result = {digits + start, DECIMAL_SIZE - start};
     return result;
+}
+
+/* RFC 9110 §9.3.2: a server MUST NOT send content in response to HEAD; RFC 9112 §6.3:
+ * these statuses have none. */
+static size_t content_len(const struct wsc_conn *conn, uint16_t status, size_t len)
+{
+    bool none = wsc_str_is(conn->opening->head.method, "HEAD") || status == 204 ||
+                status == 304;
+    return none ? 0 : len;
 }
 
 enum wsc_status wsc_conn_send_refusal(struct wsc_conn *conn)
@@ -42,7 +53,7 @@ enum wsc_status wsc_conn_send_refusal(struct wsc_conn *conn)
     (void)!wsc_handshake_write_response(
         &conn->outgoing, failure->status,
         wsc_str_of(wsc_handshake_status_phrase(failure->status)), headers, count,
-        (const uint8_t *)body.data, body.len);
+        (const uint8_t *)body.data, content_len(conn, failure->status, body.len));
     return wsc_conn_set_error(conn, WSC_ERR_HANDSHAKE, failure->reason);
 }
 
@@ -53,7 +64,7 @@ static enum wsc_status negotiate(struct wsc_conn *conn)
     struct wsc_buffer offers;
     wsc_buffer_init(&offers, conn->config->allocator, SIZE_MAX / 2);
     enum wsc_status status =
-        wsc_handshake_join(&opening->head, "Sec-WebSocket-Extensions", &offers);
+        wsc_handshake_join(&opening->head, EXTENSIONS_HEADER, &offers);
     if (status == WSC_OK && offers.len > 0) {
         struct wsc_deflate_settings none;
         wsc_deflate_settings_init(&none);
@@ -79,7 +90,9 @@ enum wsc_status wsc_conn_open_server(struct wsc_conn *conn, struct wsc_event *ou
             memset(&opening->failure, 0, sizeof(opening->failure));
             opening->failure.error = WSC_HANDSHAKE_EXTENSIONS;
             opening->failure.status = 400;
-            opening->failure.header = "Sec-WebSocket-Extensions";
+            opening->failure.header = EXTENSIONS_HEADER;
+            opening->failure.value =
+                wsc_http_head_find(&opening->head, EXTENSIONS_HEADER, NULL)->value;
             opening->failure.reason =
                 "The Sec-WebSocket-Extensions header is malformed.";
         }
@@ -183,12 +196,13 @@ enum wsc_status wsc_conn_respond(struct wsc_conn *conn, uint16_t status_code,
     }
     enum wsc_status status = WSC_OK;
     if (opens && opening->deflate_agreed &&
-        has_header(headers, count, "Sec-WebSocket-Extensions")) {
+        has_header(headers, count, EXTENSIONS_HEADER)) {
         status = wsc_conn_use_deflate(conn, &opening->deflate_params);
     }
     if (status == WSC_OK) {
         status = wsc_handshake_write_response(&conn->outgoing, status_code, reason,
-                                              headers, count, body, body_len);
+                                              headers, count, body,
+                                              content_len(conn, status_code, body_len));
     }
     if (status != WSC_OK) {
         wsc_conn_drop_deflate(conn);

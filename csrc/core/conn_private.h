@@ -28,6 +28,7 @@ struct wsc_conn_opening {
     struct wsc_str *protocols; /* offered; one block with their text behind them */
     size_t protocol_count;
     uint64_t body_left; /* of a refusal's body, still to be read */
+    uint8_t interim;    /* responses that were skipped */
 };
 
 /* Everything that only control frames need. */
@@ -61,6 +62,8 @@ enum wsc_status wsc_conn_send_refusal(struct wsc_conn *conn);
 /* The answer's head is complete: next_event. */
 enum wsc_status
 wsc_conn_open_client(struct wsc_conn *conn, struct wsc_event *out_event);
+/* Forget the answer's head, which is complete, if another one follows it. */
+bool wsc_conn_skip_interim(struct wsc_conn *conn);
 /* The body of a refusal, as far as a client keeps it; and where TCP ends. */
 enum wsc_status wsc_conn_read_refusal(struct wsc_conn *conn);
 void wsc_conn_end_refusal(struct wsc_conn *conn);

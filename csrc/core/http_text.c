@@ -40,6 +40,25 @@ static bool is_blank(char c)
     return wsc_char_is((uint8_t)c, WSC_CHAR_BLANK);
 }
 
+struct wsc_str wsc_http_target_path(struct wsc_str target)
+{
+    static const char mark[] = "://";
+    size_t at = 0;
+    while (at < target.len && wsc_char_is((uint8_t)target.data[at], WSC_CHAR_TOKEN)) {
+        at++; /* a scheme, or anything but a path */
+    }
+    if (at == 0 || target.len - at < sizeof(mark) - 1 ||
+        memcmp(target.data + at, mark, sizeof(mark) - 1) != 0) {
+        return target;
+    }
+    at += sizeof(mark) - 1;
+    while (at < target.len && target.data[at] != '/' && target.data[at] != '?') {
+        at++;
+    }
+    struct wsc_str path = {target.data + at, target.len - at};
+    return path;
+}
+
 bool wsc_http_is_token(struct wsc_str text)
 {
     return text.len > 0 && all_chars_are(text, WSC_CHAR_TOKEN);

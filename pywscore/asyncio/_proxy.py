@@ -30,6 +30,8 @@ _DEFAULT_PORTS = {
 }
 _MAX_HEAD = 32768
 _status_line = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n\0]*))?").fullmatch
+# A CR at the end may have its LF in the next piece.
+_bare_line_end = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)").search
 _SOCKS_HINT = "a SOCKS proxy needs python-socks: pip install 'pywscore[proxy]'"
 
 
@@ -197,6 +199,7 @@ class _Connecting(asyncio.Protocol):
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._head = bytearray()
+        self._size = 0  # of all that came
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -206,23 +209,36 @@ class _Connecting(asyncio.Protocol):
         if self.answered.done():
             return
         self._head += data
-        head, end, more = bytes(self._head).partition(b"\r\n\r\n")
+        self._size += len(data)
         try:
-            if not end:
-                if len(head) > _MAX_HEAD:
+            response = self._next_response()
+            # RFC 9110 §15.2: others may come before the final one.
+            while response is not None and response.status_code < 200:
+                response = self._next_response()
+            if response is None:
+                if self._size > _MAX_HEAD:
                     raise ValueError("head of the response is too long")
                 return
-            response = parse_connect_response(head)
-            if not 200 <= response.status_code < 300:
+            if response.status_code >= 300:
                 self.answered.set_exception(InvalidProxyStatus(response))
                 return
-            if more:
+            if self._head:
                 # In neither TLS nor WebSocket the server speaks first.
                 raise ValueError("data after the response")
         except ValueError as exc:
             self._fail(exc)
         else:
             self.answered.set_result(None)
+
+    def _next_response(self) -> Response | None:
+        """None if its head hasn't come whole."""
+        head, end, more = bytes(self._head).partition(b"\r\n\r\n")
+        if _bare_line_end(head):
+            raise ValueError("a line of the response doesn't end with CR LF")
+        if not end:
+            return None
+        self._head[:] = more
+        return parse_connect_response(head)
 
     def eof_received(self) -> None:
         self._fail(EOFError("proxy closed the connection"))

@@ -131,6 +131,37 @@ static void frames_behind_the_101(void)
     }
 }
 
+/* RFC 9110 §15.2: responses before the final one are passed over, a few of them. */
+static void interim_responses(void)
+{
+    static const char interim[] = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    for (size_t count = 0; count <= 17; count++) {
+        struct end end;
+        struct blob wire = {0};
+        struct blob log = {0};
+        start(&end);
+        for (size_t i = 0; i < count; i++) {
+            blob_add_str(&wire, interim);
+        }
+        write_response_head(&wire, &end, NULL);
+        enum wsc_status status =
+            end_feed(&end, wire.data, wire.len,
+                     count % 2 == 0 ? SPLIT_WHOLE : SPLIT_BYTEWISE, &log);
+        if (count <= 16) {
+            CHECK_INT(status, WSC_NEED_DATA);
+            CHECK_INT(end.conn.state, WSC_CONN_OPEN);
+            CHECK_BYTES(log.data, 9, "response\n", 9);
+        }
+        else {
+            CHECK_INT(status, WSC_ERR_HANDSHAKE);
+            CHECK_INT(wsc_conn_head(&end.conn)->status, 103);
+        }
+        end_fini(&end);
+        blob_free(&wire);
+        blob_free(&log);
+    }
+}
+
 /* The answer and its head are there until the next call of next_event. */
 static void the_answer_can_be_read(void)
 {
@@ -305,5 +336,5 @@ static void the_end_comes_early(void)
 }
 
 TEST_MAIN(TEST(the_request), TEST(out_of_order), TEST(frames_behind_the_101),
-          TEST(the_answer_can_be_read), TEST(bodies_of_refusals), TEST(wrong_answers),
-          TEST(the_end_comes_early))
+          TEST(interim_responses), TEST(the_answer_can_be_read),
+          TEST(bodies_of_refusals), TEST(wrong_answers), TEST(the_end_comes_early))

@@ -436,6 +436,31 @@ static void tokens_of_a_list(void)
     CHECK_INT(wsc_http_token_next(none, &position, &token), WSC_NEED_DATA);
 }
 
+/* RFC 9112 §3.2: the four forms of a target, and what looks like one of them. */
+static void paths_of_targets(void)
+{
+    static const char *const targets[][2] = {
+        {"/chat?a=b", "/chat?a=b"},
+        {"http://h/chat?a=b", "/chat?a=b"},
+        {"ws://h", ""},
+        {"ws://h?a=/b", "?a=/b"},
+        {"http://[::1]:80/", "/"},
+        {"//h/chat", "//h/chat"},
+        {"/http://h/", "/http://h/"},
+        {"*", "*"},
+        {"h:80", "h:80"},
+        {"://h/", "://h/"},
+        {"http:/h", "http:/h"},
+        {"http:", "http:"},
+        {"http", "http"},
+    };
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        size_t len = strlen(targets[i][0]);
+        struct wsc_str target = {(const char *)test_guarded(targets[i][0], len), len};
+        CHECK_STR(wsc_http_target_path(target), targets[i][1]);
+    }
+}
+
 /* INJ-1: each byte alone, and between others. */
 static void character_classes(void)
 {
@@ -464,4 +489,4 @@ TEST_MAIN(TEST(default_limits), TEST(results_of_a_request), TEST(results_of_a_re
           TEST(header_counts), TEST(a_mebibyte_byte_by_byte_is_linear),
           TEST(few_allocations), TEST(survives_every_failed_allocation),
           TEST(empty_pieces_change_nothing), TEST(tokens_of_a_list),
-          TEST(character_classes))
+          TEST(paths_of_targets), TEST(character_classes))

@@ -194,7 +194,8 @@ wsc_conn_accept_headers(struct wsc_conn *conn, struct wsc_str protocol,
                         size_t *out_count);
 /* Server: queue a response to the request. Status 101 opens the connection with what
  * wsc_conn_accept_headers agreed (call it before, with its headers among `headers`, or
- * without the extensions header for none); any other status ends it.
+ * without the extensions header for none); any other status ends it. To HEAD, and with
+ * 204 and 304, the body stays out.
  * WSC_ERR_INVALID_STATE: no request waits for an answer. WSC_ERR_HANDSHAKE: 101 to a
  * request that cannot be accepted. WSC_ERR_INVALID_ARGUMENT: not writable (see
  * wsc_handshake_write_response); nothing is queued then. */

@@ -108,6 +108,10 @@ wsc_http_list_next(struct wsc_str list, size_t *position, struct wsc_str *out_el
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_http_token_next(struct wsc_str list, size_t *position, struct wsc_str *out_token);
 
+/* What follows the authority of a request's target in absolute-form, perhaps nothing
+ * (RFC 9112 §3.2.2); a target of another form as it is. */
+WSC_API struct wsc_str wsc_http_target_path(struct wsc_str target);
+
 /* Character classes, for those who write heads. */
 WSC_API bool wsc_http_is_token(struct wsc_str text); /* RFC 9110 §5.6.2, not empty */
 /* RFC 9110 §5.5: visible ASCII, space, tab, and bytes from 0x80 on; no space or tab at

@@ -72,24 +72,37 @@ protocol_of(struct pywsc_state *state, const struct wsc_http_head *head)
                : PyUnicode_FromFormat("HTTP/%d.%d", head->major, head->minor);
 }
 
+/* The path and query of the target, whichever form that has. */
+static PyObject *path_of(const struct wsc_http_head *head)
+{
+    struct wsc_str path = wsc_http_target_path(head->target);
+    PyObject *text = pywsc_header_text(path);
+    if (text == NULL || (path.len > 0 && path.data[0] != '?')) {
+        return text;
+    }
+    PyObject *whole = PyUnicode_FromFormat("/%U", text);
+    Py_DECREF(text);
+    return whole;
+}
+
 /* Python code may answer the request, or end the connection, which frees the head: all
  * of it is copied before any runs. */
 PyObject *
 pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
 {
-    PyObject *target = pywsc_header_text(head->target);
-    PyObject *method = target != NULL ? method_of(state, head) : NULL;
+    PyObject *path = path_of(head);
+    PyObject *method = path != NULL ? method_of(state, head) : NULL;
     PyObject *protocol = method != NULL ? protocol_of(state, head) : NULL;
     PyObject *packed =
         protocol != NULL ? pack(head->headers, head->header_count) : NULL;
     PyObject *headers = packed_headers(state, packed);
     PyObject *request = NULL;
     if (headers != NULL) {
-        request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], target,
+        request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], path,
                                                headers, method, protocol, NULL);
     }
     Py_XDECREF(headers);
-    Py_XDECREF(target);
+    Py_XDECREF(path);
     Py_XDECREF(method);
     Py_XDECREF(protocol);
     return request;

@@ -136,7 +136,8 @@ async def http_proxy(answer: bytes | None = None, **kwargs: Any) -> AsyncIterato
                 return
             host, _, port = head.split(" ")[1].rpartition(":")
             far_reader, far_writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n")
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r")
+            writer.write(b"\n\r\nHTTP/1.1 200 Connection established\r\nX: y\r\n\r\n")
             await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
             far_writer.close()
         except (OSError, asyncio.IncompleteReadError):
@@ -195,6 +196,12 @@ async def test_through_an_http_proxy(
         (b"nonsense\r\n\r\n", InvalidProxyMessage),
         (b"HTTP/1.1 200 OK\r\n\r\nextra", InvalidProxyMessage),
         (b"x" * 40_000, InvalidProxyMessage),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 No\r\n\r\n", InvalidProxyStatus),
+        (b"HTTP/1.1 102 x\r\n\r\n" * 4_000, InvalidProxyMessage),
+        # At once, and not when open_timeout is over.
+        (b"HTTP/1.1 200 OK\n\n", InvalidProxyMessage),
+        (b"HTTP/1.1 200 OK\r\nA: b\n", InvalidProxyMessage),
+        (b"HTTP/1.1 200 OK\r\rA: b", InvalidProxyMessage),
     ],
 )
 async def test_proxies_that_refuse(
@@ -202,7 +209,11 @@ async def test_proxies_that_refuse(
 ) -> None:
     async with http_proxy(answer) as (port, _):
         with pytest.raises(exception):
-            await connect("ws://example.invalid/", proxy=f"http://127.0.0.1:{port}")
+            await connect(
+                "ws://example.invalid/",
+                proxy=f"http://127.0.0.1:{port}",
+                open_timeout=None,
+            )
 
 
 async def test_silent_proxy(connect: Any) -> None:
