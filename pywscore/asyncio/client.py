@@ -14,7 +14,7 @@ from typing import Any, Literal
 from .._overrides import ChecksOverrides
 from .._shown import printable, shown_url
 from ..exceptions import InvalidStatus, SecurityError
-from ..extensions import CLIENT_DEFAULT, PerMessageDeflate, choose
+from ..extensions.permessage_deflate import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
 from ..typing import LoggerLike, PathLike

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .. import _core
 from .._tls import TLSContext
-from ..extensions import SERVER_DEFAULT, PerMessageDeflate, choose
+from ..extensions.permessage_deflate import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
 from ..typing import LoggerLike, PathLike
 from ._acceptor import Acceptor

@@ -11,7 +11,7 @@ from pywscore import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
-from pywscore.extensions import SERVER_DEFAULT, choose
+from pywscore.extensions.permessage_deflate import SERVER_DEFAULT, choose
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pywscore
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference.md"
 # Packages that have modules, but no names.
-EMPTY = {"pywscore.cli", "pywscore.integrations"}
+EMPTY = {"pywscore.cli", "pywscore.integrations", "pywscore.legacy"}
 
 
 def listed() -> dict[str, list[str]]:

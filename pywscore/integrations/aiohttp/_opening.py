@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 
 from ... import _core
 from ..._shown import printable
-from ...extensions import SERVER_DEFAULT, PerMessageDeflate
+from ...extensions.permessage_deflate import SERVER_DEFAULT, PerMessageDeflate
 from ...http import TOKEN
 
 __all__ = ["accept_head", "deflate_elements", "parameters", "wire_text"]

@@ -19,7 +19,7 @@ import pytest
 import pywscore
 from pywscore import _core
 from pywscore.asyncio._options import timers
-from pywscore.extensions import SERVER_DEFAULT
+from pywscore.extensions.permessage_deflate import SERVER_DEFAULT
 
 
 class Handle:
