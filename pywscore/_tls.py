@@ -6,6 +6,7 @@ import dataclasses
 import os
 import ssl
 import threading
+import weakref
 from typing import Literal, Self
 
 from . import _core
@@ -54,6 +55,8 @@ class TLSContext:
         self.is_server = settings.server
         self._settings = settings
         self._names: list[tuple[str, TLSContext]] = []
+        # Those that have it among their names.
+        self._owners: weakref.WeakSet[TLSContext] = weakref.WeakSet()
         # What new connections use. Those that are open keep theirs.
         self._current = _read(settings)
 
@@ -169,6 +172,7 @@ class TLSContext:
         with _changing:
             self._current.add_name(name, context._current)
             self._names.append((name, context))
+            context._owners.add(self)
 
     def reload(self) -> None:
         """Read all files again, for new connections. On an error nothing changes.
@@ -180,6 +184,11 @@ class TLSContext:
             self._read_again(made)
             for context, current in made.items():
                 context._current = current
+            # Those who serve its certificate, and aren't read again themselves.
+            for owner in self._owners - made.keys():
+                for name, context in owner._names:
+                    if context is self:
+                        owner._current.add_name(name, self._current)
 
     def _read_again(self, made: dict[TLSContext, _core.TLSContext]) -> None:
         made[self] = _read(self._settings)

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+import operator
 import re
+import ssl as ssl_module
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._tls import TLSContext
-from ..http import is_token
+from ..http import Headers, is_token
+from ..protocol import checked_headers
 
 __all__ = ["ARGUMENTS", "Origins", "check_tls", "checked"]
 
@@ -21,16 +26,46 @@ def _as_given(name: str, value: Any) -> Any:
     return value
 
 
+def _number(name: str, value: Any, what: str) -> Any:
+    """Raises:
+    TypeError: for what isn't a number: a text of digits, and True, are none.
+    ValueError: for NaN, and less than 0.
+    """
+    if isinstance(value, (bool, str, bytes)) or not (
+        hasattr(value, "__float__") or hasattr(value, "__index__")
+    ):
+        raise TypeError(f"{name} must be {what}, not {value!r}")
+    if not value >= 0:
+        raise ValueError(f"{name} must not be negative, as {value!r} is")
+    return value
+
+
+def _whole(name: str, value: Any, what: str) -> int:
+    """A number of things; 1e6 is one, infinity means no limit."""
+    value = _number(name, value, what)
+    if isinstance(value, float):
+        return int(min(value, 1 << 62))
+    return operator.index(value) if hasattr(value, "__index__") else int(value)
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    seconds = float(_number(name, value, "a number of seconds or None"))
+    return None if math.isinf(seconds) else value
+
+
 def water_marks(name: str, value: Any) -> tuple[int, int] | None:
     """``(high, low)`` from a number, a pair with None for "the usual", or None.
 
     Raises:
         ValueError: if they are negative or in the wrong order.
     """
-    high, low = value if isinstance(value, tuple) else (value, None)
+    high, low = _pair(name, value)
     if high is None and low is None:
         return None
     if high is None:
+        assert low is not None
         high = low * 4
     if low is None:
         low = high // 4
@@ -39,9 +74,19 @@ def water_marks(name: str, value: Any) -> tuple[int, int] | None:
     return high, low
 
 
+def _pair(name: str, value: Any) -> tuple[int | None, int | None]:
+    pair = value if isinstance(value, tuple) else (value, None)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be a number or a pair, not {value!r}")
+    what = "a whole number, None, or a pair of these"
+    first, second = (None if it is None else _whole(name, it, what) for it in pair)
+    return first, second
+
+
 def _finite_water_marks(name: str, value: Any) -> tuple[int, int]:
     marks = water_marks(name, value)
-    assert marks is not None
+    if marks is None:
+        raise TypeError(f"{name} must be a number of bytes or a pair, not {value!r}")
     return marks
 
 
@@ -53,20 +98,103 @@ def message_limit(name: str, value: Any) -> int | None:
     Raises:
         ValueError: if it is negative, or only a limit for fragments is given.
     """
-    limit, fragment = value if isinstance(value, tuple) else (value, None)
+    limit, fragment = _pair(name, value)
     if limit is None and fragment is not None:
         raise ValueError(f"{name} can't limit fragments without limiting messages")
     if limit is not None and fragment is not None:
         limit = max(limit, fragment)
-    if limit is not None and limit < 0:
-        raise ValueError(f"{name} must not be negative")
-    return None if limit is None else int(limit)
-
-
-def _count(name: str, limit: int | None) -> int | None:
-    if limit is not None and limit < 1:
-        raise ValueError(f"{name} must be positive")
     return limit
+
+
+def _count(name: str, limit: Any) -> int | None:
+    if limit is None:
+        return None
+    limit = _whole(name, limit, "a whole number or None")
+    if limit < 1:
+        raise ValueError(f"{name} must be positive")
+    return int(limit)
+
+
+def _function_of(count: int, optional: bool = True) -> Callable[[str, Any], Any]:
+    """Something to call with so many arguments; or None, if that is ``optional``."""
+
+    def check(name: str, function: Any) -> Any:
+        if function is None and optional:
+            return None
+        if not callable(function):
+            raise TypeError(f"{name} must be callable, not {function!r}")
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):  # of some functions in C there is none
+            return function
+        try:
+            signature.bind(*[None] * count)
+        except TypeError as exc:
+            few = (
+                "no arguments" if count == 0 else f"{count} argument{'s'[: count - 1]}"
+            )
+            hint = ": the path is ws.request.path" if name == "handler" else ""
+            message = f"{name} is called with {few}, and {function!r} doesn't take that"
+            raise TypeError(f"{message} ({exc}){hint}") from None
+        return function
+
+    return check
+
+
+def _callable(name: str, factory: Any) -> Any:
+    if factory is not None and not callable(factory):
+        raise TypeError(f"{name} must be callable, not {factory!r}")
+    return factory
+
+
+def _handler(name: str, handler: Any) -> Any:
+    _function_of(1)(name, handler)
+    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
+        raise TypeError(f"{name} must be a coroutine function; {handler!r} has a yield")
+    return handler
+
+
+def _text(name: str, value: Any) -> str | None:
+    """One that can be the value of a header; or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string or None, not {value!r}")
+    try:
+        checked_headers({name: value})
+    except ValueError as exc:
+        raise ValueError(f"{name} can't be sent: {exc}") from None
+    return value
+
+
+def _headers(name: str, value: Any) -> Headers:
+    return checked_headers(value)
+
+
+def _logger(name: str, logger: Any) -> Any:
+    if logger is None or (hasattr(logger, "log") and hasattr(logger, "isEnabledFor")):
+        return logger
+    raise TypeError(
+        f"{name} must be a logger, as logging.getLogger() gives one, not {logger!r}"
+    )
+
+
+def _port(name: str, port: Any) -> Any:
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        raise ValueError(f"{name} must be from 0 to 65535, not {port}")
+    return port
+
+
+def _uri(name: str, uri: Any) -> Any:
+    if not isinstance(uri, str):
+        raise TypeError(f"{name} must be a string, not {uri!r}")
+    return uri
+
+
+def _proxy(name: str, proxy: Any) -> Any:
+    if proxy is None or proxy is True or isinstance(proxy, str):
+        return proxy
+    raise TypeError(f"{name} must be True, None or an address, not {proxy!r}")
 
 
 def _carrier(name: str, carrier: str) -> str:
@@ -94,7 +222,20 @@ def _origins(name: str, origins: Origins | None) -> Origins | None:
     for origin in allowed:
         if origin is not None and not isinstance(origin, (str, re.Pattern)):
             raise TypeError(f"not an origin: {origin!r}")
+        if isinstance(origin, str):
+            _check_origin(name, origin)
     return allowed
+
+
+def _check_origin(name: str, origin: str) -> None:
+    """RFC 6454 §6.2: a scheme, a host, perhaps a port. Others would never match."""
+    if "*" in origin:
+        raise ValueError(
+            f"{name} are compared as a whole: {origin!r} matches none. Without {name} "
+            "all are allowed; compiled patterns match many"
+        )
+    if "/" in origin.partition("://")[2]:
+        raise ValueError(f"an origin has no path: {origin!r} in {name} matches none")
 
 
 def _hosts(name: str, host: Any) -> Any:
@@ -103,37 +244,37 @@ def _hosts(name: str, host: Any) -> Any:
 
 
 ARGUMENTS: Mapping[str, Callable[[str, Any], Any]] = {
-    "additional_headers": _as_given,
+    "additional_headers": _headers,
     "carrier": _carrier,
-    "close_timeout": _as_given,
+    "close_timeout": _seconds,
     "compression": _as_given,
-    "create_connection": _as_given,
+    "create_connection": _callable,
     "extensions": _as_given,
-    "handler": _as_given,
+    "handler": _handler,
     "host": _hosts,
-    "idle_timeout": _as_given,
-    "listener": _as_given,
-    "logger": _as_given,
+    "idle_timeout": _seconds,
+    "listener": _function_of(0),
+    "logger": _logger,
     "max_connections": _count,
     "max_connections_per_address": _count,
     "max_queue": water_marks,
     "max_size": message_limit,
-    "open_timeout": _as_given,
-    "origin": _as_given,
+    "open_timeout": _seconds,
+    "origin": _text,
     "origins": _origins,
-    "ping_interval": _as_given,
-    "ping_timeout": _as_given,
-    "port": _as_given,
-    "process_exception": _as_given,
-    "process_request": _as_given,
-    "process_response": _as_given,
-    "proxy": _as_given,
-    "reconnect_delays": _as_given,
-    "select_subprotocol": _as_given,
-    "server_header": _as_given,
+    "ping_interval": _seconds,
+    "ping_timeout": _seconds,
+    "port": _port,
+    "process_exception": _function_of(1, optional=False),
+    "process_request": _function_of(2),
+    "process_response": _function_of(3),
+    "proxy": _proxy,
+    "reconnect_delays": _function_of(0, optional=False),
+    "select_subprotocol": _function_of(2),
+    "server_header": _text,
     "subprotocols": _subprotocols,
-    "uri": _as_given,
-    "user_agent_header": _as_given,
+    "uri": _uri,
+    "user_agent_header": _text,
     "write_limit": _finite_water_marks,
 }
 """What each argument is made of what was given; by its name."""
@@ -154,9 +295,13 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_tls(tls: object, *, server: bool, carrier: str) -> None:
     """Raises:
+    TypeError: if it is no context.
     ValueError: if it is a TLSContext, and not for this.
     """
     if not isinstance(tls, TLSContext):
+        usual = isinstance(tls, ssl_module.SSLContext)
+        if not (usual or tls is None or (tls is True and not server)):
+            raise TypeError(f"ssl must be an SSLContext or a TLSContext, not {tls!r}")
         return
     if tls.is_server is not server:
         who, side = ("serve", "server") if server else ("connect", "client")

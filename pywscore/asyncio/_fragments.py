@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -55,6 +56,8 @@ async def send_fragments(
         fragments = aiter(message)
     elif isinstance(message, Iterable):
         fragments = _iterate(message)
+    elif inspect.isawaitable(message):
+        raise TypeError(f"send() got {message!r}: an await is missing")
     else:
         raise TypeError("data must be str, bytes, iterable, or async iterable")
     await connection._wait_open()

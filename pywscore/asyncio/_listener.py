@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Listener", "ListenerFactory", "check_listener"]
+__all__ = ["Listener", "ListenerFactory", "check_listener", "check_methods"]
 
 
 class Listener(Protocol):
@@ -44,6 +46,28 @@ class Listener(Protocol):
 ListenerFactory = Callable[[], Listener]
 
 
+_METHODS = ("on_open", "on_message", "on_ping", "on_pong", "on_close")
+# Those that have been looked at.
+_checked: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def check_methods(cls: type) -> None:
+    """Look at the methods of a listener's class, once.
+
+    Raises:
+        TypeError: if one is a coroutine function: nobody would await it.
+    """
+    if cls in _checked:
+        return
+    for name in _METHODS:
+        if inspect.iscoroutinefunction(getattr(cls, name, None)):
+            raise TypeError(
+                f"{cls.__qualname__}.{name} is a coroutine function, and listeners are "
+                "called: it may start a task, or a handler does it all"
+            )
+    _checked.add(cls)
+
+
 def check_listener(listener: ListenerFactory | None, handler: object) -> None:
     """Raises:
     TypeError: unless there is either a handler or a listener, which can be called.
@@ -52,3 +76,5 @@ def check_listener(listener: ListenerFactory | None, handler: object) -> None:
         raise TypeError("either a handler or a listener is needed")
     if listener is not None and not callable(listener):
         raise TypeError("listener must be callable: it makes the listeners")
+    if isinstance(listener, type):
+        check_methods(listener)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +24,7 @@ class LimitedLogger:
 
     Warnings and errors, which come from the application, are counted apart: what peers
     do can't hide them. A logger that raises is not the connection's problem: its
-    exceptions are dropped.
+    exceptions are dropped, and tracebacks go to stderr in its place.
     """
 
     __slots__ = ("_lines", "_second", "_suppressed", "logger")
@@ -70,4 +72,8 @@ class LimitedLogger:
         try:
             self.logger.log(level, message, *args, **kwargs)
         except Exception:
-            pass
+            error = kwargs.get("exc_info")
+            if error is not None and logging.raiseExceptions:
+                # Nor is what happened to be lost with it.
+                with contextlib.suppress(Exception):
+                    traceback.print_exception(error)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import socket
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -154,6 +156,8 @@ class Server(ChecksOverrides):
         places: how many connections it takes, half-open ones included.
     """
 
+    _used: bool = True  # without __init__() there is nothing to start
+
     def __init__(
         self,
         create_server: Callable[[], Coroutine[Any, Any, Listening]],
@@ -169,6 +173,7 @@ class Server(ChecksOverrides):
         self._create_server = create_server
         self._listener = listener
         self._handshake = handshake
+        self._used = False
         self._log = log
         self._places = places
         self._all: set[ServerConnection] = set()
@@ -210,7 +215,13 @@ class Server(ChecksOverrides):
         return not self._closing and self.server.is_serving()
 
     async def start_serving(self) -> None:
-        """Start to accept connections, after ``serve(..., start_serving=False)``."""
+        """Start to accept connections, after ``serve(..., start_serving=False)``.
+
+        Raises:
+            RuntimeError: after ``close()``.
+        """
+        if self._closing:
+            raise RuntimeError("the server is closed; serve() makes another")
         await self.server.start_serving()
 
     async def serve_forever(self) -> None:
@@ -429,6 +440,7 @@ class Server(ChecksOverrides):
     # await serve(...), async with serve(...)
 
     async def _start(self) -> Self:
+        self._used = True
         async with self._starting:
             if not hasattr(self, "server"):
                 self.server = await self._create_server()
@@ -444,6 +456,18 @@ class Server(ChecksOverrides):
     def __await__(self) -> Generator[Any, None, Self]:
         return self._start().__await__()
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "server":
+            raise AttributeError(f"{self._unused()}, and doesn't listen yet")
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def __del__(self) -> None:
+        if not self._used:
+            warnings.warn(self._unused(), RuntimeWarning, source=self, stacklevel=2)
+
+    def _unused(self) -> str:
+        return "a server was never started: it is to be awaited, or used by async with"
+
     async def __aenter__(self) -> Self:
         return await self
 
@@ -458,4 +482,9 @@ class Server(ChecksOverrides):
 
 
 async def _wait_for(running: Awaitable[Any]) -> None:
+    if not inspect.isawaitable(running):
+        raise TypeError(
+            f"the handler gave {running!r}, nothing to await: it has to be a coroutine "
+            "function (async def)"
+        )
     await running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -60,6 +61,8 @@ def run(
         RuntimeError: if a loop is running, or workers are asked for outside of the main
             thread.
     """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("run() has a loop of its own: in a loop, await serve()")
     if workers < 1:
         raise ValueError("workers must be positive")
     plan = Plan(handler, host, port, loop, serve_arguments)
@@ -71,7 +74,8 @@ def run(
             raise TypeError(f"{name} can't be used with several workers")
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ValueError("several workers need SO_REUSEPORT, which this system lacks")
-    serve(handler, plan.host, port, **plan.arguments)  # for its exceptions
+    # For its exceptions.
+    serve(handler, plan.host, port, **plan.arguments)._used = True
     sockets = reserve(plan.host, port)
     try:
         plan.port = sockets[0].getsockname()[1]

@@ -21,7 +21,8 @@ from ..typing import LoggerLike, PathLike
 from ..uri import WebSocketURI, parse_uri
 from ._arguments import check_tls, checked
 from ._client_connection import ClientConnection
-from ._listener import ListenerFactory
+from ._keywords import OF_CLIENTS, check_keywords
+from ._listener import ListenerFactory, check_methods
 from ._log import LimitedLogger
 from ._opening import open_connection
 from ._options import (
@@ -140,11 +141,14 @@ class connect(ChecksOverrides):
         create_connection: Callable[..., ClientConnection] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_keywords(connect, kwargs, OF_CLIENTS)
         given = checked(locals())
+        if isinstance(listener, type):
+            check_methods(listener)
         self._carrier = carrier
         self.uri = uri
         self.process_exception = process_exception
-        self.open_timeout = open_timeout
+        self.open_timeout: float | None = given["open_timeout"]
         self.reconnect_delays = reconnect_delays
         self.proxy = proxy
         self.additional_headers = additional_headers
@@ -333,7 +337,9 @@ class connect(ChecksOverrides):
                 finally:
                     del error  # its traceback refers to here
                 delays = delays or iter(self.reconnect_delays())
-                delay = next(delays)
+                delay = next(delays, None)
+                if delay is None:
+                    raise  # reconnect_delays has come to its end, and so has this
                 text = traceback.format_exception_only(exc)[0].strip()
                 self._log.log(
                     logging.INFO,

@@ -19,7 +19,7 @@ from ..typing import Data, DataLike
 from . import _overridden
 from ._ending import Ending, as_protocol_error
 from ._fragments import receive_fragments, send_fragments
-from ._listener import ListenerFactory
+from ._listener import ListenerFactory, check_methods
 from ._options import Options, receive_buffer, timers
 from ._pings import Pings, payload_of
 from ._totals import Counts
@@ -292,6 +292,7 @@ class Connection(Ending, ChecksOverrides):
         """Make a listener and give it the messages; the connection is open."""
         try:
             listener = factory()
+            check_methods(type(listener))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:

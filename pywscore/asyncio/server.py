@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from ._handshake import (
     ProcessResponse,
     SelectSubprotocol,
 )
+from ._keywords import OF_SERVERS, check_keywords
 from ._listener import ListenerFactory, check_listener
 from ._log import LimitedLogger
 from ._options import (
@@ -143,14 +143,13 @@ def serve(
         OSError: on starting, if the address can't be listened on.
         TypeError, ValueError: if an argument can't be used.
     """
+    check_keywords(serve, kwargs, OF_SERVERS)
     given = checked(locals())
     check_listener(listener, handler)
     deflate = choose(compression, extensions, SERVER_DEFAULT)
     tls = kwargs.pop("ssl", None)
     check_tls(tls, server=True, carrier=carrier)
     if tls is not None and not isinstance(tls, TLSContext):
-        if not isinstance(tls, ssl_module.SSLContext):
-            raise TypeError("ssl must be an SSLContext or a TLSContext")
         kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
     log = LimitedLogger(logger or default_logger())
