@@ -11,12 +11,40 @@ void wsc_conn_stop_reading(struct wsc_conn *conn)
     wsc_assembler_fini(&conn->assembler);
 }
 
+static size_t append(char *out, size_t len, const char *text)
+{
+    size_t more = strlen(text);
+    more = more < WSC_CLOSE_REASON_MAX - len ? more : WSC_CLOSE_REASON_MAX - len;
+    memcpy(out + len, text, more);
+    return len + more;
+}
+
+size_t
+wsc_conn_describe_error(const struct wsc_conn *conn, char out[WSC_CLOSE_REASON_MAX])
+{
+    if (conn->error != WSC_ERR_TOO_BIG) {
+        return append(out, 0, conn->error_reason);
+    }
+    char digits[21];
+    size_t limit = conn->assembler.max_size;
+    size_t at = sizeof(digits) - 1;
+    digits[at] = 0;
+    do {
+        digits[--at] = (char)('0' + limit % 10);
+        limit /= 10;
+    } while (limit > 0);
+    size_t len = append(out, 0, "message exceeds limit of ");
+    len = append(out, len, digits + at);
+    return append(out, len, " bytes");
+}
+
 static void fail_for_error(struct wsc_conn *conn)
 {
-    const char *reason = conn->error_reason;
+    char reason[WSC_CLOSE_REASON_MAX];
+    size_t len = wsc_conn_describe_error(conn, reason);
     uint16_t code = wsc_close_code_for(conn->error);
     /* Without memory for the close frame, the carrier still ends the connection. */
-    if (wsc_conn_fail(conn, code, reason, strlen(reason)) != WSC_OK) {
+    if (wsc_conn_fail(conn, code, reason, len) != WSC_OK) {
         conn->state =
             conn->state == WSC_CONN_CLOSED ? WSC_CONN_CLOSED : WSC_CONN_CLOSING;
         conn->end_expected = true;

@@ -161,6 +161,9 @@ def _text(name: str, value: Any) -> str | None:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string or None, not {value!r}")
     try:
+        value.encode("iso-8859-1", "surrogateescape")
+        if value != value.strip(" \t"):
+            raise ValueError("there is a space at an end")
         checked_headers({name: value})
     except ValueError as exc:
         raise ValueError(f"{name} can't be sent: {exc}") from None

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
 from typing import Any
 
 from ..enums import CloseCode
@@ -50,14 +55,14 @@ async def send_fragments(
         await connection._wait_open()
         await connection.send(message, text, compress)
         return
+    if isinstance(message, Coroutine) or asyncio.isfuture(message):
+        raise TypeError(f"send() got {message!r}: an await is missing")
     if isinstance(message, Mapping):
         raise TypeError("data is a dict-like object")
     if isinstance(message, AsyncIterable):
         fragments = aiter(message)
     elif isinstance(message, Iterable):
         fragments = _iterate(message)
-    elif inspect.isawaitable(message):
-        raise TypeError(f"send() got {message!r}: an await is missing")
     else:
         raise TypeError("data must be str, bytes, iterable, or async iterable")
     await connection._wait_open()

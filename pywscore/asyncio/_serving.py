@@ -457,7 +457,7 @@ class Server(ChecksOverrides):
         return self._start().__await__()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "server":
+        if name in ("server", "sockets"):
             raise AttributeError(f"{self._unused()}, and doesn't listen yet")
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 

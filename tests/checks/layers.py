@@ -1,6 +1,6 @@
-"""Which C file may need what, that files don't need each other in a circle, that private
-fields are left alone, and who writes to the queue of output. A wrong line fails with
-file:line.
+"""Which C file may need what, that files don't need each other in a circle, that
+private fields are left alone, and who writes to the queue of output. A wrong line fails
+with file:line.
 
 The tables below are the rule; the Python side has the same in pyproject.toml, checked
 by import-linter.

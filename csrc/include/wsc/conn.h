@@ -117,6 +117,17 @@ wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config);
 /* Free what it holds, and release the references that were not sent. */
 WSC_API void wsc_conn_fini(struct wsc_conn *conn);
 
+/* What is to be said of `error`, which is set: `error_reason`, or for WSC_ERR_TOO_BIG a
+ * sentence with the limit. It is the close frame's reason, too. Written to `out`, not
+ * terminated; its length. */
+WSC_API size_t wsc_conn_describe_error(const struct wsc_conn *conn,
+                                       char out[WSC_CLOSE_REASON_MAX]);
+
+static inline size_t wsc_conn_max_size(const struct wsc_conn *conn)
+{
+    return conn->config->max_size;
+}
+
 static inline enum wsc_role wsc_conn_role(const struct wsc_conn *conn)
 {
     return conn->config->role;

@@ -52,9 +52,13 @@ PyObject *pywsc_error(struct pywsc_state *state, const struct wsc_conn *conn)
         return PyObject_CallFunction(PyExc_UnicodeDecodeError, "sy#nns", "utf-8", "",
                                      (Py_ssize_t)0, (Py_ssize_t)0, (Py_ssize_t)0,
                                      reason);
-    case WSC_ERR_TOO_BIG:
-        return PyObject_CallFunction(state->objects[PYWSC_PAYLOAD_TOO_BIG], "s",
-                                     reason);
+    case WSC_ERR_TOO_BIG: {
+        char text[WSC_CLOSE_REASON_MAX];
+        size_t len = wsc_conn_describe_error(conn, text);
+        return PyObject_CallFunction(state->objects[PYWSC_PAYLOAD_TOO_BIG], "s#n", text,
+                                     (Py_ssize_t)len,
+                                     (Py_ssize_t)wsc_conn_max_size(conn));
+    }
     case WSC_ERR_NO_MEMORY:
         return PyObject_CallNoArgs(PyExc_MemoryError);
     case WSC_ERR_RANDOM:
