@@ -37,7 +37,8 @@ static int module_exec(PyObject *module)
     struct pywsc_state *state = pywsc_module_state(module);
     if (check_libraries() < 0 || pywsc_state_init(state) < 0 ||
         pywsc_coroutine_method_init(module, state) < 0 ||
-        pywsc_codec_init(module, state) < 0 || pywsc_events_init(module, state) < 0 ||
+        pywsc_codec_init(module, state) < 0 || pywsc_http_init(module, state) < 0 ||
+        pywsc_events_init(module, state) < 0 ||
         pywsc_protocol_init(module, state) < 0 ||
         pywsc_waiter_init(module, state) < 0 || pywsc_stepper_init(module, state) < 0 ||
         pywsc_timers_init(module, state) < 0 ||

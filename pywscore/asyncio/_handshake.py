@@ -116,7 +116,8 @@ class Handshake:
         if protocol.handshake_exception is not None:
             # Not raised: what the protocol keeps would get a traceback, which refers
             # to the connection.
-            return self._refuse(connection, protocol.handshake_exception)
+            exc = protocol.handshake_exception
+            return self._refuse(connection, exc, protocol.refusal)
         try:
             self._check_origin(connection, protocol.origin, request)
             subprotocol = self._choose_subprotocol(
@@ -129,7 +130,7 @@ class Handshake:
                 else (("Server", self.server_header),),
             )
         except InvalidHandshake as exc:
-            return self._refuse(connection, exc)
+            return self._refuse(connection, exc, protocol.refusal)
         except BaseException as exc:
             if is_exit(exc):
                 raise
@@ -138,9 +139,11 @@ class Handshake:
         self._sign(response)
         return response
 
-    def _refuse(self, connection: Connection, exc: Exception) -> Response:
+    def _refuse(
+        self, connection: Connection, exc: Exception, said: tuple[int, str] | None
+    ) -> Response:
         connection._log(logging.INFO, "opening handshake failed: %s", printable(exc))
-        response = refusal(exc)
+        response = refusal(exc, said)
         self._sign(response)
         return response
 

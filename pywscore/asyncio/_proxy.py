@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from .. import _core
 from ..exceptions import (
     InvalidProxy,
     InvalidProxyMessage,
@@ -29,9 +29,6 @@ _DEFAULT_PORTS = {
     "socks5h": 1080,
 }
 _MAX_HEAD = 32768
-_status_line = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n\0]*))?").fullmatch
-# A CR at the end may have its LF in the next piece.
-_bare_line_end = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)").search
 _SOCKS_HINT = "a SOCKS proxy needs python-socks: pip install 'pywscore[proxy]'"
 
 
@@ -173,26 +170,6 @@ def connect_request(
     return f"CONNECT {target} HTTP/1.1\r\n".encode() + headers.serialize()
 
 
-def parse_connect_response(head: bytes) -> Response:
-    """A response from its head, without the empty line.
-
-    Raises:
-        ValueError: if it isn't HTTP/1.
-    """
-    status_line, *lines = head.split(b"\r\n")
-    match = _status_line(status_line)
-    if match is None:
-        raise ValueError(f"invalid HTTP status line: {status_line[:200]!r}")
-    headers = Headers()
-    for line in lines:
-        name, colon, value = line.decode("iso-8859-1").partition(":")
-        if not colon:
-            raise ValueError(f"invalid HTTP header line: {line[:200]!r}")
-        headers[name] = value.strip(" \t")
-    reason = (match[2] or b"").decode("iso-8859-1")
-    return Response(int(match[1]), reason, headers)
-
-
 class _Connecting(asyncio.Protocol):
     """Reads the proxy's response to CONNECT, and nothing after it."""
 
@@ -232,13 +209,12 @@ class _Connecting(asyncio.Protocol):
 
     def _next_response(self) -> Response | None:
         """None if its head hasn't come whole."""
-        head, end, more = bytes(self._head).partition(b"\r\n\r\n")
-        if _bare_line_end(head):
-            raise ValueError("a line of the response doesn't end with CR LF")
-        if not end:
+        read = _core.read_response(self._head)
+        if read is None:
             return None
-        self._head[:] = more
-        return parse_connect_response(head)
+        response, size = read
+        del self._head[:size]
+        return response
 
     def eof_received(self) -> None:
         self._fail(EOFError("proxy closed the connection"))

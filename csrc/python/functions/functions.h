@@ -7,6 +7,7 @@
 
 int pywsc_broadcast_init(PyObject *module, struct pywsc_state *state);
 int pywsc_codec_init(PyObject *module, struct pywsc_state *state);
+int pywsc_http_init(PyObject *module, struct pywsc_state *state);
 int pywsc_compression_init(PyObject *module, struct pywsc_state *state);
 
 #endif

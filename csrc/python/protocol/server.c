@@ -308,6 +308,17 @@ static PyObject *get_origin_lock_held(PyObject *op)
 }
 PYWSC_PROTOCOL_GETTER(get_origin)
 
+static PyObject *get_refusal_lock_held(PyObject *op)
+{
+    const struct wsc_handshake_failure *failure =
+        wsc_conn_failure(&((struct pywsc_protocol *)op)->conn);
+    if (failure == NULL) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("is", failure->status, failure->reason);
+}
+PYWSC_PROTOCOL_GETTER(get_refusal)
+
 /* --- the type --- */
 
 static int server_init(PyObject *op, PyObject *args, PyObject *kwargs)
@@ -352,6 +363,9 @@ static PyGetSetDef server_getset[] = {
     {"offered_subprotocols", get_offered_subprotocols, NULL,
      PyDoc_STR("What the request offers, preferred first; [] once it is answered."),
      NULL},
+    {"refusal", get_refusal, NULL,
+     PyDoc_STR("While a request waits that handshake_exception is about: the status "
+               "and the sentence to refuse it with; else None.")},
     {"origin", get_origin, NULL,
      PyDoc_STR("The request's Origin, or None; None once it is answered."), NULL},
     {NULL},

@@ -113,10 +113,9 @@ PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *co
     return pywsc_head_request(state, wsc_conn_head(conn));
 }
 
-PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn)
+PyObject *pywsc_head_response(struct pywsc_state *state,
+                              const struct wsc_http_head *head, struct wsc_str body)
 {
-    const struct wsc_http_head *head = wsc_conn_head(conn);
-    struct wsc_str body = wsc_conn_response_body(conn);
     int status = head->status;
     PyObject *reason = pywsc_header_text(head->reason);
     PyObject *content = PyBytes_FromStringAndSize(
@@ -134,6 +133,12 @@ PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *c
     Py_XDECREF(content);
     Py_XDECREF(reason);
     return response;
+}
+
+PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn)
+{
+    return pywsc_head_response(state, wsc_conn_head(conn),
+                               wsc_conn_response_body(conn));
 }
 
 /* --- from Python to the core --- */

@@ -8,6 +8,8 @@
 PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn);
 PyObject *
 pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head);
+PyObject *pywsc_head_response(struct pywsc_state *state,
+                              const struct wsc_http_head *head, struct wsc_str body);
 PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn);
 PyObject *pywsc_headers_new(struct pywsc_state *state,
                             const struct wsc_http_header *headers, size_t count);

@@ -98,7 +98,7 @@ class ASGIConnection(Connection):
     def _refuse(self, exc: InvalidHandshake) -> None:
         self._app_closed = True
         self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
-        self._answer(refusal(exc))
+        self._answer(refusal(exc, self.protocol.refusal))
 
     def eof_received(self) -> bool:
         kept = super().eof_received()

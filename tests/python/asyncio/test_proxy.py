@@ -13,13 +13,9 @@ import pytest
 
 import pywscore
 from pywscore import InvalidProxy, parse_uri
+from pywscore._core import read_response
 from pywscore.asyncio import _proxy as module
-from pywscore.asyncio._proxy import (
-    Proxy,
-    get_proxy,
-    parse_connect_response,
-    parse_proxy,
-)
+from pywscore.asyncio._proxy import Proxy, get_proxy, parse_proxy
 from pywscore.exceptions import InvalidProxyMessage, InvalidProxyStatus, ProxyError
 
 
@@ -108,7 +104,7 @@ def test_proxy_of_the_environment(
 )
 def test_responses_that_are_not_http(head: bytes) -> None:
     with pytest.raises(ValueError):
-        parse_connect_response(head)
+        read_response(head + b"\r\n\r\n")
 
 
 async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,71 @@
+#include "common/arguments.h"
+#include "functions/functions.h"
+#include "values/errors.h"
+#include "values/heads.h"
+
+#include "wsc/handshake.h"
+#include "wsc/http_head.h"
+
+static const struct wsc_str no_body = {NULL, 0};
+
+static PyObject *malformed(const char *reason)
+{
+    PyErr_SetString(PyExc_ValueError, reason);
+    return NULL;
+}
+
+/* (Response, size), or None. */
+static PyObject *response_of(struct pywsc_state *state, struct wsc_http_head *head,
+                             const struct pywsc_bytes *data)
+{
+    struct wsc_handshake_failure failure;
+    size_t used = 0;
+    enum wsc_status status =
+        wsc_http_head_feed(head, data->data, (size_t)data->len, &used);
+    switch (status) {
+    case WSC_OK:
+        if (head->major != 1) {
+            return malformed("This is not HTTP/1.");
+        }
+        return Py_BuildValue("Nn", pywsc_head_response(state, head, no_body),
+                             (Py_ssize_t)used);
+    case WSC_NEED_DATA:
+        Py_RETURN_NONE;
+    case WSC_ERR_HANDSHAKE:
+        wsc_handshake_head_failure(head, &failure);
+        return malformed(failure.reason);
+    default:
+        return pywsc_raise(state, status);
+    }
+}
+
+static PyObject *read_response(PyObject *module, PyObject *object)
+{
+    struct pywsc_state *state = pywsc_module_state(module);
+    struct wsc_http_limits limits;
+    struct wsc_http_head head;
+    struct pywsc_bytes data;
+    if (pywsc_bytes_get(object, false, &data) < 0) {
+        return NULL;
+    }
+    wsc_http_limits_init(&limits);
+    wsc_http_head_init(&head, WSC_HTTP_RESPONSE, &limits, &pywsc_allocator);
+    PyObject *result = response_of(state, &head, &data);
+    wsc_http_head_fini(&head);
+    pywsc_bytes_release(&data);
+    return result;
+}
+
+static PyMethodDef functions[] = {
+    {"read_response", read_response, METH_O,
+     PyDoc_STR("read_response($module, data, /)\n--\n\n"
+               "The response whose head data begins with, and how many bytes that has; "
+               "None while it isn't complete. ValueError if it isn't HTTP/1.")},
+    {NULL},
+};
+
+int pywsc_http_init(PyObject *module, struct pywsc_state *state)
+{
+    (void)state;
+    return PyModule_AddFunctions(module, functions);
+}
