@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from pywscore._shown import printable
 from pywscore.asyncio import _log as module
-from pywscore.asyncio._log import LimitedLogger, printable
+from pywscore.asyncio._log import LimitedLogger
 
 
 @pytest.mark.threat("LOG-2")
