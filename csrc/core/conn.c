@@ -20,12 +20,6 @@ static enum wsc_status keys_new(struct wsc_conn *conn)
     return WSC_OK;
 }
 
-static void keys_free(struct wsc_conn *conn)
-{
-    wsc_free(conn->config->allocator, conn->keys);
-    conn->keys = NULL;
-}
-
 enum wsc_status
 wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config)
 {
@@ -45,7 +39,7 @@ wsc_conn_init(struct wsc_conn *conn, const struct wsc_conn_config *config)
         status = wsc_conn_opening_new(conn);
     }
     if (status != WSC_OK) {
-        keys_free(conn);
+        wsc_conn_free_keys(conn);
     }
     return status;
 }
@@ -54,7 +48,7 @@ void wsc_conn_fini(struct wsc_conn *conn)
 {
     wsc_conn_stop_reading(conn);
     wsc_conn_opening_free(conn);
-    keys_free(conn);
+    wsc_conn_free_keys(conn);
     wsc_conn_drop_deflate(conn);
     wsc_outgoing_fini(&conn->outgoing);
     wsc_free(conn->config->allocator, conn->control);
@@ -194,6 +188,9 @@ receive_control(struct wsc_conn *conn, struct wsc_event *out_event)
 {
     out_event->data = conn->control->incoming;
     out_event->len = conn->control_len;
+    if (conn->traced) {
+        wsc_conn_note_received(conn, out_event->data, out_event->len);
+    }
     switch (conn->parser.header.opcode) {
     case WSC_OPCODE_PING: {
         out_event->type = WSC_EVENT_PING;
@@ -232,6 +229,24 @@ static enum wsc_status add_control(struct wsc_conn *conn, const struct wsc_slice
     return slice->ends ? receive_control(conn, out_event) : WSC_NEED_DATA;
 }
 
+static enum wsc_status add_data(struct wsc_conn *conn, const struct wsc_slice *slice,
+                                struct wsc_event *out_event)
+{
+    out_event->type = WSC_EVENT_MESSAGE;
+    if (conn->traced) {
+        wsc_conn_note_begin(conn, slice);
+    }
+    enum wsc_status status = wsc_assembler_add(&conn->assembler, &conn->parser.header,
+                                               slice, &out_event->message);
+    if (status < 0) {
+        return wsc_conn_set_error(conn, status, conn->assembler.reason);
+    }
+    if (conn->traced) {
+        wsc_conn_note_end(conn, slice, status == WSC_OK ? &out_event->message : NULL);
+    }
+    return status;
+}
+
 /* The last control frame has been looked at, and none is on its way. */
 static void release_control(struct wsc_conn *conn)
 {
@@ -264,12 +279,7 @@ next_frame_event(struct wsc_conn *conn, struct wsc_event *out_event)
             status = add_control(conn, &slice, out_event);
         }
         else {
-            out_event->type = WSC_EVENT_MESSAGE;
-            status = wsc_assembler_add(&conn->assembler, &conn->parser.header, &slice,
-                                       &out_event->message);
-            if (status < 0) {
-                return wsc_conn_set_error(conn, status, conn->assembler.reason);
-            }
+            status = add_data(conn, &slice, out_event);
         }
         if (status != WSC_NEED_DATA) {
             return status;

@@ -18,7 +18,11 @@ enum wsc_status wsc_conn_need_control(struct wsc_conn *conn)
 enum wsc_status wsc_conn_queue_control(struct wsc_conn *conn, enum wsc_opcode opcode,
                                        const uint8_t *data, size_t len)
 {
-    return wsc_conn_queue_frame(conn, opcode, true, false, data, len);
+    enum wsc_status status = wsc_conn_queue_frame(conn, opcode, true, false, data, len);
+    if (conn->traced && status == WSC_OK) {
+        wsc_conn_note_sent(conn, opcode, true, data, len);
+    }
+    return status;
 }
 
 enum wsc_status

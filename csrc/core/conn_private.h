@@ -1,6 +1,6 @@
 /* What the parts of the connection share: conn.c (life, receiving) and conn_open.c (the
- * opening handshake) above, conn_send.c (messages) beside them, conn_close.c and
- * conn_control.c below. */
+ * opening handshake) above, conn_send.c (messages) beside them, conn_close.c,
+ * conn_control.c and conn_trace.c below. */
 #ifndef WSC_CONN_PRIVATE_H
 #define WSC_CONN_PRIVATE_H
 
@@ -37,6 +37,13 @@ struct wsc_conn_control {
     struct wsc_close sent;
     uint8_t incoming[WSC_CONTROL_PAYLOAD_MAX];
     uint8_t pong[WSC_CONTROL_PAYLOAD_MAX];
+};
+
+/* Where the keys of one that is traced are. */
+struct wsc_conn_traced {
+    struct wsc_key_pool keys;
+    struct wsc_trace trace;
+    size_t frame_begin; /* what was in the assembler before its last frame */
 };
 
 /* Each file calls the ones below it only. */
@@ -106,6 +113,20 @@ wsc_conn_queue_close(struct wsc_conn *conn, const struct wsc_close *close);
 /* Answer a ping: at once while little output waits, else remember the newest only. */
 enum wsc_status
 wsc_conn_queue_pong(struct wsc_conn *conn, const uint8_t *data, size_t len);
+
+/* --- conn_trace.c --- */
+
+/* Keys, and the trace if there is one. */
+void wsc_conn_free_keys(struct wsc_conn *conn);
+/* Of one that is traced: */
+void wsc_conn_note_sent(struct wsc_conn *conn, enum wsc_opcode opcode, bool fin,
+                        const uint8_t *data, size_t len);
+void wsc_conn_note_received(struct wsc_conn *conn, const uint8_t *data, size_t len);
+/* The same for data frames: `slice` is about to go into the assembler, or has. The last
+ * one of a frame may have brought a message. */
+void wsc_conn_note_begin(struct wsc_conn *conn, const struct wsc_slice *slice);
+void wsc_conn_note_end(struct wsc_conn *conn, const struct wsc_slice *slice,
+                       const struct wsc_message *message);
 
 /* --- conn_frame.c --- */
 

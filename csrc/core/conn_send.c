@@ -105,6 +105,9 @@ wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data
         status = wsc_conn_queue_frame(conn, opcode, fin, false, data, len);
     }
     if (status == WSC_OK) {
+        if (conn->traced) {
+            wsc_conn_note_sent(conn, opcode, fin, data, len);
+        }
         conn->messages_sent += fin;
         conn->sending_message = !fin;
         conn->sending_compressed = compressed;
@@ -194,6 +197,9 @@ enum wsc_status wsc_conn_send_shared(struct wsc_conn *conn,
     }
     if (status != WSC_OK) {
         return status;
+    }
+    if (conn->traced) {
+        wsc_conn_note_sent(conn, message->opcode, true, message->data, message->len);
     }
     conn->messages_sent++;
     if (compressed) {

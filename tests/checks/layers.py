@@ -20,6 +20,7 @@ CORE_LAYERS = [
     ("api", "version", "status", "alloc", "str"),
     ("simd", "buffer", "payload", "outgoing", "crypto"),
     ("frame", "mask"),
+    ("trace",),
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
     ("assembler", "handshake", "shared"),
     ("conn",),

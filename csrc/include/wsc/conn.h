@@ -21,6 +21,7 @@
 #include "wsc/outgoing.h"
 #include "wsc/parser.h"
 #include "wsc/shared.h"
+#include "wsc/trace.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -97,6 +98,7 @@ struct wsc_conn {
     bool failure_on_hold;
     uint8_t control_len;
     uint8_t pong_len;
+    bool traced;
     struct wsc_deflate_params deflate_params;
     const struct wsc_conn_config *config;
     struct wsc_conn_opening *opening;
@@ -107,7 +109,7 @@ struct wsc_conn {
     struct wsc_parser parser;
     struct wsc_assembler assembler;
     struct wsc_outgoing outgoing;
-    struct wsc_key_pool *keys; /* of a client */
+    struct wsc_key_pool *keys; /* of a client; with `traced`, followed by the trace */
 };
 
 /* `config` is borrowed for the connection's life (share it between connections).
@@ -321,6 +323,17 @@ static inline uint64_t wsc_conn_bytes_sent(const struct wsc_conn *conn)
 
 /* `len` bytes of the output were sent. wsc_link_write does this itself. */
 WSC_API void wsc_conn_sent(struct wsc_conn *conn, size_t len);
+
+/* --- tracing --- */
+
+/* Note each frame from now on, as it is received and sent: those of a broken one come
+ * to nothing. WSC_ERR_NO_MEMORY. */
+WSC_API WSC_NODISCARD enum wsc_status wsc_conn_start_trace(struct wsc_conn *conn);
+/* Has wsc_conn_take_trace anything to give? */
+WSC_API bool wsc_conn_has_trace(const struct wsc_conn *conn);
+/* Give the notes that there are to the caller, who reads and then wsc_trace_fini()s
+ * them; without tracing there are none. */
+WSC_API void wsc_conn_take_trace(struct wsc_conn *conn, struct wsc_trace *out_trace);
 
 /* Bytes of memory that compression holds now, by zlib's accounting. */
 WSC_API size_t wsc_conn_deflate_memory(const struct wsc_conn *conn);
