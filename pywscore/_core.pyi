@@ -334,6 +334,8 @@ class Connection:
         """The next fragment of a message (fin tells the last), as recv() would wait for
         a whole one: messages are given out in pieces, as they come, until the current
         one has ended. What recv_streaming() is made of."""
+    def _start_trace(self) -> None:
+        """Have ``_on_frames()`` and ``_on_head_received()`` called from now on."""
     def _listen(self, listener: Any) -> None:
         """Give messages to `listener` from now on; see pywscore.Listener. Exceptions
         that its methods raise go to ``_on_listener_failed(exc)``, and the connection is
@@ -419,6 +421,16 @@ class Connection:
     def _on_ping(self, data: bytes) -> None:
         """Called only if a subclass defines it (the pong is queued already)."""
     def _on_pong(self, data: bytes) -> None: ...
+    def _on_head_received(self, head: Request | Response) -> None:
+        """Only if it is traced, before ``_on_request`` and ``_on_response``."""
+    def _on_frames(
+        self, frames: list[tuple[bool, int, bool, int, bytes]], omitted: int
+    ) -> None:
+        """Only if it is traced: frames went in or out, or there is a new state.
+
+        ``frames`` are (sent, opcode, fin, length, payload), the payload before
+        compression and masking; of one above 300 bytes the first 200 and the last 100.
+        ``omitted`` counts those that there was no memory for."""
     def _on_close_received(self) -> None:
         """The peer's close frame came, and it is not answered here; see close_by_hand
         of MessageStream."""
@@ -434,7 +446,7 @@ class Connection:
     def _send_keepalive_ping(self) -> None: ...
     def _start_close(self, code: int, reason: str) -> None:
         """Of the idle timeout."""
-    def _fail(self, code: int, reason: str) -> None:
+    def _on_no_pong(self) -> None:
         """The keepalive ping was not answered in time."""
     def _abort(self, why: str) -> None:
         """Closing, or what waits to be sent, took too long."""

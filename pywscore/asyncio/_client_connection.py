@@ -6,7 +6,7 @@ import asyncio
 import ssl
 
 from .. import _core
-from ..exceptions import InvalidMessage
+from ..exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from ..http import Response
 from ._listener import ListenerFactory
 from ._options import Options
@@ -34,6 +34,7 @@ class ClientConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._tell_head(">", self.protocol.request)
         self.flush()
 
     def _on_response(self, response: Response) -> None:
@@ -46,7 +47,14 @@ class ClientConnection(Connection):
                 self._start_listening(self._listener_factory)
 
     def _on_handshake_failed(self, exc: Exception) -> None:
+        if isinstance(exc, InvalidStatus):
+            self._tell_head("<", exc.response)
         self._fail_handshake(exc)
+
+    def _log_error(self, error: Exception) -> None:
+        # connect() raises it, if it isn't a redirect to be followed.
+        if not isinstance(error, InvalidHandshake):
+            super()._log_error(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._at_end = True

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from .. import _core
-from .._shown import printable
 from ..enums import CloseCode, State
-from ..exceptions import InvalidHandshake, InvalidState, ProtocolError
+from ..exceptions import InvalidState, ProtocolError
 from ..http import Request
-from ._options import Options
+from ._logged import Logged
 
 __all__ = ["Ending", "as_protocol_error", "check_close"]
 
@@ -44,10 +43,9 @@ def check_close(code: int, reason: str) -> None:
         _core.ServerProtocol().send_close(code, reason)
 
 
-class Ending(_core.Connection, asyncio.BufferedProtocol):
+class Ending(Logged):
     """What a Connection knows of its end (RFC 6455 §7)."""
 
-    options: Options
     request: Request | None = None
     """The opening handshake's request."""
 
@@ -60,11 +58,6 @@ class Ending(_core.Connection, asyncio.BufferedProtocol):
     _lingers: bool = False
     _peer_ended: bool = False
     _resuming: bool = False
-
-    @property
-    def state(self) -> State:
-        """CONNECTING, OPEN, CLOSING or CLOSED."""
-        return self.protocol.state
 
     # Closing
 
@@ -131,6 +124,10 @@ class Ending(_core.Connection, asyncio.BufferedProtocol):
             self.protocol.fail(code, reason)
             self.flush()
 
+    def _on_no_pong(self) -> None:
+        self._debug("- timed out waiting for keepalive pong")
+        self._fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+
     def _abort(self, why: str) -> None:
         if self._cause is None and not self._lost:
             self._cause = TimeoutError(why)
@@ -163,9 +160,11 @@ class Ending(_core.Connection, asyncio.BufferedProtocol):
         self._ended = True
         try:
             if halves and (linger or many) and not self._peer_ended:
+                self._debug("x half-closing TCP connection")
                 transport.write_eof()
                 transport.resume_reading()
             else:
+                self._debug("x closing TCP connection")
                 transport.close()
         except (OSError, RuntimeError):
             transport.abort()
@@ -212,6 +211,8 @@ class Ending(_core.Connection, asyncio.BufferedProtocol):
         """The peer has ended its side: that isn't the end for who waits for an answer
         to its request (END-2), unless the application waits for just that."""
         self._peer_ended = True
+        if self.protocol.close_received is None:
+            self._debug("< EOF")
         if (
             self.state is State.CONNECTING
             and self.protocol.is_server
@@ -272,24 +273,3 @@ class Ending(_core.Connection, asyncio.BufferedProtocol):
 
     def _on_open_timeout(self) -> None:
         self._abort("timed out during opening handshake")
-
-    # Logging
-
-    def _log(
-        self,
-        level: int,
-        message: str,
-        *args: object,
-        exc_info: BaseException | None = None,
-    ) -> None:
-        log = self.options.log
-        if log.logger.isEnabledFor(level):
-            extra = {"websocket": self}
-            log.log(level, message, *args, exc_info=exc_info, extra=extra)
-
-    def _log_error(self, error: Exception) -> None:
-        what = "connection failed"
-        if isinstance(error, InvalidHandshake):
-            what = "opening handshake failed"
-        name = type(error).__name__
-        self._log(logging.INFO, "%s: %s: %s", what, name, printable(error))

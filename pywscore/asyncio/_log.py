@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import time
 import traceback
@@ -11,7 +12,26 @@ from typing import Any
 
 from ..typing import LoggerLike
 
-LINES_PER_SECOND = 10
+
+class Lines(enum.IntEnum):
+    """What is counted apart, so that one can't hide another."""
+
+    PEERS = 0
+    """What peers can cause as often as they like."""
+    OWN = 1
+    """Warnings and errors, which come from the application."""
+    CONNECTIONS = 2
+    """The beginning and the end of connections, once each."""
+    TRACE = 3
+    """What DEBUG shows of frames and heads."""
+
+
+LINES_PER_SECOND = {
+    Lines.PEERS: 10,
+    Lines.OWN: 10,
+    Lines.CONNECTIONS: 1000,
+    Lines.TRACE: 1000,
+}
 
 
 def is_exit(exc: BaseException) -> bool:
@@ -20,11 +40,10 @@ def is_exit(exc: BaseException) -> bool:
 
 
 class LimitedLogger:
-    """At most ten lines a second; how many more there were is said afterwards.
+    """So many lines a second of a kind; how many more there were is said afterwards.
 
-    Warnings and errors, which come from the application, are counted apart: what peers
-    do can't hide them. A logger that raises is not the connection's problem: its
-    exceptions are dropped, and tracebacks go to stderr in its place.
+    A logger that raises is not the connection's problem: its exceptions are dropped,
+    and tracebacks go to stderr in its place.
     """
 
     __slots__ = ("_lines", "_second", "_suppressed", "logger")
@@ -32,8 +51,15 @@ class LimitedLogger:
     def __init__(self, logger: LoggerLike) -> None:
         self.logger = logger
         self._second = 0
-        self._lines = [0, 0]
+        self._lines = dict.fromkeys(Lines, 0)
         self._suppressed = 0
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether lines of this level go anywhere."""
+        try:
+            return self.logger.isEnabledFor(level)
+        except Exception:
+            return False
 
     def log(
         self,
@@ -42,19 +68,22 @@ class LimitedLogger:
         *args: object,
         exc_info: BaseException | None = None,
         extra: Mapping[str, object] | None = None,
+        kind: Lines | None = None,
     ) -> None:
         """Log one line, and with ``exc_info`` a traceback, unless there were too many.
 
-        Records get what is in ``extra`` as attributes.
+        Records get what is in ``extra`` as attributes. ``kind`` is that of the level if
+        it isn't given.
         Text that came from a peer goes through ``printable()`` first.
         """
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._lines = second, [0, 0]
+            self._second, self._lines = second, dict.fromkeys(Lines, 0)
             self.flush()
-        kind = level >= logging.WARNING
+        if kind is None:
+            kind = Lines.OWN if level >= logging.WARNING else Lines.PEERS
         self._lines[kind] += 1
-        if self._lines[kind] > LINES_PER_SECOND:
+        if self._lines[kind] > LINES_PER_SECOND[kind]:
             self._suppressed += 1
             return
         self.log_always(level, message, *args, exc_info=exc_info, extra=extra)

@@ -115,6 +115,8 @@ class ServerConnection(Connection):
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
+        if self._opened:
+            self._tell_closed()
         if isinstance(exc, ssl.SSLError):
             self._log(logging.INFO, "TLS failed: %s", printable(exc))
         if self._opening is not None:
@@ -136,11 +138,14 @@ class ServerConnection(Connection):
             self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
             self.response = failed()
             self.protocol.respond(self.response)
+        self._tell_head(">", self.response)
         self.response.headers._pack()
         if self.response.status_code != 101:
+            self._tell_rejected(self.response)
             return False
         self._opened = True
         self._has_opened()
+        self._tell_opened()
         return True
 
 

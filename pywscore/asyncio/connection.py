@@ -86,6 +86,7 @@ class Connection(Ending, ChecksOverrides):
             idle_timeout=options.idle_timeout,
         )
         self.options = options
+        self._trace_if_wanted()
 
     def __repr__(self) -> str:
         return (
@@ -278,6 +279,7 @@ class Connection(Ending, ChecksOverrides):
             if latency is not None:
                 self.latency = latency
             if alive:
+                self._debug("% received keepalive pong")
                 self._is_alive(self.latency)
 
     def _send_keepalive_ping(self) -> None:
@@ -287,6 +289,7 @@ class Connection(Ending, ChecksOverrides):
         self.protocol.send_ping(payload)
         self._pings.keepalive_sent(payload)
         self.flush()
+        self._debug("% sent keepalive ping")
 
     def _start_listening(self, factory: ListenerFactory) -> None:
         """Make a listener and give it the messages; the connection is open."""

@@ -100,13 +100,14 @@
     NAME(ON_CLOSING, "_on_closing")                                                    \
     NAME(ON_OUTPUT_TAKEN, "_on_output_taken")                                          \
     NAME(ON_CLOSE_RECEIVED, "_on_close_received")                                      \
+    NAME(ON_HEAD_RECEIVED, "_on_head_received")                                        \
+    NAME(ON_FRAMES, "_on_frames")                                                      \
     NAME(ON_LOST, "_on_lost")                                                          \
     NAME(CAUSE, "_cause")                                                              \
     NAME(UNDECODABLE, "_undecodable")                                                  \
     NAME(ON_OPEN_TIMEOUT, "_on_open_timeout")                                          \
     NAME(SEND_KEEPALIVE_PING, "_send_keepalive_ping")                                  \
-    NAME(START_CLOSE, "_start_close")                                                  \
-    NAME(FAIL, "_fail")                                                                \
+    NAME(ON_NO_PONG, "_on_no_pong")                                                    \
     NAME(ABORT, "_abort")                                                              \
     NAME(SEND_SLOW, "_send_slow")                                                      \
     NAME(RECEIVE_SLOW, "_receive_slow")                                                \

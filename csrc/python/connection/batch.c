@@ -3,6 +3,7 @@
 #include "common/raised.h"
 #include "connection/output.h"
 #include "connection/receive.h"
+#include "connection/trace.h"
 
 /* --- what follows --- */
 
@@ -69,6 +70,9 @@ int pywsc_connection_flush(struct pywsc_connection *self)
 int pywsc_connection_flush_message(struct pywsc_connection *self)
 {
     self->step.sends++;
+    if (pywsc_connection_trace(self) < 0) {
+        return -1;
+    }
     return pywsc_connection_may_hold(self) ? 0 : pywsc_connection_flush(self);
 }
 

@@ -129,6 +129,13 @@ struct pywsc_connection {
         bool failure; /* by _on_handshake_failed */
     } reported;
 
+    /* What is told to the log; see trace.h. */
+    struct {
+        bool wanted;
+        bool telling;         /* _on_frames() is running */
+        unsigned states_told; /* the last one's number and 1 */
+    } trace;
+
     unsigned char listens; /* which methods the listener has */
     bool has_on_ping;
     bool control_items; /* pings and pongs are queued in their place */

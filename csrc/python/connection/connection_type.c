@@ -13,6 +13,7 @@
 #include "connection/receive_buffer.h"
 #include "connection/send.h"
 #include "connection/steps.h"
+#include "connection/trace.h"
 #include "connection/untaken.h"
 #include "protocol/protocol.h"
 #include "tasks/timers.h"
@@ -145,6 +146,7 @@ static PyMethodDef connection_methods[] = {
     {"_end_receiving", pywsc_connection_end_receiving, METH_NOARGS, NULL},
     {"_close_exception", close_exception, METH_NOARGS, NULL},
     {"_listen", pywsc_connection_listen, METH_O, NULL},
+    {"_start_trace", pywsc_connection_start_trace, METH_NOARGS, NULL},
     {"_recv_fragment", recv_fragment, METH_NOARGS, NULL},
     {"send_nowait", PYWSC_FUNCTION(pywsc_connection_send_nowait),
      METH_FASTCALL | METH_KEYWORDS,
@@ -159,6 +161,8 @@ static PyMethodDef connection_methods[] = {
     {"_on_response", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_handshake_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_pong", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_head_received", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_frames", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_close_received", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_listener_failed", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_closing", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
@@ -167,7 +171,7 @@ static PyMethodDef connection_methods[] = {
     {"_on_open_timeout", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_send_keepalive_ping", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_start_close", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
-    {"_fail", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
+    {"_on_no_pong", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_abort", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_opens_by", pywsc_deadlines_opening, METH_O, NULL},
     {"_has_opened", pywsc_deadlines_opened, METH_NOARGS, NULL},

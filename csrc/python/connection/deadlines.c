@@ -203,12 +203,11 @@ static int cut(struct pywsc_connection *connection, const char *why)
                                  PyUnicode_FromString(why));
 }
 
-static int close_with(struct pywsc_connection *connection, enum pywsc_name name,
-                      unsigned code, const char *reason)
+static int close_idle(struct pywsc_connection *connection)
 {
-    PyObject *result = PyObject_CallMethod(
-        (PyObject *)connection, PyUnicode_AsUTF8(connection->state->names[name]), "Is",
-        code, reason);
+    PyObject *result =
+        PyObject_CallMethod((PyObject *)connection, "_start_close", "Is",
+                            (unsigned)WSC_CLOSE_GOING_AWAY, "idle timeout");
     return pywsc_connection_hook_done(connection, result);
 }
 
@@ -262,13 +261,11 @@ static int run_clocks(struct pywsc_connection *connection, double now)
     if (self->pong_awaited && now >= self->keepalive_at &&
         is_pong_overdue(connection, now)) {
         self->keepalive_at = NEVER;
-        return close_with(connection, PYWSC_NAME_FAIL, WSC_CLOSE_INTERNAL_ERROR,
-                          "keepalive ping timeout");
+        return pywsc_connection_hook(connection, PYWSC_NAME_ON_NO_PONG, NULL);
     }
     if (now >= self->idle_at && is_idle(connection, now)) {
         self->idle_at = NEVER;
-        return close_with(connection, PYWSC_NAME_START_CLOSE, WSC_CLOSE_GOING_AWAY,
-                          "idle timeout");
+        return close_idle(connection);
     }
     if (!self->pong_awaited && now >= self->keepalive_at) {
         return send_ping(connection, now);

@@ -2,6 +2,7 @@
 
 #include "connection/carrier.h"
 #include "connection/steps.h"
+#include "connection/trace.h"
 
 #include "wsc/short_poll.h"
 
@@ -11,6 +12,9 @@ int pywsc_connection_write(struct pywsc_connection *self)
 {
     if (self->transport == Py_None) {
         return 0;
+    }
+    if (pywsc_connection_trace(self) < 0) {
+        return -1;
     }
     if (self->batch == 0 || !pywsc_connection_is_timed(self) ||
         pywsc_connection_is_quick(self) ||
@@ -28,7 +32,7 @@ int pywsc_connection_write(struct pywsc_connection *self)
 int pywsc_connection_write_before_step(struct pywsc_connection *self)
 {
     return self->batch > 0 && pywsc_connection_is_quick(self)
-               ? 0
+               ? pywsc_connection_trace(self)
                : pywsc_connection_write(self);
 }
 

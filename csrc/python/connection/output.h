@@ -5,7 +5,8 @@
 
 #include "connection/connection.h"
 
-/* Hand queued output to the carrier. This and the next: 0, or -1 with an exception. */
+/* Tell the log of it, and hand queued output to the carrier. This and the next: 0, or
+ * -1 with an exception. */
 int pywsc_connection_write(struct pywsc_connection *self);
 /* The same before a step, which may be long. */
 int pywsc_connection_write_before_step(struct pywsc_connection *self);

@@ -6,6 +6,7 @@
 #include "common/raised.h"
 #include "connection/listener.h"
 #include "connection/queue.h"
+#include "connection/trace.h"
 #include "connection/wake.h"
 #include "protocol/options.h"
 #include "protocol/protocol.h"
@@ -51,8 +52,8 @@ static int take_control(struct pywsc_connection *self, const struct wsc_event *e
     if (data == NULL) {
         return -1;
     }
-    int result = 0;
-    if (has_hook) {
+    int result = pywsc_connection_trace(self);
+    if (has_hook && result == 0) {
         result = pywsc_connection_hook(
             self, is_ping ? PYWSC_NAME_ON_PING : PYWSC_NAME_ON_PONG, Py_NewRef(data));
     }
@@ -79,6 +80,11 @@ static int take_head(struct pywsc_connection *self, enum wsc_event_type type)
         Py_DECREF(head);
         return -1;
     }
+    if (self->trace.wanted &&
+        pywsc_connection_hook(self, PYWSC_NAME_ON_HEAD_RECEIVED, Py_NewRef(head)) < 0) {
+        Py_DECREF(head);
+        return -1;
+    }
     return pywsc_connection_hook(
         self, request ? PYWSC_NAME_ON_REQUEST : PYWSC_NAME_ON_RESPONSE, head);
 }
@@ -101,7 +107,9 @@ static int dispatch(struct pywsc_connection *self, struct wsc_event *event)
             return 0;
         }
         self->ended.receiving = true;
-        return pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSE_RECEIVED, NULL);
+        return pywsc_connection_trace(self) < 0
+                   ? -1
+                   : pywsc_connection_hook(self, PYWSC_NAME_ON_CLOSE_RECEIVED, NULL);
     }
     return take_head(self, event->type);
 }
@@ -235,6 +243,9 @@ int pywsc_connection_pump(struct pywsc_connection *self)
     }
     self->flow.pumping = true;
     int result = take_events(self);
+    if (result == 0) {
+        result = pywsc_connection_trace(self);
+    }
     self->flow.pumping = false;
     return result < 0 ? events_failed(self) : 0;
 }
@@ -328,6 +339,7 @@ int pywsc_connection_drain(struct pywsc_connection *self)
     Py_CLEAR(self->protocol->input);
     Py_CLEAR(self->protocol->more_input);
     wsc_conn_feed_eof(&self->protocol->conn);
+    pywsc_keep_first(&first, pywsc_connection_trace(self), (PyObject *)self);
     pywsc_keep_first(&first, report_failure(self), (PyObject *)self);
     return pywsc_raise_first(first);
 }

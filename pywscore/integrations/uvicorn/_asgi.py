@@ -107,6 +107,11 @@ class ASGIConnection(Connection):
             self._opens_by(self.loop.time() + self.options.open_timeout)
         return kept
 
+    def _on_lost(self, exc: Exception | None) -> None:
+        super()._on_lost(exc)
+        if self._accepted:
+            self._tell_closed()
+
     def _on_closing(self) -> None:
         if self._denial_left is not None:
             return  # the rest of the body is to come
@@ -300,16 +305,21 @@ class ASGIConnection(Connection):
                 subprotocol,
             )
             subprotocol = None
-        self.protocol.accept(
-            subprotocol=subprotocol or None,
-            headers=_texts([*self.default_headers, *message.get("headers", ())]),
-        )
+        headers = _texts([*self.default_headers, *message.get("headers", ())])
+        if self._traced:
+            response = self.protocol.build_response(
+                subprotocol=subprotocol or None, headers=headers
+            )
+            self.protocol.respond(response)
+            self._tell_head(">", response)
+        else:
+            self.protocol.accept(subprotocol=subprotocol or None, headers=headers)
         self._accepted = True
         self._take_over()
         self.flush()
         self._has_opened()
         self._end_as_peer()
-        self.app_logger.info("connection open")
+        self._tell_opened()
 
     def _take_over(self, *, again: bool = False) -> None:
         """Let the engine have the socket, if it can carry it."""
@@ -343,10 +353,9 @@ class ASGIConnection(Connection):
         self.protocol.respond(response)  # if that raises, nothing has changed
         self.response = response
         self._denial_left = body_left
+        self._tell_head(">", response)
         self.flush()
-        self.app_logger.info(
-            "connection rejected (%d %s)", response.status_code, response.reason_phrase
-        )
+        self._tell_rejected(response)
 
     def _send_500(self) -> None:
         if self.state is State.CONNECTING:
