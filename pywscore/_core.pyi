@@ -334,6 +334,8 @@ class Connection:
         """The next fragment of a message (fin tells the last), as recv() would wait for
         a whole one: messages are given out in pieces, as they come, until the current
         one has ended. What recv_streaming() is made of."""
+    _by_loop: bool
+    """Tasks are not resumed in place, so that the loop's debug mode sees each step."""
     def _start_trace(self) -> None:
         """Have ``_on_frames()`` and ``_on_head_received()`` called from now on."""
     def _listen(self, listener: Any) -> None:

@@ -455,7 +455,7 @@ class Server(ChecksOverrides):
 
     def _log_listening(self) -> None:
         for sock in self.server.sockets:
-            name = sock.getsockname()
+            name = _socket_name(sock)
             self._log.log_always(logging.INFO, "server listening on %s", name)
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -493,3 +493,12 @@ async def _wait_for(running: Awaitable[Any]) -> None:
             "function (async def)"
         )
     await running
+
+
+def _socket_name(sock: socket.socket) -> str:
+    address = sock.getsockname()
+    if sock.family is socket.AF_INET:
+        return "{}:{}".format(*address)
+    if sock.family is socket.AF_INET6:
+        return "[{}]:{}".format(*address[:2])
+    return str(address)

@@ -86,6 +86,7 @@ class Connection(Ending, ChecksOverrides):
             idle_timeout=options.idle_timeout,
         )
         self.options = options
+        self._by_loop = loop.get_debug()
         self._trace_if_wanted()
 
     def __repr__(self) -> str:

@@ -137,6 +137,7 @@ struct pywsc_connection {
     } trace;
 
     unsigned char listens; /* which methods the listener has */
+    bool by_loop; /* only the loop steps tasks: in its debug mode it times them */
     bool has_on_ping;
     bool control_items; /* pings and pongs are queued in their place */
     bool in_fragments;  /* a fragment was given out, the last one not yet */

@@ -237,6 +237,7 @@ static PyMemberDef connection_members[] = {
      "The asyncio transport; None before connection_made."},
     {"_fragmented_send", T_OBJECT, offsetof(struct pywsc_connection, fragmented_send),
      0, NULL},
+    {"_by_loop", T_BOOL, offsetof(struct pywsc_connection, by_loop), 0, NULL},
     {"write_paused", T_BOOL, offsetof(struct pywsc_connection, flow.write_paused),
      READONLY, "Output is above the high-water mark."},
     {"read_paused", T_BOOL, offsetof(struct pywsc_connection, flow.read_paused),

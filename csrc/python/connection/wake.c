@@ -9,6 +9,9 @@
 
 bool pywsc_connection_may_resume(struct pywsc_connection *self)
 {
+    if (self->by_loop) {
+        return false;
+    }
     PyObject *task = pywsc_current_task(self->state, self->loop);
     if (task == NULL) {
         PyErr_Clear();

@@ -20,10 +20,20 @@ struct pywsc_stepper {
     struct pywsc_waiter *parked;       /* what the task waits on meanwhile */
     const struct pywsc_waiter *waiter; /* what the coroutine waits on: not owned */
     PyObject *given;
-    PyObject *cancellation; /* to be thrown in the next step, or NULL */
-    char kind;              /* of what is given */
+    char kind; /* of what is given */
     bool running;
+    bool unused;
+    int8_t frame_state;     /* see below */
+    PyObject *cancellation; /* to be thrown in the next step, or NULL */
 };
+
+/* Debuggers that read the memory of a process (`python -m asyncio ps`, from 3.14 on)
+ * take what a task runs for a coroutine: here they find one that has ended
+ * (FRAME_CLEARED), and look for no frame behind it. docs/adr/0016-stepping.md */
+#define ENDED 4
+_Static_assert(offsetof(struct pywsc_stepper, frame_state) ==
+                   sizeof(PyObject) + 6 * sizeof(void *) + 3,
+               "where CPython 3.12 to 3.14 have cr_frame_state");
 
 /* --- steps of the coroutine --- */
 
@@ -381,6 +391,7 @@ static PyObject *stepper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     }
     self->module = pywsc_type_state(type);
     self->coroutine = Py_NewRef(coroutine);
+    self->frame_state = ENDED;
     return (PyObject *)self;
 }
 

@@ -173,6 +173,9 @@ class FakeConnection(_core.Connection):
         self._tell("abort", why)
         self.connection_lost(None)
 
+    def _on_no_pong(self) -> None:
+        self._fail(1011, "keepalive ping timeout")
+
     def _fail(self, code: int, reason: str) -> None:
         self._tell("fail", int(code), reason)
         self._closes_within(self.close_timeout)
