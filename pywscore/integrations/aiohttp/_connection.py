@@ -101,11 +101,11 @@ class UpgradedConnection(Connection):
 
     # Sending
 
-    def send_control(self, opcode: int, message: Any) -> None:
+    def send_control(
+        self, opcode: int, message: bytes | bytearray | memoryview
+    ) -> None:
         """Queue a ping, a pong or, with its payload, a close frame."""
-        if self.state is not State.OPEN:
-            raise ClientConnectionResetError(CLOSING_TRANSPORT)
-        payload = message.encode() if isinstance(message, str) else bytes(message)
+        payload = bytes(message)
         if opcode == WSMsgType.PING:
             self.protocol.send_ping(payload)
         elif opcode == WSMsgType.PONG:
@@ -148,7 +148,7 @@ class UpgradedConnection(Connection):
             self.answer_close()
 
     def answer_close(self) -> None:
-        """Answer the peer's close frame with its code, if that wasn't done yet.
+        """Answer the peer's close frame, if that wasn't done yet.
 
         Handlers call it when they have received all messages, so that they can answer
         these before: a client may send and close in one go.
@@ -156,14 +156,10 @@ class UpgradedConnection(Connection):
         if self._answering is not None:
             self._answering.cancel()
             self._answering = None
-        received = self.protocol.close_received
-        if received is None or self.state is not State.OPEN:
-            return
-        if received.code == CloseCode.NO_STATUS_RCVD:
-            self.protocol.send_close()
-        else:
-            self.protocol.send_close(received.code, received.reason)
-        self.flush()
+        if self.protocol.close_received is not None and self.state is State.OPEN:
+            # Not the peer's code: pages of aiohttp's servers look for 1000.
+            self.protocol.send_close(CloseCode.NORMAL_CLOSURE)
+            self.flush()
 
     def write_now(self) -> None:
         """Write what is queued even in a batch, for the transport is about to close."""
@@ -194,7 +190,7 @@ class UpgradedConnection(Connection):
         if not protocol.is_server and protocol.close_expected:
             # Clients of aiohttp don't wait for the server to end TCP.
             self._end(linger=False)
-        if protocol.close_received is not None:
+        if protocol.close_received is not None or protocol.error is not None:
             # Nor do handlers of servers: they hear of the end now.
             self._end_receiving()
             self._wake_closer()

@@ -124,8 +124,14 @@ class Messages(_core.MessageStream):
         Raises:
             ProtocolError: for a control frame of more than 125 bytes, or an opcode that
                 begins no message.
+            TypeError: if ``message`` isn't bytes-like.
+            ValueError: for text that isn't UTF-8, or an opcode of no frame.
         """
         connection = self._open_connection()
+        if not isinstance(message, (bytes, bytearray, memoryview)):
+            raise TypeError(f"message must be byte-ish ({type(message)!r})")
+        if connection.state is not State.OPEN:
+            raise ClientConnectionResetError(CLOSING_TRANSPORT)
         if opcode in (_TEXT, _BINARY):
             await self._send(connection, message, opcode == _TEXT, compress)
             return

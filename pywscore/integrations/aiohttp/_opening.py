@@ -152,13 +152,9 @@ def deflate_elements(value: str) -> list[str]:
 
 
 def wire_text(value: Any) -> str:
-    """A header value of aiohttp's as the core takes it: a character for each byte.
-
-    Raises:
-        ValueError: for a lone surrogate that doesn't stand for a byte.
-    """
-    text = str(value).strip(" \t")
-    return text.encode("utf-8", "surrogateescape").decode("iso-8859-1")
+    """A header value as the core takes it: a character for each byte of UTF-8."""
+    # aiohttp leaves lone surrogates out, too.
+    return str(value).strip(" \t").encode("utf-8", "ignore").decode("iso-8859-1")
 
 
 def parameters(headers: CIMultiDict[str]) -> tuple[int, bool]:
