@@ -165,7 +165,7 @@ class ClientWebSocketResponse(Messages, aiohttp.ClientWebSocketResponse):  # typ
         if self._closed:
             return False
         try:
-            return await self._close(code, message)
+            return await self._close(code, message, waits=True)
         finally:
             try:
                 connection.write_now()

@@ -237,10 +237,7 @@ class Messages(_core.MessageStream):
         error = protocol.error
         received = protocol.close_received
         if error is not None:
-            sent = protocol.close_sent
-            code = CloseCode.PROTOCOL_ERROR if sent is None else sent.code
-            failure = WebSocketError(int(code), str(error))
-            failure.__cause__ = error
+            failure = _failure(protocol)
             self._failed(failure)
             return WSMessage(WSMsgType.ERROR, failure, None)
         if received is None:
@@ -278,8 +275,14 @@ class Messages(_core.MessageStream):
         connection.stop_heartbeat()
         connection.cut()
 
-    async def _close(self, code: int, message: bytes | str) -> bool:
-        """What close() does, but for what the two ends do to aiohttp's objects."""
+    async def _close(
+        self, code: int, message: bytes | str, *, waits: bool = False
+    ) -> bool:
+        """What close() does, but for what the two ends do to aiohttp's objects.
+
+        Clients wait (``waits``) for the peer's code, also while they receive; but not
+        after a receive() that timed out.
+        """
         connection = self._open_connection()
         if self._closed:
             return False
@@ -296,12 +299,16 @@ class Messages(_core.MessageStream):
             connection.end_known()
             return True
         connection.start_closing(code, message)
-        if self._waiting:
-            await self._wait_for_receiver(connection)
-            connection.end_known()
-            if self._close_code is None:
-                self._close_code = WSCloseCode.OK
+        if waits and self._close_code:
             return True
+        if self._waiting:
+            await self._wait_for_receiver(connection, end=not waits)
+            if not waits:
+                connection.end_known()
+                if self._close_code is None:
+                    self._close_code = WSCloseCode.OK
+                return True
+            self._close_code = None
         await self._closing_handshake(connection)
         return True
 
@@ -315,14 +322,19 @@ class Messages(_core.MessageStream):
             raise
         finally:
             connection.end_known()
-        received = connection.protocol.close_received
-        if received is not None and connection.protocol.error is None:
+        protocol = connection.protocol
+        received = protocol.close_received
+        if received is not None and protocol.error is None:
             no_code = received.code == CloseCode.NO_STATUS_RCVD
             self._close_code = 0 if no_code else received.code
             return
         self._close_code = WSCloseCode.ABNORMAL_CLOSURE
-        timed_out = connection.cut_why is not None
-        self._exception = TimeoutError() if timed_out else EofStream()
+        if connection.cut_why is not None:
+            self._exception = TimeoutError()
+        elif protocol.error is not None:
+            self._exception = _failure(protocol)
+        else:
+            self._exception = EofStream()
 
     async def receive_str(self, *, timeout: float | None = None) -> str:
         """The next message, which has to be text.
@@ -374,8 +386,10 @@ class Messages(_core.MessageStream):
             max_plain_size=max_msg_size - 1 if max_msg_size else None,
         )
 
-    async def _wait_for_receiver(self, connection: UpgradedConnection) -> None:
-        """End the receive() that is waiting in another task."""
+    async def _wait_for_receiver(
+        self, connection: UpgradedConnection, *, end: bool = True
+    ) -> None:
+        """End the receive() that is waiting in another task, and TCP with ``end``."""
         ended = connection.loop.create_future()
 
         def released() -> None:
@@ -383,7 +397,10 @@ class Messages(_core.MessageStream):
                 ended.set_result(None)
 
         self._released = released
-        connection.release()
+        if end:
+            connection.release()
+        else:
+            connection._end_receiving()
         await ended
 
     async def _next_slow(self) -> WSMessage:
@@ -391,6 +408,17 @@ class Messages(_core.MessageStream):
 
     async def _next_end(self) -> WSMessage:
         return _unless_end(await self._receive_end())
+
+
+def _failure(
+    protocol: _core.ServerProtocol | _core.ClientProtocol,
+) -> WebSocketError:
+    """What aiohttp has for the error that the peer made."""
+    sent = protocol.close_sent
+    code = CloseCode.PROTOCOL_ERROR if sent is None else sent.code
+    failure = WebSocketError(int(code), str(protocol.error))
+    failure.__cause__ = protocol.error
+    return failure
 
 
 def _unless_end(message: WSMessage) -> WSMessage:
