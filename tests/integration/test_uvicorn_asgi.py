@@ -486,6 +486,7 @@ def test_application_ends_before_it_accepts(
             assert caught.value.response.status_code == 500
             assert caught.value.response.body == b"Internal Server Error"
 
+    caplog.set_level("INFO", "uvicorn.error")
     environment.run(main)
     line = {
         "raise": "Exception in ASGI application\n",
@@ -495,19 +496,21 @@ def test_application_ends_before_it_accepts(
 
 
 @ours
-@pytest.mark.parametrize(("ending", "code"), [("raise", 1011), ("return", 1000)])
+@pytest.mark.parametrize(
+    ("ending", "code"), [("raise", 1011), ("return", 1011), ("end", 1000)]
+)
 def test_application_ends_without_closing(
     environment: Environment,
     ending: str,
     code: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> str:
+    async def app(scope: Any, receive: Any, send: Any) -> str | None:
         await receive()
         await send(ACCEPT)
         if ending == "raise":
             raise ValueError("of the application")
-        return "unwanted"
+        return "unwanted" if ending == "return" else None
 
     async def main() -> None:
         async with environment.serve(app) as served:
@@ -516,10 +519,12 @@ def test_application_ends_without_closing(
                     await client.recv()
                 assert client.close_code == code
 
+    caplog.set_level("INFO", "uvicorn.error")
     environment.run(main)
     line = {
         "raise": "Exception in ASGI application\n",
         "return": "ASGI callable should return None, but returned 'unwanted'.",
+        "end": "connection open",
     }[ending]
     assert line in caplog.messages
 

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from ... import _core
@@ -55,6 +55,7 @@ class ASGIConnection(Connection):
     """Status and headers of a denial response that the application began."""
     scope: Event
 
+    _warned_of_proxy: ClassVar[bool] = False
     _accepted: bool = False
     _app_closed: bool = False  # the application sent websocket.close, or denied
     _connect_given: bool = False
@@ -98,7 +99,19 @@ class ASGIConnection(Connection):
     def _refuse(self, exc: InvalidHandshake) -> None:
         self._app_closed = True
         self._log(logging.INFO, "opening handshake failed: %s", printable(exc))
+        if self.request is not None and self.request.protocol == "HTTP/1.0":
+            self._warn_of_proxy()
         self._answer(refusal(exc, self.protocol.refusal))
+
+    @classmethod
+    def _warn_of_proxy(cls) -> None:
+        """Say once what a request of HTTP/1.0 comes from most of the time."""
+        if not cls._warned_of_proxy:
+            cls._warned_of_proxy = True
+            cls.app_logger.warning(
+                "A WebSocket request of HTTP/1.0 was refused. nginx sends it as such "
+                "without 'proxy_http_version 1.1;'."
+            )
 
     def eof_received(self) -> bool:
         kept = super().eof_received()
@@ -158,6 +171,7 @@ class ASGIConnection(Connection):
                     "ASGI callable returned without completing handshake."
                 )
             elif result is not None:
+                code = CloseCode.INTERNAL_ERROR
                 self.app_logger.error(
                     "ASGI callable should return None, but returned '%s'.", result
                 )
@@ -234,6 +248,10 @@ class ASGIConnection(Connection):
                 data = message.get("text")
                 if data is None:
                     return
+                if not isinstance(data, str):
+                    raise TypeError(f"'text' must be str, not {type(data).__name__}")
+            elif not isinstance(data, (bytes, bytearray, memoryview)):
+                raise TypeError(f"'bytes' must be bytes, not {type(data).__name__}")
             try:
                 await self.send(data)
             except ConnectionClosed:
@@ -382,6 +400,8 @@ class ASGIConnection(Connection):
         headers = Headers(_texts([*self.default_headers, *message.get("headers", ())]))
         if "Connection" not in headers:
             headers["Connection"] = "close"
+        if "Content-Type" not in headers:
+            headers["Content-Type"] = "text/plain; charset=utf-8"
         self.initial_response = status, headers
         lengths = headers.get_all("Content-Length")
         if len(lengths) == 1 and lengths[0].isdecimal():
@@ -433,8 +453,6 @@ class ASGIConnection(Connection):
         headers = self.initial_response[1]
         if self.state is not State.CONNECTING:
             raise self.disconnect_error()
-        if "Content-Type" not in headers:
-            headers["Content-Type"] = "text/plain; charset=utf-8"
         headers["Content-Length"] = str(len(body))
         self._app_closed = True
         with self._or_500():
@@ -449,6 +467,8 @@ def _phrase(status: int) -> str:
 
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    # White space around a value is no part of it (RFC 9110 §5.5).
     return [
-        (bytes(n).decode("latin-1"), bytes(v).decode("latin-1")) for n, v in headers
+        (bytes(n).decode("latin-1"), bytes(v).strip(b" \t").decode("latin-1"))
+        for n, v in headers
     ]

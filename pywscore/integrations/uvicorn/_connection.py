@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import weakref
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn.protocols.utils import (
@@ -51,7 +51,15 @@ def _options_of(config: Any) -> Options:
     return _options[config]
 
 
-class WebSocketProtocol(ASGIConnection):
+if TYPE_CHECKING:
+    # uvicorn.run(ws=) wants one; in truth it is a BufferedProtocol.
+    class _Base(ASGIConnection, asyncio.Protocol):
+        pass
+else:
+    _Base = ASGIConnection
+
+
+class WebSocketProtocol(_Base):
     """A WebSocket connection that uvicorn's HTTP protocols hand over to.
 
     Arguments and attributes are those of uvicorn's own classes, as far as uvicorn or
