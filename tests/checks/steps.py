@@ -212,12 +212,24 @@ def c_coverage() -> bool:
     "aiohttp-oldest", "The aiohttp drop-in over the oldest that it supports", long=True
 )
 def aiohttp_oldest() -> bool:
+    return over_oldest("aiohttp", "test_aiohttp_*.py")
+
+
+@step(
+    "uvicorn-oldest", "The uvicorn drop-in over the oldest that it supports", long=True
+)
+def uvicorn_oldest() -> bool:
+    return over_oldest("uvicorn", "test_uvicorn_[act]*.py")
+
+
+def over_oldest(package: str, pattern: str) -> bool:
+    """The tests of a drop-in with the oldest version of what it stands for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    [requirement] = project["project"]["optional-dependencies"]["aiohttp"]
+    [requirement] = project["project"]["optional-dependencies"][package]
     oldest = requirement.replace(">=", "==")
     # Alone, in front of the environment: what it needs is there for the newest one.
     folder = ROOT / "build" / oldest
-    if not (folder / "aiohttp").exists() and not run(
+    if not (folder / package).exists() and not run(
         *(PY, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary", ":all:", "--target", folder, oldest),
     ):
@@ -225,11 +237,11 @@ def aiohttp_oldest() -> bool:
             return False
         raise Skipped(f"{oldest} has no wheel for this Python")
     return run_pytest(
-        "aiohttp-oldest",
+        f"{package}-oldest",
         "-q",
-        *sorted((ROOT / "tests/integration").glob("test_aiohttp_*.py")),
+        *sorted((ROOT / "tests/integration").glob(pattern)),
         PYTHONPATH=os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
-        PYWSCORE_AIOHTTP=oldest.partition("==")[2],
+        **{f"PYWSCORE_{package.upper()}": oldest.partition("==")[2]},
     )
 
 

@@ -12,7 +12,16 @@ import logging
 from typing import Any
 
 import pytest
-from uvicorn_servers import OURS, THEIRS, Environment, Event, frame, raw, request
+from uvicorn_servers import (
+    OURS,
+    THEIRS,
+    Environment,
+    Event,
+    frame,
+    model,
+    raw,
+    request,
+)
 
 from pywscore.integrations.uvicorn import WebSocketProtocol
 
@@ -203,6 +212,7 @@ def outcome(ws: str, steps: list[Event]) -> tuple[list[Any], Any]:
     return results, what
 
 
+@model
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_application(name: str) -> None:
     theirs, ours = (outcome(ws, APPLICATIONS[name]) for ws in (THEIRS, OURS))

@@ -20,6 +20,7 @@ from uvicorn_servers import (
     Event,
     both,
     frame,
+    model,
     ours,
     raw,
     request,
@@ -82,6 +83,7 @@ def test_text_and_bytes_go_both_ways(environment: Environment) -> None:
     environment.run(main)
 
 
+@model
 @ours
 def test_scope_is_theirs(environment: Environment) -> None:
     scopes: list[Event] = []

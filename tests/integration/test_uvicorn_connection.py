@@ -20,6 +20,7 @@ from uvicorn_servers import (
     Event,
     both,
     frame,
+    model,
     ours,
     raw,
     request,
@@ -520,6 +521,7 @@ def test_tls(environment: Environment) -> None:
     environment.run(main)
 
 
+@model
 @both
 def test_unix_socket(environment: Environment, tmp_path: Any) -> None:
     path = str(tmp_path / "socket")
@@ -547,6 +549,7 @@ def test_unix_socket(environment: Environment, tmp_path: Any) -> None:
     environment.run(main)
 
 
+@model
 def test_attributes_that_tools_read() -> None:
     names = [
         "ping_sent_at",
