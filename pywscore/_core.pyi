@@ -1,7 +1,14 @@
 """The C extension: sans-IO protocol objects and the asyncio connection's hot path."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextvars import Context
 from types import CodeType
 from typing import Any, ClassVar, Literal, NoReturn, Self, final, overload
@@ -12,6 +19,7 @@ from .enums import State
 from .exceptions import ConnectionClosed
 from .extensions import PerMessageDeflate
 from .http import Headers, Request, Response
+from .typing import DataLike
 
 type _Bytes = bytes | bytearray | memoryview
 type _HeadersLike = Headers | Iterable[tuple[str, str]] | dict[str, str]
@@ -355,7 +363,10 @@ class Connection:
         rule that was broken is the cause."""
     # sending
     async def send(
-        self, message: Any, text: bool | None = None, compress: bool | None = None
+        self,
+        message: DataLike | Iterable[DataLike] | AsyncIterable[DataLike],
+        text: bool | None = None,
+        compress: bool | None = None,
     ) -> None:
         """str and bytes-like messages are handled in C; for others (iterables) and
         while a fragmented message is being sent, awaits self._send_slow(...)."""

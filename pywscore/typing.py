@@ -5,10 +5,11 @@ from __future__ import annotations
 import http
 import logging
 import os
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 __all__ = [
     "BytesLike",
+    "Carrier",
     "Data",
     "DataLike",
     "ExtensionName",
@@ -22,6 +23,9 @@ __all__ = [
 
 BytesLike = bytes | bytearray | memoryview
 """What can be given where bytes are wanted."""
+
+Carrier = Literal["auto", "engine", "transport"]
+"""Who does the I/O: ``carrier=`` of ``serve()`` and ``connect()``."""
 
 Data = str | bytes
 """A message that was received: ``str`` for text, ``bytes`` for binary."""

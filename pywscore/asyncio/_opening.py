@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import ssl as ssl_module
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from .._tls import TLSContext
 from ..exceptions import InvalidURI
@@ -19,19 +19,21 @@ from ._log import is_exit
 
 __all__ = ["open_connection"]
 
+C = TypeVar("C", bound=ClientConnection)
+
 # The proxy's address is in proxy=, with the credentials that are for it alone.
 _OTHER_PROXIES = ("proxy_host", "proxy_port", "proxy_sock")
 
 
 async def open_connection(
     uri: WebSocketURI,
-    factory: Callable[[], ClientConnection],
+    factory: Callable[[], C],
     *,
     carrier: str,
     proxy: str | Literal[True] | None,
     user_agent_header: str | None,
     **kwargs: Any,
-) -> ClientConnection:
+) -> C:
     """A connection to ``uri``'s server, or to ``host`` and ``port``, that is about to
     send its request. Arguments as for ``connect()``."""
     from ._proxy import connect_http, connect_socks, get_proxy, parse_proxy
@@ -83,14 +85,14 @@ async def open_connection(
 
 
 async def _connect(
-    factory: Callable[[], ClientConnection],
+    factory: Callable[[], C],
     on_engine: bool,
     tls: TLSContext | None,
     name: str | None,
     *,
     unix: bool = False,
     **kwargs: Any,
-) -> ClientConnection:
+) -> C:
     loop = asyncio.get_running_loop()
     create = loop.create_unix_connection if unix else loop.create_connection
     if on_engine:
@@ -106,10 +108,10 @@ async def _connect(
         del failure  # its traceback refers to here
 
 
-class _Arrival(asyncio.Protocol):
+class _Arrival(asyncio.Protocol, Generic[C]):
     """What a transport has until it has its connection; keeps what that raises."""
 
-    def __init__(self, factory: Callable[[], ClientConnection]) -> None:
+    def __init__(self, factory: Callable[[], C]) -> None:
         self.connection = factory()
         self.failure: BaseException | None = None
 
@@ -124,9 +126,7 @@ class _Arrival(asyncio.Protocol):
             self.failure = exc
 
 
-def _new(
-    factory: Callable[[], ClientConnection], transport: asyncio.Transport
-) -> ClientConnection:
+def _new(factory: Callable[[], C], transport: asyncio.Transport) -> C:
     try:
         return factory()
     except BaseException:
@@ -180,10 +180,10 @@ def _split(
 
 async def _through(
     transport: asyncio.Transport,
-    connection: ClientConnection,
+    connection: C,
     ssl: ssl_module.SSLContext | Literal[True] | None = None,
     **kwargs: Any,
-) -> ClientConnection:
+) -> C:
     """Put a connection onto a transport that leads to its server."""
     if ssl is True:
         ssl = ssl_module.create_default_context()

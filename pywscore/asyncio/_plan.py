@@ -13,7 +13,7 @@ from ..typing import LoggerLike
 from ._binding import Address
 from ._options import CLOSE_TIMEOUT
 from ._signals import STOP_SIGNALS, stop_signals
-from .server import Server, ServerConnection, default_logger, serve
+from .server import Server, ServerConnection, default_logger, serve_any
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection as Pipe
@@ -93,7 +93,9 @@ class Plan:
         # A worker's Ctrl-C is its parent's to hear.
         numbers = STOP_SIGNALS if lifeline is None else (signal.SIGTERM,)
         with stop_signals(ask, numbers):
-            server = await serve(self.handler, self.host, self.port, **self.arguments)
+            server = await serve_any(
+                self.handler, self.host, self.port, **self.arguments
+            )
             try:
                 if lifeline is not None:
                     asyncio.get_running_loop().add_reader(lifeline.fileno(), stop.set)

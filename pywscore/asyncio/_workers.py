@@ -6,11 +6,12 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from ._binding import Address, reserve
 from ._plan import Handler, LoopFactory, Plan, StartMethod
-from .server import serve
+from ._signatures import RunArguments
+from .server import serve_any
 
 __all__ = ["run"]
 
@@ -24,7 +25,7 @@ def run(
     loop: Literal["asyncio", "uvloop"] | LoopFactory = "asyncio",
     start_method: StartMethod | None = None,
     on_ready: Callable[[list[Address]], object] | None = None,
-    **serve_arguments: Any,
+    **serve_arguments: Unpack[RunArguments],
 ) -> int:
     """Serve until SIGINT or SIGTERM, then close all connections with 1001::
 
@@ -65,7 +66,7 @@ def run(
         raise RuntimeError("run() has a loop of its own: in a loop, await serve()")
     if workers < 1:
         raise ValueError("workers must be positive")
-    plan = Plan(handler, host, port, loop, serve_arguments)
+    plan = Plan(handler, host, port, loop, {**serve_arguments})
     plan.factory()
     if workers == 1:
         return plan.run(on_ready or (lambda addresses: None))
@@ -75,7 +76,7 @@ def run(
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ValueError("several workers need SO_REUSEPORT, which this system lacks")
     # For its exceptions.
-    serve(handler, plan.host, port, **plan.arguments)._used = True
+    serve_any(handler, plan.host, port, **plan.arguments)._used = True
     sockets = reserve(plan.host, port)
     try:
         plan.port = sockets[0].getsockname()[1]

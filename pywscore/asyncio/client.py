@@ -9,7 +9,7 @@ import traceback
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack
 
 from .._overrides import ChecksOverrides
 from .._shown import printable, shown_url
@@ -17,7 +17,7 @@ from ..exceptions import InvalidStatus, SecurityError
 from ..extensions.permessage_deflate import CLIENT_DEFAULT, PerMessageDeflate, choose
 from ..http import USER_AGENT, Headers, HeadersLike
 from ..protocol import ClientProtocol, checked_headers
-from ..typing import LoggerLike, PathLike
+from ..typing import Carrier, LoggerLike, PathLike
 from ..uri import WebSocketURI, parse_uri
 from ._arguments import check_tls, checked
 from ._client_connection import ClientConnection
@@ -36,6 +36,16 @@ from ._options import (
     Options,
 )
 from ._reconnect import backoff, process_exception
+from ._signatures import ConnectArguments, CreateConnectionArguments
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    C = TypeVar("C", bound=ClientConnection, default=ClientConnection)
+else:
+    from typing import TypeVar
+
+    C = TypeVar("C", bound=ClientConnection)  # defaults are of 3.13
 
 __all__ = [
     "ClientConnection",
@@ -49,7 +59,7 @@ MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 
-class connect(ChecksOverrides):
+class connect(ChecksOverrides, Generic[C]):
     """Connect to a WebSocket server, in one of three ways::
 
         async with connect("wss://example.org/") as ws: ...    # closes it at the end
@@ -137,9 +147,9 @@ class connect(ChecksOverrides):
         max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
         write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
         logger: LoggerLike | None = None,
-        carrier: Literal["auto", "engine", "transport"] = "auto",
-        create_connection: Callable[..., ClientConnection] | None = None,
-        **kwargs: Any,
+        carrier: Carrier = "auto",
+        create_connection: Callable[..., C] | None = None,
+        **kwargs: Unpack[CreateConnectionArguments],
     ) -> None:
         check_keywords(connect, kwargs, OF_CLIENTS)
         given = checked(locals())
@@ -154,7 +164,7 @@ class connect(ChecksOverrides):
         self.additional_headers = additional_headers
         self.ws_uri = parse_uri(uri)
         self.user_agent_header = user_agent_header
-        self.create_connection_kwargs = kwargs
+        self.create_connection_kwargs: dict[str, Any] = {**kwargs}
         if not self.ws_uri.secure and kwargs.get("ssl") is not None:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if self.ws_uri.secure and kwargs.get("ssl", True) is None:
@@ -163,9 +173,9 @@ class connect(ChecksOverrides):
         self._log = LimitedLogger(logger or logging.getLogger("pywscore.client"))
         options = Options.of(given, self._log)
         deflate = choose(compression, extensions, CLIENT_DEFAULT)
-        factory = create_connection or ClientConnection
+        factory: Callable[..., Any] = create_connection or ClientConnection
 
-        def new_connection(uri: WebSocketURI, headers: Headers) -> ClientConnection:
+        def new_connection(uri: WebSocketURI, headers: Headers) -> C:
             protocol = ClientProtocol(
                 uri,
                 origin=origin,
@@ -175,7 +185,7 @@ class connect(ChecksOverrides):
                 compression=deflate,
                 max_size=given["max_size"],
             )
-            connection = factory(protocol, options=options)
+            connection: C = factory(protocol, options=options)
             connection._listener_factory = listener
             return connection
 
@@ -193,7 +203,7 @@ class connect(ChecksOverrides):
 
     # One connection
 
-    async def connect(self) -> ClientConnection:
+    async def connect(self) -> C:
         """Try once, as ``await`` does."""
         uri, ws_uri, headers = self.uri, self.ws_uri, self.additional_headers
         timeout = asyncio.timeout(self.open_timeout)
@@ -222,7 +232,7 @@ class connect(ChecksOverrides):
             del timeout  # refers to the task, which may end by the exception
         raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _open(self, uri: WebSocketURI, headers: Headers) -> ClientConnection:
+    async def _open(self, uri: WebSocketURI, headers: Headers) -> C:
         try:
             return await open_connection(
                 uri,
@@ -302,10 +312,10 @@ class connect(ChecksOverrides):
 
     # The three ways
 
-    def __await__(self) -> Generator[Any, None, ClientConnection]:
+    def __await__(self) -> Generator[Any, None, C]:
         return self.connect().__await__()
 
-    async def __aenter__(self) -> ClientConnection:
+    async def __aenter__(self) -> C:
         if hasattr(self, "connection"):
             raise RuntimeError("connect() isn't reentrant")
         self.connection = await self
@@ -322,7 +332,7 @@ class connect(ChecksOverrides):
         finally:
             del self.connection
 
-    async def __aiter__(self) -> AsyncIterator[ClientConnection]:
+    async def __aiter__(self) -> AsyncIterator[C]:
         delays: Iterator[float] | None = None
         while True:
             try:
@@ -363,8 +373,10 @@ class connect(ChecksOverrides):
 def unix_connect(
     path: PathLike | None = None,
     uri: str | None = None,
-    **kwargs: Any,
-) -> connect:
+    *,
+    create_connection: Callable[..., C] | None = None,
+    **kwargs: Unpack[ConnectArguments],
+) -> connect[C]:
     """Connect to a server that listens on a Unix socket.
 
     Args:
@@ -375,7 +387,8 @@ def unix_connect(
     """
     if uri is None:
         uri = "ws://localhost/" if kwargs.get("ssl") is None else "wss://localhost/"
-    return connect(uri, unix=True, path=path, **kwargs)
+    arguments: dict[str, Any] = {"unix": True, "path": path, **kwargs}
+    return connect(uri, create_connection=create_connection, **arguments)
 
 
 def _join(uri: str, location: str) -> str:

@@ -6,12 +6,13 @@ import http
 import inspect
 import ssl as ssl_module
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._tls import TLSContext
 from ..http import Request, Response
 from ..typing import PathLike
-from .server import Server, ServerConnection, serve
+from ._signatures import RouteArguments
+from .server import Server, ServerConnection, serve_any
 
 if TYPE_CHECKING:
     from werkzeug.routing import Map
@@ -27,7 +28,7 @@ def route(
     server_name: str | None = None,
     ssl: ssl_module.SSLContext | TLSContext | Literal[True] | None = None,
     create_router: Callable[..., Router] | None = None,
-    **kwargs: Any,
+    **kwargs: Unpack[RouteArguments],
 ) -> Server:
     """Serve with a handler for each kind of path::
 
@@ -54,11 +55,12 @@ def route(
     Raises:
         ImportError: if werkzeug isn't installed.
     """
+    arguments: dict[str, Any] = {**kwargs}
     if ssl is not None and ssl is not True:
-        kwargs["ssl"] = ssl
+        arguments["ssl"] = ssl
     scheme = "ws" if ssl is None else "wss"
     router = (create_router or Router)(url_map, server_name, scheme)
-    ask_first = kwargs.pop("process_request", None)
+    ask_first = arguments.pop("process_request", None)
 
     async def process_request(
         connection: ServerConnection, request: Request
@@ -71,10 +73,14 @@ def route(
                 return response  # type: ignore[no-any-return]
         return router.route_request(connection, request)
 
-    return serve(router.handler, *args, process_request=process_request, **kwargs)
+    return serve_any(
+        router.handler, *args, process_request=process_request, **arguments
+    )
 
 
-def unix_route(url_map: Map, path: PathLike | None = None, **kwargs: Any) -> Server:
+def unix_route(
+    url_map: Map, path: PathLike | None = None, **kwargs: Unpack[UnixRouteArguments]
+) -> Server:
     """As ``route()``, on a Unix socket.
 
     Args:
@@ -82,7 +88,16 @@ def unix_route(url_map: Map, path: PathLike | None = None, **kwargs: Any) -> Ser
         path: where the socket is made; None with ``sock=``.
         kwargs: as for ``route()``, without host and port.
     """
-    return route(url_map, unix=True, path=path, **kwargs)
+    arguments: dict[str, Any] = {"unix": True, "path": path, **kwargs}
+    return route(url_map, **arguments)
+
+
+class UnixRouteArguments(RouteArguments, total=False):
+    """``route()`` without host and port."""
+
+    server_name: str | None
+    ssl: ssl_module.SSLContext | TLSContext | Literal[True] | None
+    create_router: Callable[..., Router] | None
 
 
 class Router:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from .. import _core
 from .._tls import TLSContext
 from ..extensions.permessage_deflate import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
-from ..typing import LoggerLike, PathLike
+from ..typing import Carrier, LoggerLike, PathLike
 from ._acceptor import Acceptor
 from ._arguments import Origins, check_tls, checked
 from ._auth import basic_auth
-from ._handshake import (
-    Handshake,
-    ProcessRequest,
-    ProcessResponse,
-    SelectSubprotocol,
-)
+from ._handshake import Handshake
 from ._keywords import OF_SERVERS, check_keywords
 from ._listener import ListenerFactory, check_listener
 from ._log import LimitedLogger
@@ -35,6 +30,13 @@ from ._options import (
 )
 from ._places import Places
 from ._serving import Server, ServerConnection
+from ._signatures import (
+    Handler,
+    ProcessRequest,
+    ProcessResponse,
+    SelectSubprotocol,
+    ServeArguments,
+)
 from .connection import broadcast
 
 __all__ = [
@@ -47,13 +49,46 @@ __all__ = [
 ]
 
 
+C = TypeVar("C", bound=ServerConnection)
+
+
 def default_logger() -> logging.Logger:
     """What is logged to without ``logger=``."""
     return logging.getLogger("pywscore.server")
 
 
+@overload
 def serve(
-    handler: Callable[[ServerConnection], Awaitable[Any]] | None,
+    handler: Handler,
+    host: str | Sequence[str] | None = None,
+    port: int | None = None,
+    *,
+    listener: None = None,
+    create_connection: None = None,
+    **kwargs: Unpack[ServeArguments],
+) -> Server: ...
+@overload
+def serve(
+    handler: Callable[[C], Awaitable[Any]],
+    host: str | Sequence[str] | None = None,
+    port: int | None = None,
+    *,
+    listener: None = None,
+    create_connection: Callable[..., C],
+    **kwargs: Unpack[ServeArguments],
+) -> Server: ...
+@overload
+def serve(
+    handler: None,
+    host: str | Sequence[str] | None = None,
+    port: int | None = None,
+    *,
+    listener: ListenerFactory,
+    create_connection: Callable[..., ServerConnection] | None = None,
+    **kwargs: Unpack[ServeArguments],
+) -> Server: ...
+def serve(
+    handler: Callable[..., Awaitable[Any]] | None,
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
@@ -77,7 +112,7 @@ def serve(
     max_connections: int | None = None,
     max_connections_per_address: int | None = None,
     logger: LoggerLike | None = None,
-    carrier: Literal["auto", "engine", "transport"] = "auto",
+    carrier: Carrier = "auto",
     create_connection: Callable[..., ServerConnection] | None = None,
     **kwargs: Any,
 ) -> Server:
@@ -197,8 +232,39 @@ def serve(
     return server
 
 
+serve_any: Callable[..., Server] = serve
+"""For callers who pass on what they got."""
+
+
+@overload
 def unix_serve(
-    handler: Callable[[ServerConnection], Awaitable[Any]] | None,
+    handler: Handler,
+    path: PathLike | None = None,
+    *,
+    listener: None = None,
+    create_connection: None = None,
+    **kwargs: Unpack[ServeArguments],
+) -> Server: ...
+@overload
+def unix_serve(
+    handler: Callable[[C], Awaitable[Any]],
+    path: PathLike | None = None,
+    *,
+    listener: None = None,
+    create_connection: Callable[..., C],
+    **kwargs: Unpack[ServeArguments],
+) -> Server: ...
+@overload
+def unix_serve(
+    handler: None,
+    path: PathLike | None = None,
+    *,
+    listener: ListenerFactory,
+    create_connection: Callable[..., ServerConnection] | None = None,
+    **kwargs: Unpack[ServeArguments],
+) -> Server: ...
+def unix_serve(
+    handler: Callable[..., Awaitable[Any]] | None,
     path: PathLike | None = None,
     **kwargs: Any,
 ) -> Server:
@@ -209,4 +275,4 @@ def unix_serve(
         path: where the socket is made; None with ``sock=``.
         kwargs: as for ``serve()``, without host and port.
     """
-    return serve(handler, unix=True, path=path, **kwargs)
+    return serve_any(handler, unix=True, path=path, **kwargs)

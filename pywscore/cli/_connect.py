@@ -132,7 +132,9 @@ class Client:
 
     async def _open(self) -> pywscore.Connection:
         with connect_errors(self._uri):
-            return await pywscore.connect(self._uri, **self._arguments)
+            ws: pywscore.Connection
+            ws = await pywscore.connect(self._uri, **self._arguments)
+            return ws
 
     async def _talk(
         self, ws: pywscore.Connection, interrupted: asyncio.Task[None]

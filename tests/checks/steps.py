@@ -96,6 +96,14 @@ def mypy() -> bool:
     return package and typed
 
 
+@step("pyright", "Types of the typed examples, as editors see them (pyright)")
+def pyright() -> bool:
+    program = ROOT / "node_modules/.bin/pyright"
+    if not program.exists():
+        raise Skipped("npm has not installed pyright")
+    return run(program, "--pythonpath", PY)
+
+
 @step("layers", "Layers (C includes, Python imports)")
 def layers() -> bool:
     includes = run(PY, "tests/checks/layers.py")

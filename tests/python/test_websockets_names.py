@@ -21,6 +21,8 @@ import pywscore.asyncio.client as client
 import pywscore.asyncio.server as server
 import pywscore.typing
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 # What has no counterpart, and why: docs/coming-from-websockets.md says it to users.
 MACHINERY = "how theirs is made"
 SANS_IO = "the sans-IO objects have another interface"
@@ -136,6 +138,11 @@ def their_modules(package: str = "") -> Iterator[str]:
             yield from their_modules(name) if found.ispkg else [name]
 
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    THEIR_MODULES = list(their_modules())
+
+
 def their_names(module: types.ModuleType) -> set[str]:
     """``__all__``, the old names, and whatever else is made there."""
     names = {*getattr(module, "__all__", ()), *OLD_NAMES.get(module.__name__, ())}
@@ -169,7 +176,7 @@ OLD_NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", their_modules())
+@pytest.mark.parametrize("name", THEIR_MODULES)
 def test_names_of_modules(name: str) -> None:
     theirs = importlib.import_module(f"websockets.{name}".rstrip("."))
     ours = importlib.import_module(f"pywscore.{name}".rstrip("."))

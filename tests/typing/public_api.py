@@ -29,6 +29,8 @@ def sans_io(head: bytes, chunks: Iterator[bytes]) -> bytes:
                 case pywscore.Close(code=code, reason=reason):
                     assert_type(code, int)
                     assert_type(reason, str)
+                case pywscore.Request() | pywscore.Response():
+                    pass
     assert_type(protocol.close_code, int | None)
     assert_type(protocol.buffers_to_send(), list[bytes])
     return protocol.data_to_send()
@@ -73,7 +75,7 @@ async def again_and_again(uri: str) -> None:
 def wrong() -> None:
     # The ignores are checked: mypy reports one that is not needed.
     pywscore.ServerProtocol(1 << 20)  # type: ignore[call-arg]
-    pywscore.serve(echo, "127.0.0.1", "8765")  # type: ignore[arg-type]
+    pywscore.serve(echo, "127.0.0.1", "8765")  # type: ignore[call-overload]
     pywscore.ServerProtocol().send_text(1)  # type: ignore[arg-type]
 
 
