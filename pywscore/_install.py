@@ -43,6 +43,13 @@ _MODULES = (
     "utils",
 )
 
+# What uvicorn has that needs the sans-IO objects of ``websockets``, or its old ones.
+_UVICORN = {
+    "auto": "AutoWebSocketsProtocol",
+    "websockets_impl": "WebSocketProtocol",
+    "websockets_sansio_impl": "WebSocketsSansIOProtocol",
+}
+
 _installed: dict[str, ModuleType] = {}
 
 
@@ -55,8 +62,9 @@ def install(*packages: str) -> None:
 
     After it ``import websockets`` gives pywscore under that name, also where
     ``websockets`` isn't installed; modules without a counterpart (``websockets.sync``)
-    aren't found. In aiohttp, ``web.WebSocketResponse`` and ``ClientSession.ws_connect``
-    are those of ``pywscore.integrations.aiohttp``.
+    aren't found, and uvicorn has ``pywscore.integrations.uvicorn.WebSocketProtocol``
+    where it would use them. In aiohttp, ``web.WebSocketResponse`` and
+    ``ClientSession.ws_connect`` are those of ``pywscore.integrations.aiohttp``.
 
     This changes what other code of the process imports: it is for the program's first
     lines, not for libraries. ``uninstall()`` undoes it, for what is imported later.
@@ -110,6 +118,9 @@ def _install_websockets() -> None:
         modules[f"websockets.{name}"] = importlib.import_module(f"pywscore.{name}")
     modules["websockets.version"] = version = _module("websockets.version")
     version.version = version.tag = version.commit = STANDS_FOR
+    for name, attribute in _UVICORN.items():
+        name = f"uvicorn.protocols.websockets.{name}"
+        modules[name] = _uvicorn_module(name, attribute)
     for name, module in modules.items():
         package, _, attribute = name.rpartition(".")
         if package in _PACKAGES:
@@ -121,6 +132,18 @@ def _install_websockets() -> None:
 def _module(name: str) -> Any:
     module = ModuleType(name)
     module.__spec__ = ModuleSpec(name, None)  # find_spec() wants one
+    return module
+
+
+def _uvicorn_module(name: str, attribute: str) -> Any:
+    def lookup(asked: str) -> Any:
+        if asked != attribute:
+            raise AttributeError(f"module {name!r} has no attribute {asked!r}")
+        ours = importlib.import_module("pywscore.integrations.uvicorn")
+        return ours.WebSocketProtocol
+
+    module = _module(name)
+    module.__getattr__ = lookup
     return module
 
 

@@ -171,6 +171,27 @@ def test_another_package() -> None:
         pywscore.install("picows")
 
 
+@pytest.mark.parametrize("ws", ["auto", "websockets", "websockets-sansio"])
+def test_uvicorn(ws: str) -> None:
+    pytest.importorskip("uvicorn")
+    run(f"""
+        import pywscore
+        pywscore.install("websockets")
+        import uvicorn
+
+        async def app(scope, receive, send):
+            pass
+
+        config = uvicorn.Config(app, ws={ws!r})
+        config.load()
+        from pywscore.integrations.uvicorn import WebSocketProtocol
+        assert config.ws_protocol_class is WebSocketProtocol
+        pywscore.uninstall()
+        from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+        assert AutoWebSocketsProtocol is not WebSocketProtocol
+    """)
+
+
 def test_aiohttp() -> None:
     pytest.importorskip("aiohttp")
     run("""

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import pywscore
+from pywscore.asyncio._keywords import OF_CLIENTS, OF_SERVERS
 from pywscore.asyncio._signatures import (
     ConnectArguments,
     CreateConnectionArguments,
@@ -75,6 +76,17 @@ def test_arguments_of_the_loop() -> None:
     # An address is in proxy= itself.
     proxies = {name.removeprefix("proxy_") for name in passed_on - mine}
     assert proxies == (mine | {"ssl"}) - {"sock"}
+
+
+def test_arguments_are_those_that_are_known() -> None:
+    """A checker refuses what a call refuses."""
+    own = named(pywscore.serve).keys()
+    served = get_type_hints(ServeArguments).keys() - own
+    assert served == OF_SERVERS - {"unix", "path"}
+    connected = get_type_hints(CreateConnectionArguments).keys()
+    assert connected <= OF_CLIENTS
+    left_out = {name.removeprefix("proxy_") for name in OF_CLIENTS - connected}
+    assert left_out <= {"unix", "path", "host", "port", "sock"}
 
 
 def test_route_and_run() -> None:
