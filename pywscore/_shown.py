@@ -3,11 +3,13 @@ headers without secrets, text without what would do something there."""
 
 from __future__ import annotations
 
+import os
 import re
 
 __all__ = [
     "escape",
     "printable",
+    "shown_address",
     "shown_header",
     "shown_url",
     "without_user_info",
@@ -56,6 +58,17 @@ def shown_url(url: str) -> str:
 def without_user_info(text: str) -> str:
     """``text`` without what may be user information in it, and more if in doubt."""
     return _user_info(r"\1", text)
+
+
+def shown_address(address: object) -> str:
+    """A socket's address, as ``socket.getsockname`` gives it: ``host:port``, the path
+    of a Unix socket, or ``?`` for none."""
+    match address:
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case str() | bytes() if address:
+            return os.fsdecode(address)
+    return "?"
 
 
 def shown_header(name: str, value: str) -> str:

@@ -85,6 +85,11 @@ class ClientProtocol(_core.ClientProtocol):
             max_headers=max_headers,
         )
 
+    def __repr__(self) -> str:
+        # The rest of the URI may be secret.
+        where = f"{'wss' if self.uri.secure else 'ws'}://{self.uri.host_header}"
+        return f"<{type(self).__name__} {self.state.name} {where} at {id(self):#x}>"
+
 
 def checked_headers(headers: HeadersLike | None) -> Headers:
     """Headers that may be added to a request.

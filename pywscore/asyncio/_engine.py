@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 from .. import _core
+from .._shown import shown_address
 from .._tls import TLSContext, TLSObject
 from .connection import Connection
 
@@ -109,6 +110,17 @@ class EngineTransport(_core.EngineTransport):
     _sockname: Any = None
     _peername: Any = None
     _tls_object: TLSObject | None = None
+
+    def __repr__(self) -> str:
+        state = "closing" if self.is_closing() else "open"
+        if self.get_protocol() is None:
+            state = "closed"
+        local, remote = (
+            shown_address(self.get_extra_info(name))
+            for name in ("sockname", "peername")
+        )
+        name = type(self).__name__
+        return f"<{name} {state} fd={self.fileno()} {local} to {remote}>"
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, a

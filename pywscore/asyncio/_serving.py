@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .. import _core
 from .._overrides import ChecksOverrides
-from .._shown import printable
+from .._shown import printable, shown_address
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..http import Request, Response, plain_response
@@ -191,6 +191,19 @@ class Server(ChecksOverrides):
         self._closed: asyncio.Event = asyncio.Event()
         self.server: Listening
         handshake.is_closing = lambda: self._closing
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "server"):
+            state = "not started"
+        elif self._closed.is_set():
+            state = "closed"
+        elif self._closing:
+            state = "closing"
+        else:
+            names = [shown_address(sock.getsockname()) for sock in self.sockets]
+            state = f"{'on' if self.is_serving() else 'bound to'} {', '.join(names)}"
+        name = type(self).__name__
+        return f"<{name} {state}, {len(self._all)} connections at {id(self):#x}>"
 
     @property
     def connections(self) -> set[ServerConnection]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from .. import _core
 from .._overrides import ChecksOverrides
-from .._shown import printable
+from .._shown import printable, shown_address
 from ..enums import CloseCode, State
 from ..exceptions import ConcurrencyError, ConnectionClosed
 from ..http import Response
@@ -90,10 +90,14 @@ class Connection(Ending, ChecksOverrides):
         self._trace_if_wanted()
 
     def __repr__(self) -> str:
-        return (
-            f"<{type(self).__name__} {self.state.name} "
-            f"{'server' if self.protocol.is_server else 'client'} at {id(self):#x}>"
-        )
+        addresses = ""
+        if self.transport is not None:
+            local, remote = map(
+                shown_address, (self.local_address, self.remote_address)
+            )
+            addresses = f" {local} to {remote}"
+        name = type(self).__name__
+        return f"<{name} {self.state.name}{addresses} at {id(self):#x}>"
 
     # What it is
 

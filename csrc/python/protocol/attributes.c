@@ -19,6 +19,26 @@ static PyObject *get_state_lock_held(PyObject *op)
 }
 PYWSC_PROTOCOL_GETTER(get_state)
 
+PyObject *pywsc_protocol_repr(PyObject *op)
+{
+    static const char *const names[] = {
+        [WSC_CONN_CONNECTING] = "CONNECTING",
+        [WSC_CONN_OPEN] = "OPEN",
+        [WSC_CONN_CLOSING] = "CLOSING",
+        [WSC_CONN_CLOSED] = "CLOSED",
+    };
+    enum wsc_conn_state state;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    state = ((struct pywsc_protocol *)op)->conn.state;
+    Py_END_CRITICAL_SECTION();
+    PyObject *type = PyType_GetName(Py_TYPE(op));
+    PyObject *text =
+        type == NULL ? NULL
+                     : PyUnicode_FromFormat("<%U %s at %p>", type, names[state], op);
+    Py_XDECREF(type);
+    return text;
+}
+
 /* The received code; 1006 when TCP ended without one; None before. */
 PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self)
 {

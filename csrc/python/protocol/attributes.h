@@ -8,6 +8,9 @@
 PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self);
 PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self);
 
+/* Its state, for people. */
+PyObject *pywsc_protocol_repr(PyObject *op);
+
 extern PyGetSetDef pywsc_protocol_getset[];
 
 #endif

@@ -131,6 +131,7 @@ static PyType_Slot protocol_slots[] = {
     {Py_tp_dealloc, protocol_dealloc},
     {Py_tp_traverse, protocol_traverse},
     {Py_tp_clear, protocol_clear},
+    {Py_tp_repr, pywsc_protocol_repr},
     {Py_tp_methods, protocol_methods},
     {Py_tp_getset, pywsc_protocol_getset},
     {0, NULL},
