@@ -1,6 +1,53 @@
 #include "common/memory.h"
 
-#include "common/large.h"
+#include <stdlib.h>
+
+/* --- large messages --- */
+
+/* glibc gives the top of the heap back to the kernel when what is free there passes
+ * twice the largest block that was ever mapped on its own and freed, and maps what is
+ * larger than that. A few large messages on their way through come to more, and each
+ * would cost a page fault for every 4 KiB, which is more than all else that is done to
+ * it. Freeing a mapped block once moves both marks. Objects of free-threaded builds are
+ * not in that heap. */
+#if defined(__GLIBC__) && !defined(Py_GIL_DISABLED)
+
+#include <stdatomic.h>
+
+#define LARGE_MIN  ((size_t)64 << 10)
+#define AT_A_TIME  8
+#define ENOUGH     ((size_t)8 << 20)
+#define MAPPED_MAX (((size_t)32 << 20) - LARGE_MIN) /* glibc heeds no larger block */
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+void pywsc_expect_large(size_t size)
+{
+    static atomic_size_t largest; /* the heap is the process's */
+    if (size < LARGE_MIN ||
+        size <= atomic_load_explicit(&largest, memory_order_relaxed)) {
+        return;
+    }
+    atomic_store_explicit(&largest, size, memory_order_relaxed);
+    size = smaller(size, MAPPED_MAX);
+    size_t several = smaller(AT_A_TIME * size, ENOUGH);
+    size_t two = smaller(2 * size, MAPPED_MAX);
+    /* Compilers leave out what they see to be freed unused. */
+    void *volatile block = malloc(several > two ? several : two);
+    free(block);
+}
+
+#else
+
+void pywsc_expect_large(size_t size)
+{
+    (void)size;
+}
+
+#endif
 
 /* --- the core's allocator --- */
 
@@ -98,41 +145,13 @@ static uint8_t *payload_of(enum wsc_payload_kind kind, PyObject *object)
                                     : (uint8_t *)PyBytes_AS_STRING(object);
 }
 
-static PyObject *new_bytes(size_t *size)
-{
-    PyObject *kept = *size < PYWSC_LARGE_MIN ? NULL : pywsc_large_take(*size);
-    if (kept != NULL) {
-        *size = (size_t)PyBytes_GET_SIZE(kept);
-        return kept;
-    }
-    return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)*size);
-}
-
 static uint8_t *payload_alloc(void *ctx, enum wsc_payload_kind kind, size_t *size)
 {
     (void)ctx;
+    pywsc_expect_large(*size);
     return payload_of(kind, kind == WSC_PAYLOAD_TEXT
                                 ? PyUnicode_New((Py_ssize_t)*size, 0x7F)
-                                : new_bytes(size));
-}
-
-/* It becomes large: one that is kept may take its place. */
-static PyObject *resized_bytes(PyObject *object, size_t *size)
-{
-    size_t len = (size_t)PyBytes_GET_SIZE(object);
-    PyObject *kept = NULL;
-    if (len < PYWSC_LARGE_MIN && *size >= PYWSC_LARGE_MIN) {
-        kept = pywsc_large_take(*size);
-    }
-    if (kept != NULL) {
-        memcpy(PyBytes_AS_STRING(kept), PyBytes_AS_STRING(object), len);
-        Py_DECREF(object);
-        *size = (size_t)PyBytes_GET_SIZE(kept);
-        return kept;
-    }
-    (void)_PyBytes_Resize(&object,
-                          (Py_ssize_t)*size); /* on error frees and sets NULL */
-    return object;
+                                : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)*size));
 }
 
 static uint8_t *
@@ -140,8 +159,10 @@ payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t *
 {
     PyObject *object = object_of(kind, payload);
     (void)ctx;
+    pywsc_expect_large(*size);
     if (kind == WSC_PAYLOAD_BINARY) {
-        object = resized_bytes(object, size);
+        /* On error frees and sets NULL. */
+        (void)_PyBytes_Resize(&object, (Py_ssize_t)*size);
     }
     else if (PyUnicode_Resize(&object, (Py_ssize_t)*size) < 0) {
         Py_CLEAR(object);
@@ -152,7 +173,7 @@ payload_resize(void *ctx, enum wsc_payload_kind kind, uint8_t *payload, size_t *
 static void payload_free(void *ctx, enum wsc_payload_kind kind, uint8_t *payload)
 {
     (void)ctx;
-    pywsc_large_release(object_of(kind, payload));
+    Py_DECREF(object_of(kind, payload));
 }
 
 const struct wsc_payload_memory pywsc_payload_memory = {

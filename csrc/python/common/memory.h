@@ -12,6 +12,9 @@
 /* PyMem as the core's allocator; incoming payloads as str and bytes objects. */
 extern const struct wsc_allocator pywsc_allocator;
 extern const struct wsc_payload_memory pywsc_payload_memory;
+/* Messages or output of that size begin to come and go: let the memory of those that
+ * are gone be there for the next ones. */
+void pywsc_expect_large(size_t size);
 /* The str or bytes of a message that the core gave away; takes the payload in any case.
  */
 PyObject *pywsc_message_take(struct wsc_message *message);

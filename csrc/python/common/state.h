@@ -35,7 +35,6 @@ struct pywsc_state {
     PyObject *names[PYWSC_NAMES];
     PyObject *states[WSC_CONN_CLOSED + 1];          /* members of pywscore.State */
     const struct pywsc_carrier *engine_carrier;     /* of engine_transport */
-    size_t largest_output;                          /* see protocol/output.c */
     struct pywsc_pool *pool;                        /* NULL: made when first needed */
     struct pywsc_config *config;                    /* the last one made, or NULL */
     PyObject *config_options[PYWSC_CONFIG_OPTIONS]; /* what it was made from */

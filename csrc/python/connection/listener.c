@@ -1,6 +1,5 @@
 #include "connection/listener.h"
 
-#include "common/large.h"
 #include "common/raised.h"
 #include "connection/output.h"
 #include "connection/steps.h"
@@ -67,7 +66,7 @@ static int call_with(struct pywsc_connection *self, enum pywsc_name name, PyObje
     }
     PyObject *args[] = {NULL, NULL, arg};
     int result = call(self, name, args, 1);
-    pywsc_large_release(arg);
+    Py_DECREF(arg);
     return result;
 }
 

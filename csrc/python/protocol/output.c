@@ -6,26 +6,7 @@
 
 /* What is to be sent, as bytes objects. */
 
-#define PIECES       16
-#define LARGE_OUTPUT ((size_t)128 << 10) /* glibc's own first mark */
-
-/* glibc gives the top of the heap back to the kernel when what is free there passes
- * twice the largest block that was ever mapped on its own and freed. A message and its
- * output come to just that, so each round trip of large messages would cost hundreds of
- * page faults. Freeing a mapped block of twice the size, once, moves the mark. */
-static void expect_output(struct pywsc_state *state, size_t size)
-{
-#ifdef Py_GIL_DISABLED
-    /* Objects of free-threaded builds are not in glibc's heap. */
-    (void)state;
-    (void)size;
-#else
-    if (size > state->largest_output) {
-        state->largest_output = size;
-        PyMem_RawFree(PyMem_RawMalloc(2 * size));
-    }
-#endif
-}
+#define PIECES 16
 
 /* Move what waits to `out`, which has room for it. */
 static void move_output(struct pywsc_protocol *self,
@@ -71,9 +52,7 @@ static PyObject *append_pong(struct pywsc_protocol *self, PyObject *output)
 PyObject *pywsc_protocol_take_output(struct pywsc_protocol *self)
 {
     const struct wsc_outgoing *outgoing = wsc_conn_outgoing(&self->conn);
-    if (outgoing->size >= LARGE_OUTPUT) {
-        expect_output(pywsc_type_state(Py_TYPE(self)), outgoing->size);
-    }
+    pywsc_expect_large(outgoing->size);
     PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)outgoing->size);
     if (result == NULL) {
         return NULL;

@@ -2,14 +2,13 @@
 
 #include <string.h>
 
-#include "common/large.h"
 #include "values/errors.h"
 
 /* --- messages --- */
 
 static void release_object(void *ctx)
 {
-    pywsc_large_release((PyObject *)ctx);
+    Py_DECREF((PyObject *)ctx);
 }
 
 enum wsc_status pywsc_protocol_send(struct pywsc_protocol *self, enum wsc_opcode opcode,
