@@ -623,26 +623,3 @@ class EngineTransport:
     def set_write_buffer_limits(
         self, high: int | None = None, low: int | None = None
     ) -> None: ...
-
-# Compression on its own -------------------------------------------------------------
-
-@final
-class Deflater:
-    def __new__(
-        cls,
-        *,
-        window_bits: int = 15,
-        level: int = -1,
-        mem_level: int = 8,
-        no_context_takeover: bool = False,
-    ) -> Self: ...
-    def compress(self, data: _Bytes, /, *, fin: bool = True) -> bytes: ...
-
-@final
-class Inflater:
-    def __new__(
-        cls, *, window_bits: int = 15, no_context_takeover: bool = False
-    ) -> Self: ...
-    def decompress(
-        self, data: _Bytes, /, *, fin: bool = True, max_size: int | None = None
-    ) -> bytes: ...

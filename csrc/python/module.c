@@ -45,8 +45,7 @@ static int module_exec(PyObject *module)
         pywsc_connection_init(module, state) < 0 ||
         pywsc_broadcast_init(module, state) < 0 ||
         pywsc_message_stream_init(module, state) < 0 ||
-        pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0 ||
-        pywsc_compression_init(module, state) < 0) {
+        pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "simd", wsc_simd_name());

@@ -202,6 +202,74 @@ def pair(
     return {"server": one, "client": other}
 
 
+# ---- payloads of permessage-deflate --------------------------------------------------
+
+
+def deflate_extension(bits: int, no_context_takeover: bool) -> str:
+    """What is agreed on for the server's direction."""
+    extension = f"permessage-deflate; server_max_window_bits={bits}"
+    return extension + "; server_no_context_takeover" * no_context_takeover
+
+
+class Deflater:
+    """The payloads that a server sends (RFC 7692 §7.2.1)."""
+
+    def __init__(
+        self,
+        *,
+        window_bits: int = 15,
+        level: int = -1,
+        mem_level: int = 8,
+        no_context_takeover: bool = False,
+    ) -> None:
+        settings = PerMessageDeflate(level=level, mem_level=mem_level, threshold=0)
+        extension = deflate_extension(window_bits, no_context_takeover)
+        self.server = opened("server", compression=settings, extension=extension)
+        self.opcode = BINARY
+
+    def compress(self, data: Any, *, fin: bool = True) -> bytes:
+        if self.opcode == BINARY:
+            self.server.send_binary(data, fin=fin)
+        else:
+            self.server.send_continuation(data, fin=fin)
+        rsv = 4 if self.opcode == BINARY else 0
+        [sent] = parse(self.server.data_to_send(), "server")
+        assert (sent.opcode, sent.rsv, sent.fin) == (self.opcode, rsv, fin)
+        self.opcode = BINARY if fin else CONT
+        return sent.payload
+
+
+class Inflater:
+    """What a client makes of them (§7.2.2): each message as a whole."""
+
+    def __init__(
+        self,
+        *,
+        window_bits: int = 15,
+        no_context_takeover: bool = False,
+        max_size: int | None = None,
+    ) -> None:
+        extension = deflate_extension(window_bits, no_context_takeover)
+        self.client = opened(
+            "client", compression=DEFLATE, extension=extension, max_size=max_size
+        )
+        self.opcode = BINARY
+
+    def decompress(self, payload: bytes, *, fin: bool = True) -> bytes:
+        rsv = 4 if self.opcode == BINARY else 0
+        self.opcode = BINARY if fin else CONT
+        opcode = BINARY if rsv else CONT
+        self.client.receive_data(frame(opcode, payload, to="client", fin=fin, rsv=rsv))
+        event = self.client.next_event()
+        if self.client.error is not None:
+            raise self.client.error
+        if not fin:
+            assert event is None
+            return b""
+        assert isinstance(event, pywscore.BinaryMessage) and event.compressed
+        return event.data
+
+
 # ---- feeding in pieces ---------------------------------------------------------------
 
 SEED = int(os.environ.get("PYWSCORE_SEED", random.SystemRandom().getrandbits(32)))

@@ -25,9 +25,7 @@
     TYPE(engine)                                                                       \
     TYPE(engine_transport)                                                             \
     TYPE(engine_acceptor)                                                              \
-    TYPE(tls_context)                                                                  \
-    TYPE(deflater)                                                                     \
-    TYPE(inflater)
+    TYPE(tls_context)
 
 /* Python classes and functions: PYWSC_CONNECTION_CLOSED_OK and so on. */
 #define PYWSC_STATE_OBJECTS(OBJECT)                                                    \

@@ -1,5 +1,5 @@
-/* What the module has of its own: functions, and types without a connection. Each adds
- * its own; -1 with an exception set. */
+/* What the module has of its own: functions. Each adds its own; -1 with an exception
+ * set. */
 #ifndef PYWSC_FUNCTIONS_FUNCTIONS_H
 #define PYWSC_FUNCTIONS_FUNCTIONS_H
 
@@ -8,6 +8,5 @@
 int pywsc_broadcast_init(PyObject *module, struct pywsc_state *state);
 int pywsc_codec_init(PyObject *module, struct pywsc_state *state);
 int pywsc_http_init(PyObject *module, struct pywsc_state *state);
-int pywsc_compression_init(PyObject *module, struct pywsc_state *state);
 
 #endif
