@@ -233,18 +233,12 @@ static enum wsc_status add_data(struct wsc_conn *conn, const struct wsc_slice *s
                                 struct wsc_event *out_event)
 {
     out_event->type = WSC_EVENT_MESSAGE;
-    if (conn->traced) {
-        wsc_conn_note_begin(conn, slice);
-    }
-    enum wsc_status status = wsc_assembler_add(&conn->assembler, &conn->parser.header,
-                                               slice, &out_event->message);
-    if (status < 0) {
-        return wsc_conn_set_error(conn, status, conn->assembler.reason);
-    }
-    if (conn->traced) {
-        wsc_conn_note_end(conn, slice, status == WSC_OK ? &out_event->message : NULL);
-    }
-    return status;
+    enum wsc_status status =
+        conn->traced ? wsc_conn_add_traced(conn, slice, &out_event->message)
+                     : wsc_assembler_add(&conn->assembler, &conn->parser.header, slice,
+                                         &out_event->message);
+    return status < 0 ? wsc_conn_set_error(conn, status, conn->assembler.reason)
+                      : status;
 }
 
 /* The last control frame has been looked at, and none is on its way. */

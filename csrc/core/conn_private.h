@@ -122,11 +122,10 @@ void wsc_conn_free_keys(struct wsc_conn *conn);
 void wsc_conn_note_sent(struct wsc_conn *conn, enum wsc_opcode opcode, bool fin,
                         const uint8_t *data, size_t len);
 void wsc_conn_note_received(struct wsc_conn *conn, const uint8_t *data, size_t len);
-/* The same for data frames: `slice` is about to go into the assembler, or has. The last
- * one of a frame may have brought a message. */
-void wsc_conn_note_begin(struct wsc_conn *conn, const struct wsc_slice *slice);
-void wsc_conn_note_end(struct wsc_conn *conn, const struct wsc_slice *slice,
-                       const struct wsc_message *message);
+/* wsc_assembler_add, and a note of the frame that `slice` ends. */
+enum wsc_status wsc_conn_add_traced(struct wsc_conn *conn,
+                                    const struct wsc_slice *slice,
+                                    struct wsc_message *out_message);
 
 /* --- conn_frame.c --- */
 

@@ -78,29 +78,29 @@ void wsc_conn_note_received(struct wsc_conn *conn, const uint8_t *data, size_t l
     note_incoming(conn, &payload);
 }
 
-void wsc_conn_note_begin(struct wsc_conn *conn, const struct wsc_slice *slice)
+enum wsc_status wsc_conn_add_traced(struct wsc_conn *conn,
+                                    const struct wsc_slice *slice,
+                                    struct wsc_message *out_message)
 {
-    if (slice->begins) {
-        traced(conn)->frame_begin = conn->assembler.len;
-    }
-}
-
-void wsc_conn_note_end(struct wsc_conn *conn, const struct wsc_slice *slice,
-                       const struct wsc_message *message)
-{
-    const struct wsc_assembler *assembler = &conn->assembler;
+    struct wsc_assembler *assembler = &conn->assembler;
     struct wsc_trace_payload payload;
-    if (!slice->ends) {
-        return;
+    if (slice->begins) {
+        traced(conn)->frame_begin = assembler->len;
+    }
+    enum wsc_status status =
+        wsc_assembler_add(assembler, &conn->parser.header, slice, out_message);
+    if (status < 0 || !slice->ends) {
+        return status;
+    }
+    memset(&payload, 0, sizeof(payload));
+    if (status == WSC_OK) {
+        payload.data[0] = out_message->data;
+        payload.len[0] = out_message->len;
     }
     /* Of a fragment that is given out, the rest of a code point stays behind. */
-    memset(&payload, 0, sizeof(payload));
-    if (message != NULL) {
-        payload.data[0] = message->data;
-        payload.len[0] = message->len;
-    }
     payload.data[1] = assembler->data;
     payload.len[1] = assembler->len;
     payload.skip = traced(conn)->frame_begin;
     note_incoming(conn, &payload);
+    return status;
 }

@@ -70,10 +70,8 @@ int pywsc_connection_flush(struct pywsc_connection *self)
 int pywsc_connection_flush_message(struct pywsc_connection *self)
 {
     self->step.sends++;
-    if (pywsc_connection_trace(self) < 0) {
-        return -1;
-    }
-    return pywsc_connection_may_hold(self) ? 0 : pywsc_connection_flush(self);
+    return pywsc_connection_may_hold(self) ? pywsc_connection_trace(self)
+                                           : pywsc_connection_flush(self);
 }
 
 int pywsc_connection_flush_before_step(struct pywsc_connection *self)

@@ -347,7 +347,7 @@ int pywsc_connection_drain(struct pywsc_connection *self)
 int pywsc_connection_read_on(struct pywsc_connection *self)
 {
     self->flow.held = false;
-    if (pywsc_connection_pump(self) < 0) {
+    if (pywsc_connection_pump(self) < 0 || pywsc_connection_trace(self) < 0) {
         return -1;
     }
     if (has_news(self) && pywsc_connection_wake_receiver(self, true) < 0) {
