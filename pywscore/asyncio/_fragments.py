@@ -1,9 +1,8 @@
-"""Messages in fragments, one by one (RFC 6455 §5.4)."""
+"""Messages that are sent in fragments (RFC 6455 §5.4)."""
 
 from __future__ import annotations
 
 import asyncio
-import codecs
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -17,28 +16,6 @@ from ..enums import CloseCode
 from ._ending import Ending
 
 _BYTES_LIKE = (bytes, bytearray, memoryview)
-
-
-async def receive_fragments(
-    connection: Ending, decode: bool | None
-) -> AsyncIterator[str | bytes]:
-    """What ``recv_streaming()`` gives."""
-    decoder: codecs.IncrementalDecoder | None = None
-    while True:
-        fragment = await connection._recv_fragment()
-        data: str | bytes = fragment.data
-        if decode is False and isinstance(data, str):
-            data = data.encode()
-        elif decode is True and isinstance(data, bytes):
-            if decoder is None:
-                decoder = codecs.getincrementaldecoder("utf-8")()
-            try:
-                data = decoder.decode(data, fragment.fin)
-            except UnicodeDecodeError as exc:
-                await connection._undecodable(exc)
-        yield data
-        if fragment.fin:
-            return
 
 
 async def send_fragments(

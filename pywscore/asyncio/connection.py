@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable
@@ -18,7 +19,7 @@ from ..http import Response
 from ..typing import Data, DataLike
 from . import _overridden
 from ._ending import Ending, as_protocol_error
-from ._fragments import receive_fragments, send_fragments
+from ._fragments import send_fragments
 from ._listener import ListenerFactory, check_methods
 from ._options import Options, receive_buffer, timers
 from ._pings import Pings, payload_of
@@ -185,7 +186,7 @@ class Connection(Ending, ChecksOverrides):
     @overload
     def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]: ...
 
-    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Any]:
+    async def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Any]:
         """Iterate over the fragments of the next message, as they come.
 
         The iterator has to be used up: a message can't be received before the one
@@ -199,7 +200,22 @@ class Connection(Ending, ChecksOverrides):
             ConnectionClosed: when the connection is closed.
             ConcurrencyError: if another task receives at the same time.
         """
-        return receive_fragments(self, decode)
+        decoder: codecs.IncrementalDecoder | None = None
+        while True:
+            fragment = await self._recv_fragment()
+            data: str | bytes = fragment.data
+            if decode is False and isinstance(data, str):
+                data = data.encode()
+            elif decode is True and isinstance(data, bytes):
+                if decoder is None:
+                    decoder = codecs.getincrementaldecoder("utf-8")()
+                try:
+                    data = decoder.decode(data, fragment.fin)
+                except UnicodeDecodeError as exc:
+                    await self._undecodable(exc)
+            yield data
+            if fragment.fin:
+                return
 
     # Sending
 

@@ -44,8 +44,8 @@ def test_asked_as_the_originals(theirs, ours):
     names = public(theirs) & public(ours)
     assert len(names) > 5
     for name in names:
-        expected = inspect.iscoroutinefunction(getattr(theirs, name))
-        assert inspect.iscoroutinefunction(getattr(ours, name)) is expected, name
+        for ask in (inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+            assert ask(getattr(ours, name)) is ask(getattr(theirs, name)), name
 
 
 def test_there_are_some():
