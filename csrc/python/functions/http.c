@@ -22,21 +22,21 @@ static PyObject *response_of(struct pywsc_state *state, struct wsc_http_head *he
     size_t used = 0;
     enum wsc_status status =
         wsc_http_head_feed(head, data->data, (size_t)data->len, &used);
-    switch (status) {
-    case WSC_OK:
-        if (head->major != 1) {
-            return malformed("This is not HTTP/1.");
-        }
-        return Py_BuildValue("Nn", pywsc_head_response(state, head, no_body),
-                             (Py_ssize_t)used);
-    case WSC_NEED_DATA:
+    if (status == WSC_NEED_DATA) {
         Py_RETURN_NONE;
-    case WSC_ERR_HANDSHAKE:
+    }
+    if (status == WSC_ERR_HANDSHAKE) {
         wsc_handshake_head_failure(head, &failure);
         return malformed(failure.reason);
-    default:
+    }
+    if (status != WSC_OK) {
         return pywsc_raise(state, status);
     }
+    if (head->major != 1) {
+        return malformed("This is not HTTP/1.");
+    }
+    return Py_BuildValue("Nn", pywsc_head_response(state, head, no_body),
+                         (Py_ssize_t)used);
 }
 
 static PyObject *read_response(PyObject *module, PyObject *object)

@@ -365,7 +365,8 @@ static PyGetSetDef server_getset[] = {
      NULL},
     {"refusal", get_refusal, NULL,
      PyDoc_STR("While a request waits that handshake_exception is about: the status "
-               "and the sentence to refuse it with; else None.")},
+               "and the sentence to refuse it with; else None."),
+     NULL},
     {"origin", get_origin, NULL,
      PyDoc_STR("The request's Origin, or None; None once it is answered."), NULL},
     {NULL},
