@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* accept4 */
 #include "socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -13,7 +14,8 @@
 
 #include "wsc/engine.h"
 
-#define PIECES 64
+#define PIECES  64
+#define BACKLOG 128
 
 /* What a peer may have sent before it has seen our end, in steps. */
 #define DISCARD_STEP ((size_t)16 << 10)
@@ -181,4 +183,61 @@ ssize_t wsc_socket_send_outgoing(int fd, const struct wsc_outgoing *outgoing,
     /* An int on some systems. */
     message.msg_iovlen = (__typeof__(message.msg_iovlen))count;
     return sent(sendmsg(fd, &message, SEND_FLAGS));
+}
+
+/* --- listening --- */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in ip4;
+    struct sockaddr_in6 ip6;
+};
+
+/* Its size, 0 if the text is no address. */
+static socklen_t parse_address(const char *text, uint16_t port, union address *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (inet_pton(AF_INET, text, &out->ip4.sin_addr) == 1) {
+        out->ip4.sin_family = AF_INET;
+        out->ip4.sin_port = htons(port);
+        return sizeof(out->ip4);
+    }
+    if (inet_pton(AF_INET6, text, &out->ip6.sin6_addr) == 1) {
+        out->ip6.sin6_family = AF_INET6;
+        out->ip6.sin6_port = htons(port);
+        return sizeof(out->ip6);
+    }
+    return 0;
+}
+
+static bool listen_on(int fd, union address *address, socklen_t len)
+{
+    int on = 1;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && set_non_blocking(fd) == WSC_OK &&
+           setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+           bind(fd, &address->any, len) == 0 && listen(fd, BACKLOG) == 0 &&
+           getsockname(fd, &address->any, &len) == 0;
+}
+
+enum wsc_status wsc_socket_listen(const char *text, uint16_t *port, int *out_fd)
+{
+    union address address;
+    socklen_t len = parse_address(text, *port, &address);
+    if (len == 0) {
+        return WSC_ERR_INVALID_ARGUMENT;
+    }
+    int fd = socket(address.any.sa_family, SOCK_STREAM, 0);
+    if (fd < 0) {
+        return WSC_ERR_IO;
+    }
+    if (!listen_on(fd, &address, len)) {
+        int error = errno;
+        (void)close(fd);
+        errno = error;
+        return WSC_ERR_IO;
+    }
+    *port = ntohs(address.any.sa_family == AF_INET ? address.ip4.sin_port
+                                                   : address.ip6.sin6_port);
+    *out_fd = fd;
+    return WSC_OK;
 }

@@ -6,8 +6,6 @@
  * minute is asked to leave, who doesn't read isn't read from. Ctrl-C ends it. */
 #define _POSIX_C_SOURCE 200809L
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,10 +35,14 @@ static void stop(int number)
     stopped = 1;
 }
 
+static uint64_t seconds(void)
+{
+    return wsc_clock_ns() / 1000000000;
+}
+
 static void be_patient(struct client *client)
 {
-    uint64_t now = wsc_clock_ns() / 1000000000;
-    wsc_timers_add(&clients, &client->timer, now + PATIENCE);
+    wsc_timers_add(&clients, &client->timer, seconds() + PATIENCE);
 }
 
 static void welcome(int fd)
@@ -65,24 +67,16 @@ static void drop(struct client *client)
     free(client);
 }
 
-/* Send what waits. When the socket takes no more, it isn't read from either: TCP slows
- * the client down. After the last byte the client is to end the connection too. */
+/* What waits, as far as the socket takes it. Then the client ends TCP, when it knows.
+ */
 static void flush(struct client *client)
 {
-    struct wsc_outgoing *output;
-    enum wsc_status status = WSC_OK;
-    while (status == WSC_OK && (output = wsc_conn_outgoing(&client->conn))->size > 0) {
-        status = wsc_link_write(client->link, output);
-    }
-    if (status < 0 || wsc_link_read(client->link, status == WSC_OK) != WSC_OK) {
+    if (wsc_link_flush(client->link, &client->conn) < 0) {
         drop(client);
-    }
-    else if (status == WSC_OK && client->conn.end_expected) {
-        wsc_link_end(client->link);
     }
 }
 
-static enum wsc_status echo(struct wsc_conn *conn, const struct wsc_message *message)
+static enum wsc_status echo(struct wsc_conn *conn, struct wsc_message *message)
 {
     bool is_text = message->kind == WSC_PAYLOAD_TEXT;
     enum wsc_status status =
@@ -131,24 +125,20 @@ static void part(uint64_t now)
     }
 }
 
-static int listen_on(const char *port)
+static void handle(struct wsc_io *io)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof(address);
-    int on = 1;
-    address.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 128) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
-        perror("echo");
-        exit(1);
+    if (io->type == WSC_IO_ACCEPTED) {
+        welcome(io->fd);
     }
-    printf("ws://127.0.0.1:%d/\n", ntohs(address.sin_port));
-    (void)fflush(stdout);
-    return fd;
+    else if (io->type == WSC_IO_DATA) {
+        receive(io->owner, io);
+    }
+    else if (io->type == WSC_IO_WRITABLE) {
+        flush(io->owner);
+    }
+    else if (io->owner != NULL) { /* an end or an error, not of the acceptor */
+        drop(io->owner);
+    }
 }
 
 int main(int argc, char **argv)
@@ -156,35 +146,28 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = stop};
     struct wsc_deflate_settings deflate;
     struct wsc_acceptor *acceptor;
-    struct wsc_io io = {0};
-    int fd = listen_on(argc > 1 ? argv[1] : "8765");
+    struct wsc_io io;
+    uint16_t port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 8765);
+    int fd;
     (void)sigaction(SIGINT, &action, NULL);
     wsc_deflate_settings_init(&deflate);
     wsc_conn_config_init(&config, WSC_ROLE_SERVER);
     config.deflate = &deflate;
-    wsc_timers_init(&clients, wsc_clock_ns() / 1000000000);
-    if (wsc_engine_new(config.allocator, RECEIVE_SIZE, &engine) != WSC_OK ||
+    wsc_timers_init(&clients, seconds());
+    if (wsc_socket_listen("127.0.0.1", &port, &fd) != WSC_OK ||
+        wsc_engine_new(config.allocator, RECEIVE_SIZE, &engine) != WSC_OK ||
         wsc_acceptor_new(engine, fd, NULL, &acceptor) != WSC_OK) {
         perror("echo");
         return 1;
     }
+    printf("ws://127.0.0.1:%d/\n", port);
+    (void)fflush(stdout);
     while (!stopped) {
         (void)wsc_engine_poll(engine, 1000);
         while (wsc_engine_next(engine, &io)) {
-            if (io.type == WSC_IO_ACCEPTED) {
-                welcome(io.fd);
-            }
-            else if (io.type == WSC_IO_DATA) {
-                receive(io.owner, &io);
-            }
-            else if (io.type == WSC_IO_WRITABLE) {
-                flush(io.owner);
-            }
-            else if (io.owner != NULL) { /* an end or an error, not of the acceptor */
-                drop(io.owner);
-            }
+            handle(&io);
         }
-        part(wsc_clock_ns() / 1000000000);
+        part(seconds());
     }
     part(UINT64_MAX); /* all deadlines, the last ones after the goodbyes too */
     wsc_engine_free(engine);

@@ -316,6 +316,47 @@ static void an_abort_resets(void)
     CHECK_INT(descriptors(), before);
 }
 
+static void it_listens(void)
+{
+    static const char *const addresses[] = {"127.0.0.1", "::1", "0.0.0.0"};
+    struct wsc_engine *engine;
+    struct wsc_acceptor *acceptor;
+    int owner;
+    size_t before = descriptors();
+    CHECK(wsc_engine_new(wsc_allocator_default(), RECEIVE_SIZE, &engine) == WSC_OK);
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        uint16_t port = 0;
+        int listening;
+        int again;
+        enum wsc_status status = wsc_socket_listen(addresses[i], &port, &listening);
+        if (i == 1 && status == WSC_ERR_IO) {
+            continue; /* no IPv6 here */
+        }
+        CHECK(status == WSC_OK && port != 0);
+        CHECK(wsc_socket_listen(addresses[i], &port, &again) == WSC_ERR_IO &&
+              errno == EADDRINUSE);
+        CHECK(wsc_acceptor_new(engine, listening, &owner, &acceptor) == WSC_OK);
+        if (i != 1) {
+            struct sockaddr_in address = {.sin_family = AF_INET};
+            address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            address.sin_port = htons(port);
+            int client = connect_to(&address);
+            struct wsc_io io = next_of(engine);
+            CHECK_INT(io.type, WSC_IO_ACCEPTED);
+            wsc_io_refuse(&io);
+            (void)close(client);
+        }
+        wsc_acceptor_close(acceptor);
+        (void)close(listening);
+    }
+    uint16_t port = 0;
+    int none;
+    CHECK(wsc_socket_listen("localhost", &port, &none) == WSC_ERR_INVALID_ARGUMENT);
+    CHECK(wsc_socket_listen("", &port, &none) == WSC_ERR_INVALID_ARGUMENT);
+    wsc_engine_free(engine);
+    CHECK_INT(descriptors(), before);
+}
+
 /* SLW-7: a crowd at the door does not keep those inside waiting. */
 static void accepts_have_a_budget(void)
 {
@@ -463,7 +504,7 @@ TEST_MAIN(TEST(links_are_closed_between_events),
           TEST(links_are_readable_and_writable_at_once),
           TEST(the_peer_is_gone_while_reading_and_writing),
           TEST(reading_stops_and_goes_on), TEST(our_side_ends),
-          TEST(the_peer_is_gone_while_writing), TEST(an_abort_resets),
+          TEST(the_peer_is_gone_while_writing), TEST(an_abort_resets), TEST(it_listens),
           TEST(accepts_have_a_budget), TEST(descriptors_run_out), TEST(a_child_forgets),
           TEST(it_rings))
 

@@ -71,8 +71,7 @@ static bool went_well(struct side *side, enum wsc_status status)
 static void flush(struct side *side)
 {
     struct wsc_conn *conn = &side->end.conn;
-    (void)wsc_conn_outgoing(conn); /* a pending pong becomes output */
-    enum wsc_status status = wsc_link_write(side->link, &conn->outgoing);
+    enum wsc_status status = wsc_link_flush(side->link, conn);
     if (status == WSC_ERR_IO) {
         side->error = errno;
         drop(side);

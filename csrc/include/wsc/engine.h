@@ -1,5 +1,5 @@
 /* The engine: sockets without Python. It knows connected sockets and bytes, not the
- * protocol; the binding brings the two together.
+ * protocol; who uses it brings the two together, by wsc_link_flush if that does.
  *
  * All sockets of one engine are in one epoll set or kqueue, which is a file descriptor
  * itself: an event loop watches it and, when it is readable, calls wsc_engine_poll and
@@ -83,6 +83,11 @@ WSC_API void wsc_io_refuse(const struct wsc_io *io);
  * doesn't show that. */
 WSC_API bool wsc_engine_has_received(const struct wsc_engine *engine);
 
+/* A socket for wsc_acceptor_new, the caller's: it listens on `address`, in digits, and
+ * on *port; 0 is replaced by a free one. WSC_ERR_INVALID_ARGUMENT: not an address.
+ * WSC_ERR_IO: errno says why. */
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_socket_listen(const char *address, uint16_t *port, int *out_fd);
 /* Accept from `fd`, which is listening and non-blocking; it stays the caller's. When
  * descriptors or memory are short, WSC_IO_ERROR comes: stop accepting for a while. With
  * EMFILE one connection has been taken and closed by a spare descriptor. */
@@ -144,6 +149,13 @@ wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size, struct wsc_i
  * come for it. What was sent has been consumed. */
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_link_write(struct wsc_link *link, struct wsc_outgoing *outgoing);
+/* Send what waits of `conn`, a pending pong too: WSC_OK, WSC_NEED_SPACE or WSC_ERR_IO
+ * as above. While the socket takes no more, the link isn't read from, so that TCP slows
+ * the peer down; call again for WSC_IO_WRITABLE. When all is sent of a connection that
+ * is to end from here, our side ends; the peer's comes as WSC_IO_EOF. */
+struct wsc_conn;
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_link_flush(struct wsc_link *link, struct wsc_conn *conn);
 /* End our side: the peer reads end-of-file. */
 WSC_API void wsc_link_end(struct wsc_link *link);
 /* Its socket, which stays the link's. */
