@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any, cast
 
 from .._tls import TLSContext
+from ._attending import REFUSAL_TIMEOUT
 from ._engine import EngineTransport, engine_of, uses_engine
 from ._log import LimitedLogger, is_exit
-from ._serving import REFUSAL_TIMEOUT, Listening, ServerConnection
+from ._serving import Listening, ServerConnection
 
 __all__ = ["Acceptor", "BoundServer"]
 

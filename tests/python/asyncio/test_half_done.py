@@ -19,8 +19,8 @@ from waiting import until
 import pywscore
 from pywscore import _core
 from pywscore.asyncio import ClientConnection, ServerConnection
+from pywscore.asyncio import _attending as server_module
 from pywscore.asyncio import _engine as engine
-from pywscore.asyncio import _serving as server_module
 from pywscore.asyncio._places import Places
 
 pytestmark = [
@@ -180,7 +180,7 @@ BEGIN: dict[str, tuple[Any, str]] = {
     "a protocol": (_core, "ServerProtocol"),
     "its address": (server_module, "network_of"),
     "a place": (Places, "take"),
-    "arriving": (server_module.Server, "_arrived"),
+    "arriving": (server_module.Attending, "_arrived"),
     "its deadline": (ServerConnection, "_opens_by"),
     "the engine's transport": (engine.EngineTransport, "__init__"),
 }
@@ -218,7 +218,7 @@ ANSWER: dict[str, tuple[Any, str]] = {
     "accepting": (_core.ServerProtocol, "build_response"),
     "responding": (ServerConnection, "_respond"),
     "a handler's task": (_core, "Stepper"),
-    "running it": (server_module.Server, "_start_handler"),
+    "running it": (server_module.Attending, "_start_handler"),
 }
 
 
@@ -270,7 +270,7 @@ async def test_task_that_cannot_be_made(serve: Any) -> None:
     loop = asyncio.get_running_loop()
 
     def fails(loop: Any, coroutine: Any, **kwargs: Any) -> Any:
-        if coroutine.__qualname__ not in ("Server._answer_later", "Stepper"):
+        if coroutine.__qualname__ not in ("Attending._answer_later", "Stepper"):
             return asyncio.Task(coroutine, loop=loop, **kwargs)
         raise Purpose
 
