@@ -85,7 +85,7 @@ static void ends_of_a_payload(void)
     }
 }
 
-/* TRC-1: what nobody takes is counted, without memory for it. */
+/* LOG-1: what nobody takes is counted, without memory for it. */
 static void bounded(void)
 {
     struct test_allocator allocator;

@@ -68,6 +68,20 @@ def assert_one_line(result: subprocess.CompletedProcess[str], part: str) -> None
     assert result.stdout == ""
 
 
+def test_twice_verbose_logs_every_frame() -> None:
+    with server("echo") as address:
+        said = run("connect", f"ws://{address}/", "-vv", stdin="hello\n")
+    assert said.stdout == "hello\n"
+    for line in (
+        "> GET / HTTP/1.1",
+        "= connection is OPEN",
+        "> TEXT 'hello' [5 bytes]",
+        "< TEXT 'hello' [5 bytes]",
+        "> CLOSE 1000 (OK) [2 bytes]",
+    ):
+        assert said.stderr.count(f" DEBUG {line}\n") == 1
+
+
 @pytest.mark.parametrize("command", ["echo", "demo"])
 def test_port_in_use(command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
