@@ -388,7 +388,7 @@ async def test_secrets_of_the_proxy(
         names["proxy"] = proxy if given == "argument" else True
         with no_environment(monkeypatch, ws_proxy=proxy):
             exc = await failure(
-                connect("ws://example.invalid/x", open_timeout=0.1, **names)
+                connect("ws://example.invalid/x", open_timeout=0.5, **names)
             )
         if sock is not None:
             sock.close()
