@@ -8,22 +8,8 @@ import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._core import accept_key, apply_mask, is_valid_utf8
-from ._install import install, uninstall
 from ._tls import TLSContext
 from ._version import __version__
-from .asyncio import (
-    ClientConnection,
-    Connection,
-    Listener,
-    Server,
-    ServerConnection,
-    basic_auth,
-    broadcast,
-    connect,
-    serve,
-    unix_connect,
-    unix_serve,
-)
 from .enums import CloseCode, Opcode, Side, State
 from .events import BinaryMessage, Close, Event, Ping, Pong, TextMessage
 from .exceptions import (
@@ -80,14 +66,26 @@ from .typing import (
 from .uri import WebSocketURI, parse_uri
 
 if _TYPE_CHECKING:
+    from ._install import install, uninstall
     from .asyncio import (
+        ClientConnection,
+        Connection,
         ConnectionStats,
+        Listener,
         Router,
+        Server,
+        ServerConnection,
         ServerStats,
+        basic_auth,
+        broadcast,
+        connect,
         metrics_response,
         route,
         run,
+        serve,
+        unix_connect,
         unix_route,
+        unix_serve,
     )
 
 __all__ = [
@@ -181,16 +179,29 @@ __all__ = [
     "unix_serve",
 ]
 
-# What many programs do without, the old names that ``websockets`` still has, and
-# modules that few need: imported when they are asked for.
+# What a program may do without, a server of the client for instance, the old names that
+# ``websockets`` still has, and modules that few need: imported when they are asked for.
 _ELSEWHERE = {
-    "ConnectionStats": "asyncio._stats",
-    "Router": "asyncio.router",
-    "ServerStats": "asyncio._stats",
-    "metrics_response": "asyncio._stats",
-    "route": "asyncio.router",
-    "run": "asyncio._workers",
-    "unix_route": "asyncio.router",
+    "ClientConnection": "asyncio",
+    "Connection": "asyncio",
+    "ConnectionStats": "asyncio",
+    "Listener": "asyncio",
+    "Router": "asyncio",
+    "Server": "asyncio",
+    "ServerConnection": "asyncio",
+    "ServerStats": "asyncio",
+    "basic_auth": "asyncio",
+    "broadcast": "asyncio",
+    "connect": "asyncio",
+    "metrics_response": "asyncio",
+    "route": "asyncio",
+    "run": "asyncio",
+    "serve": "asyncio",
+    "unix_connect": "asyncio",
+    "unix_route": "asyncio",
+    "unix_serve": "asyncio",
+    "install": "_install",
+    "uninstall": "_install",
     "AbortHandshake": "legacy.exceptions",
     "InvalidStatusCode": "legacy.exceptions",
     "RedirectHandshake": "legacy.exceptions",
@@ -202,8 +213,8 @@ _ELSEWHERE = {
 }
 _MODULES = frozenset(
     {
-        *("client", "connection", "datastructures", "frames", "headers", "http11"),
-        *("legacy", "proxy", "server", "utils"),
+        *("asyncio", "client", "connection", "datastructures", "frames", "headers"),
+        *("http11", "legacy", "proxy", "server", "utils"),
     }
 )
 
@@ -221,7 +232,9 @@ else:
     def __getattr__(name: str) -> object:
         if name in _ELSEWHERE:
             module = _importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}")
-            return getattr(module, name)
+            value = getattr(module, name)
+            globals()[name] = value
+            return value
         if name in _MODULES:
             return _importlib.import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,23 @@
-"""WebSocket connections on asyncio: serve(), connect() and what they give."""
+"""WebSocket connections on asyncio: serve(), connect() and what they give.
+
+Each name is imported when it is asked for: many programs are a server or a client, not
+both.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._listener import Listener
-from .client import ClientConnection, connect, unix_connect
-from .connection import Connection, broadcast
-from .server import Server, ServerConnection, basic_auth, serve, unix_serve
-
 if TYPE_CHECKING:
+    from ._auth import basic_auth
+    from ._client_connection import ClientConnection
+    from ._listener import Listener
+    from ._serving import Server, ServerConnection
     from ._stats import ConnectionStats, ServerStats, metrics_response
     from ._workers import run
+    from .client import connect, unix_connect
+    from .connection import Connection, broadcast
     from .router import Router, route, unix_route
+    from .server import serve, unix_serve
 
 __all__ = [
     "ClientConnection",
@@ -34,15 +40,25 @@ __all__ = [
     "unix_serve",
 ]
 
-# What many programs do without is imported when it is asked for.
 _MODULES = {
+    "ClientConnection": "client",
+    "Connection": "connection",
     "ConnectionStats": "_stats",
+    "Listener": "_listener",
     "Router": "router",
+    "Server": "server",
+    "ServerConnection": "server",
     "ServerStats": "_stats",
+    "basic_auth": "server",
+    "broadcast": "connection",
+    "connect": "client",
     "metrics_response": "_stats",
     "route": "router",
     "run": "_workers",
+    "serve": "server",
+    "unix_connect": "client",
     "unix_route": "router",
+    "unix_serve": "server",
 }
 
 if not TYPE_CHECKING:  # else any name would do for type checkers

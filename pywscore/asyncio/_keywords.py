@@ -3,7 +3,6 @@ knows."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Set
 from typing import Any
@@ -64,6 +63,8 @@ def check_keywords(
 
 
 def _explained(function: Callable[..., Any], name: str, passed_on: Set[str]) -> str:
+    import difflib
+
     text = f"{function.__name__}() got an unexpected keyword argument {name!r}"
     usable = {*inspect.signature(function).parameters, *passed_on} - {"kwargs"}
     meant = _OTHER_NAMES.get(name)

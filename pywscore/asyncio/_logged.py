@@ -11,7 +11,6 @@ from .._shown import printable, shown_header
 from ..enums import State
 from ..exceptions import InvalidHandshake
 from ..http import Request, Response
-from ._frame_text import frame_text
 from ._log import Lines
 from ._options import Options
 
@@ -45,6 +44,8 @@ class Logged(_core.Connection, asyncio.BufferedProtocol):
     def _on_frames(
         self, frames: list[tuple[bool, int, bool, int, bytes]], omitted: int
     ) -> None:
+        from ._frame_text import frame_text
+
         for sent, opcode, fin, length, payload in frames:
             text = frame_text(opcode, fin, length, payload)
             self._debug("%s %s", "<>"[sent], text)

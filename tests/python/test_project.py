@@ -422,27 +422,38 @@ def test_import_brings_no_optional_package() -> None:
     assert answer.stdout.strip() == "[]", answer.stderr
 
 
-def test_import_brings_nothing_heavy() -> None:
+HEAVY = {
+    *("difflib", "email.utils", "hmac", "http.client", "multiprocessing", "random"),
+    *("tempfile", "unicodedata", "urllib.request", "uuid"),
+    *("pywscore._coroutine_methods", "pywscore._install"),
+    *("pywscore.asyncio._fleet", "pywscore.asyncio._frame_text"),
+    *("pywscore.asyncio._proxy", "pywscore.asyncio._stats"),
+    *("pywscore.asyncio._workers", "pywscore.asyncio.router"),
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "comes", "stays"),
+    [
+        ("import pywscore", "protocol", {"asyncio.client", "asyncio.server"}),
+        ("from pywscore import serve", "asyncio.server", {"asyncio.client"}),
+        ("from pywscore import connect", "asyncio.client", {"asyncio.server"}),
+    ],
+)
+def test_import_brings_nothing_heavy(line: str, comes: str, stays: set[str]) -> None:
     """Who imports pywscore has asyncio; the rest comes when it is used."""
-    heavy = {
-        *("email.utils", "hmac", "http.client", "multiprocessing", "random"),
-        *("tempfile", "unicodedata", "urllib.request", "uuid"),
-        *("pywscore._coroutine_methods", "pywscore.asyncio._fleet"),
-        *("pywscore.asyncio._proxy", "pywscore.asyncio._stats"),
-        *("pywscore.asyncio._workers", "pywscore.asyncio.router"),
-    }
     code = (
         "import asyncio, sys\n"
         "before = set(sys.modules)\n"
-        "import pywscore\n"
+        f"{line}\n"
         "print(*sys.modules.keys() - before)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
     )
     brought = set(answer.stdout.split())
-    assert "pywscore.asyncio.server" in brought, answer.stderr
-    assert brought & heavy == set()
+    assert f"pywscore.{comes}" in brought, answer.stderr
+    assert brought & (HEAVY | {f"pywscore.{name}" for name in stays}) == set()
 
 
 # ---- calls into Python ---------------------------------------------------------------
