@@ -11,11 +11,11 @@ void wsc_conn_stop_reading(struct wsc_conn *conn)
     wsc_assembler_fini(&conn->assembler);
 }
 
-static size_t append(char *out, size_t len, const char *text)
+static size_t append(char *out, size_t len, struct wsc_str text)
 {
-    size_t more = strlen(text);
-    more = more < WSC_CLOSE_REASON_MAX - len ? more : WSC_CLOSE_REASON_MAX - len;
-    memcpy(out + len, text, more);
+    size_t more =
+        text.len < WSC_CLOSE_REASON_MAX - len ? text.len : WSC_CLOSE_REASON_MAX - len;
+    memcpy(out + len, text.data, more);
     return len + more;
 }
 
@@ -23,19 +23,19 @@ size_t
 wsc_conn_describe_error(const struct wsc_conn *conn, char out[WSC_CLOSE_REASON_MAX])
 {
     if (conn->error != WSC_ERR_TOO_BIG) {
-        return append(out, 0, conn->error_reason);
+        return append(out, 0, wsc_str_of(conn->error_reason));
     }
-    char digits[21];
+    char digits[20];
+    struct wsc_str number = {digits + sizeof(digits), 0};
     size_t limit = conn->assembler.max_size;
-    size_t at = sizeof(digits) - 1;
-    digits[at] = 0;
     do {
-        digits[--at] = (char)('0' + limit % 10);
+        digits[sizeof(digits) - ++number.len] = (char)('0' + limit % 10);
+        number.data--;
         limit /= 10;
     } while (limit > 0);
-    size_t len = append(out, 0, "message exceeds limit of ");
-    len = append(out, len, digits + at);
-    return append(out, len, " bytes");
+    size_t len = append(out, 0, wsc_str_of("message exceeds limit of "));
+    len = append(out, len, number);
+    return append(out, len, wsc_str_of(" bytes"));
 }
 
 static void fail_for_error(struct wsc_conn *conn)
