@@ -110,6 +110,10 @@ class ClientWebSocketResponse(Messages, aiohttp.ClientWebSocketResponse):  # typ
     __class_getitem__: Any = classmethod(types.GenericAlias)
 
     @property
+    def _conn(self) -> Any:  # type: ignore[override]
+        return self._response.connection
+
+    @property
     def protocol(self) -> str | None:
         """The subprotocol that the server chose."""
         return self._protocol
@@ -260,14 +264,16 @@ def ws_connect(
     if not isinstance(timeout, ClientWSTimeout):
         if timeout is not _DEFAULT:
             warnings.warn(
-                "timeout as a number is deprecated, use ClientWSTimeout(ws_close=...)",
+                "parameter 'timeout' of type 'float' is deprecated, please use "
+                "'timeout=ClientWSTimeout(ws_close=...)'",
                 DeprecationWarning,
                 stacklevel=2,
             )
         timeout = ClientWSTimeout(ws_close=10.0 if timeout is _DEFAULT else timeout)
     if receive_timeout is not None:
         warnings.warn(
-            "receive_timeout is deprecated, use ClientWSTimeout(ws_receive=...)",
+            "float parameter 'receive_timeout' is deprecated, please use parameter "
+            "'timeout=ClientWSTimeout(ws_receive=...)'",
             DeprecationWarning,
             stacklevel=2,
         )
