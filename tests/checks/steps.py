@@ -230,6 +230,11 @@ def uvicorn_oldest() -> bool:
     return over_oldest("uvicorn", "test_uvicorn_[act]*.py")
 
 
+@step("foreign", "Other projects' own tests over pywscore", long=True)
+def foreign() -> bool:
+    return run(PY, "-P", "tests/foreign/suites.py", timeout=1800)
+
+
 def over_oldest(package: str, pattern: str) -> bool:
     """The tests of a drop-in with the oldest version of what it stands for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
