@@ -167,7 +167,7 @@ async def test_nobody_there(connect: Any) -> None:
         ):
             pass
 
-    await check(reconnecting, RuntimeError)  # there are no more delays
+    await check(reconnecting, OSError)  # the last one, when there are no more delays
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
