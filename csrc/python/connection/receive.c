@@ -80,10 +80,15 @@ static int take_head(struct pywsc_connection *self, enum wsc_event_type type)
         Py_DECREF(head);
         return -1;
     }
-    if (self->trace.wanted &&
-        pywsc_connection_hook(self, PYWSC_NAME_ON_HEAD_RECEIVED, Py_NewRef(head)) < 0) {
-        Py_DECREF(head);
-        return -1;
+    if (self->trace.wanted) {
+        int told =
+            pywsc_connection_hook(self, PYWSC_NAME_ON_HEAD_RECEIVED, Py_NewRef(head));
+        /* A log's handler may have ended it. */
+        bool waits = !self->ended.tcp && protocol->conn.state == WSC_CONN_CONNECTING;
+        if (told < 0 || (request && !waits)) {
+            Py_DECREF(head);
+            return told;
+        }
     }
     return pywsc_connection_hook(
         self, request ? PYWSC_NAME_ON_REQUEST : PYWSC_NAME_ON_RESPONSE, head);
