@@ -137,7 +137,7 @@ async def check_stream() -> None:
             max_plain_size=None,
         )
         async for kind, data, _ in stream:
-            await (stream.send_text if kind == "t" else stream.send_binary)(data)
+            await (stream.send_str if kind == "t" else stream.send_bytes)(data)
         dropped.put(stream)
 
     async with pywscore.serve(answer, HOST, 0) as server:
