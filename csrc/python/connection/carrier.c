@@ -44,6 +44,9 @@ static int flush(struct pywsc_connection *self)
         const struct wsc_outgoing *outgoing = wsc_conn_outgoing(conn);
         size_t count = wsc_outgoing_peek(outgoing, pieces, 2);
         int result;
+        if (count == 0) {
+            break; /* a pong that there is no memory for: it goes with what comes next */
+        }
         if (count == 1) {
             result = pieces[0].ctx == NULL
                          ? write_bytes(self, pywsc_protocol_take_output(self->protocol))

@@ -187,7 +187,11 @@ int pywsc_transport_flush(struct pywsc_transport *self)
     }
     struct wsc_conn *conn = &pywsc_transport_connection(self)->protocol->conn;
     while (!self->blocked && wsc_conn_wants_send(conn)) {
-        enum wsc_status status = wsc_link_write(self->link, wsc_conn_outgoing(conn));
+        struct wsc_outgoing *outgoing = wsc_conn_outgoing(conn);
+        if (wsc_conn_output_size(conn) == 0) {
+            break; /* a pong that there is no memory for: it goes with what comes next */
+        }
+        enum wsc_status status = wsc_link_write(self->link, outgoing);
         if (status == WSC_ERR_IO) {
             return pywsc_transport_finish(self, errno, false);
         }
