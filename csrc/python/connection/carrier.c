@@ -45,7 +45,7 @@ static int flush(struct pywsc_connection *self)
         size_t count = wsc_outgoing_peek(outgoing, pieces, 2);
         int result;
         if (count == 0) {
-            break; /* a pong that there is no memory for: it goes with what comes next */
+            break; /* a pong without memory: it goes with what is next */
         }
         if (count == 1) {
             result = pieces[0].ctx == NULL

@@ -189,7 +189,7 @@ int pywsc_transport_flush(struct pywsc_transport *self)
     while (!self->blocked && wsc_conn_wants_send(conn)) {
         struct wsc_outgoing *outgoing = wsc_conn_outgoing(conn);
         if (wsc_conn_output_size(conn) == 0) {
-            break; /* a pong that there is no memory for: it goes with what comes next */
+            break; /* a pong without memory: it goes with what is next */
         }
         enum wsc_status status = wsc_link_write(self->link, outgoing);
         if (status == WSC_ERR_IO) {
