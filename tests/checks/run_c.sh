@@ -33,7 +33,7 @@ for simd in ${2:-default}; do
         [ -e "$source" ] || continue
         name=${source##*/} name=${name%.c}
         case " ${SKIP:-} " in *" $name "*) continue ;; esac
-        if [ -n "${ONCE:-}" ]; then
+        if [ -n "${ONCE:-}" ] && [ -n "$2" ]; then
             # The last name is the best version, what the CPU would choose.
             case $name:$simd in
                 test_mask:* | test_utf8:* | *:"${2##* }") ;;
