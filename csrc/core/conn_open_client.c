@@ -178,13 +178,6 @@ static bool is_chunked(const struct wsc_conn_opening *opening)
     return wsc_http_head_find(&opening->head, "Transfer-Encoding", NULL) != NULL;
 }
 
-static bool has_last_chunk(const struct wsc_buffer *body)
-{
-    static const char last[] = "0\r\n\r\n";
-    size_t size = sizeof(last) - 1;
-    return body->len >= size && memcmp(body->data + body->len - size, last, size) == 0;
-}
-
 void wsc_conn_end_refusal(struct wsc_conn *conn)
 {
     if (is_chunked(conn->opening)) {
@@ -203,7 +196,7 @@ enum wsc_status wsc_conn_read_refusal(struct wsc_conn *conn)
     }
     opening->body_left -= n;
     if (opening->body_left > 0 &&
-        !(is_chunked(opening) && has_last_chunk(&opening->scratch))) {
+        !(is_chunked(opening) && wsc_http_has_last_chunk(&opening->scratch))) {
         conn->input = NULL;
         conn->input_len = 0;
         return WSC_NEED_DATA;

@@ -245,6 +245,9 @@ static void bodies_of_refusals(void)
         chunked("A\r\n0123456789\r\na\r\nabcdefghij\r\n0\r\n\r\n", false, split,
                 "0123456789abcdefghij");
         /* Cut short or malformed: as far as it can be read. */
+        /* What looks like the last chunk is the data of another. */
+        chunked("7\r\n0\r\n\r\nla\r\n0\r\n\r\n", false, split, "0\r\n\r\nla");
+        chunked("1\r\nx\r\n0\r\nTrailer: 0\r\nB: c\r\n\r\n", false, split, "x");
         chunked("5\r\nlat", true, split, "lat");
         chunked("5\r\nlater", true, split, "later");
         chunked("5", true, split, "");
