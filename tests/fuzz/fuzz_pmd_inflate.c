@@ -21,12 +21,16 @@ static void restart(z_stream *stream)
     }
 }
 
-/* All of `data`; false when zlib refuses it. *begun: a block has been begun since the
- * start of the stream. */
-static bool
-plain(z_stream *stream, const uint8_t *data, size_t len, struct text *out, bool *begun)
+/* zlib looks back from what it writes now, however far that is, and before it as far as
+ * its window: how much it writes at once decides what is too far. */
+#define ROOM 4096
+
+/* All of `data`, at most `room` at once; false when zlib refuses it. *begun: a block
+ * has been begun since the start of the stream. */
+static bool plain(z_stream *stream, const uint8_t *data, size_t len, size_t room,
+                  struct text *out, bool *begun)
 {
-    uint8_t chunk[4096];
+    uint8_t chunk[ROOM];
     if (len == 0) {
         return true; /* inflate() without input forgets that it is between blocks */
     }
@@ -36,10 +40,10 @@ plain(z_stream *stream, const uint8_t *data, size_t len, struct text *out, bool 
     do {
         *begun = *begun || stream->avail_in > 0;
         stream->next_out = chunk;
-        stream->avail_out = sizeof(chunk);
+        stream->avail_out = (uInt)room;
         code = inflate(stream, Z_SYNC_FLUSH);
         if (out->len < OUT_MAX) {
-            text_add(out, chunk, sizeof(chunk) - stream->avail_out);
+            text_add(out, chunk, room - stream->avail_out);
         }
         if (code == Z_STREAM_END) {
             restart(stream);
@@ -57,15 +61,15 @@ static bool at_boundary(const z_stream *stream, bool begun)
     return !begun || stream->data_type == 128;
 }
 
-static bool
-plain_message(z_stream *stream, const struct input *wire, bool *begun, struct text *out)
+static bool plain_message(z_stream *stream, const struct input *wire, size_t room,
+                          bool *begun, struct text *out)
 {
     static const uint8_t tail[4] = {0x00, 0x00, 0xFF, 0xFF};
-    if (!plain(stream, wire->data, wire->size, out, begun)) {
+    if (!plain(stream, wire->data, wire->size, room, out, begun)) {
         return false;
     }
     return at_boundary(stream, *begun) ||
-           (plain(stream, tail, 4, out, begun) && at_boundary(stream, *begun));
+           (plain(stream, tail, 4, room, out, begun) && at_boundary(stream, *begun));
 }
 
 /* The same by steps, stopping above `limit`. */
@@ -128,12 +132,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .client_max_window_bits = (uint8_t)(8 + flags / 2 % 8),
     };
     z_stream stream;
+    z_stream exact; /* a byte at once: looks back as far as its window */
     bool begun = false;
+    bool exact_begun = false;
     int bits = params.client_max_window_bits > 8 ? params.client_max_window_bits : 9;
     counter_init(&counter);
     memset(&stream, 0, sizeof(stream));
+    memset(&exact, 0, sizeof(exact));
     wsc_deflate_settings_init(&settings);
     REQUIRE(inflateInit2(&stream, -bits) == Z_OK);
+    REQUIRE(inflateInit2(&exact, -bits) == Z_OK);
     REQUIRE(wsc_deflate_new(&counter.base, NULL, WSC_ROLE_SERVER, &settings, &params,
                             &deflate) == WSC_OK);
     bool good = true;
@@ -144,20 +152,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct input wire = {take(&input, len), len};
         struct text want = {0};
         struct text got = {0};
-        bool legal = plain_message(&stream, &wire, &begun, &want);
+        struct text same = {0};
+        bool legal = plain_message(&stream, &wire, ROOM, &begun, &want);
+        bool within = plain_message(&exact, &wire, 1, &exact_begun, &same);
+        text_free(&same);
         enum wsc_status status = ours(deflate, &wire, limit, out_step, in_step, &got);
         size_t both = want.len < got.len ? want.len : got.len;
         REQUIRE(both == 0 || memcmp(want.data, got.data, both) == 0);
         REQUIRE(status != WSC_OK || (legal && want.len == got.len));
-        REQUIRE(status != WSC_ERR_PROTOCOL || !legal);
+        REQUIRE(status != WSC_ERR_PROTOCOL || !legal || !within);
         REQUIRE(status != WSC_ERR_TOO_BIG || want.len > limit);
         REQUIRE(counter.live <= 65536);
         text_free(&want);
         text_free(&got);
         good = status == WSC_OK;
         if (params.client_no_context_takeover) {
-            REQUIRE(inflateReset(&stream) == Z_OK);
-            begun = false;
+            REQUIRE(inflateReset(&stream) == Z_OK && inflateReset(&exact) == Z_OK);
+            begun = exact_begun = false;
         }
         if ((flags & 0x80) != 0) {
             wsc_deflate_release_idle(deflate);
@@ -166,5 +177,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wsc_deflate_free(deflate);
     REQUIRE(counter.live == 0);
     (void)inflateEnd(&stream);
+    (void)inflateEnd(&exact);
     return 0;
 }
