@@ -65,7 +65,9 @@ int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwna
                    const char *const *names, size_t count, PyObject **out)
 {
     Py_ssize_t given = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    memset(out, 0, count * sizeof(*out));
+    for (size_t k = 0; k < count; k++) {
+        out[k] = NULL; /* there may be none */
+    }
     for (Py_ssize_t i = 0; i < given; i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
         size_t k = 0;
