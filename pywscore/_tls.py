@@ -177,18 +177,20 @@ class TLSContext:
     def reload(self) -> None:
         """Read all files again, for new connections. On an error nothing changes.
 
-        The files of contexts given to ``add_certificate()`` are read again, too.
+        The files of contexts given to ``add_certificate()`` are read again, too. One
+        that was given to it itself takes effect for its name.
         """
         with _changing:
             made: dict[TLSContext, _core.TLSContext] = {}
             self._read_again(made)
             for context, current in made.items():
                 context._current = current
-            # Those who serve its certificate, and aren't read again themselves.
-            for owner in self._owners - made.keys():
-                for name, context in owner._names:
-                    if context is self:
-                        owner._current.add_name(name, self._current)
+            # Who serves one of them for a name, and isn't read again itself.
+            for context, current in made.items():
+                for owner in context._owners - made.keys():
+                    for name, served in owner._names:
+                        if served is context:
+                            owner._current.add_name(name, current)
 
     def _read_again(self, made: dict[TLSContext, _core.TLSContext]) -> None:
         made[self] = _read(self._settings)

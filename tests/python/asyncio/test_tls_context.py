@@ -161,6 +161,26 @@ async def test_reload_changes_all_or_nothing(
         assert await given(alone, files, "shared.example") == "new.example"
 
 
+async def test_reload_of_a_name_takes_effect_where_it_is_served(
+    serve: Any, echo: Any, files: Files
+) -> None:
+    """Whether it is read again itself, or by another one that has it."""
+    shared = TLSContext.server(files.issue("shared", "1.example"))
+    contexts = [files.server(), files.server()]
+    for context in contexts:
+        context.add_certificate("shared.example", shared)
+    async with (
+        serve(echo, "127.0.0.1", 0, ssl=contexts[0]) as one,
+        serve(echo, "127.0.0.1", 0, ssl=contexts[1]) as other,
+    ):
+        for number, reload in enumerate([shared.reload, contexts[0].reload], 2):
+            files.issue("shared", f"{number}.example")
+            reload()
+            for server in one, other:
+                served = await given(server, files, "shared.example")
+                assert served == f"{number}.example"
+
+
 async def test_old_settings_go_with_their_last_connection(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
