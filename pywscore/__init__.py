@@ -7,6 +7,7 @@
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from . import asyncio as _asyncio
 from ._core import accept_key, apply_mask, is_valid_utf8
 from ._tls import TLSContext
 from ._version import __version__
@@ -182,24 +183,7 @@ __all__ = [
 # What a program may do without, a server of the client for instance, the old names that
 # ``websockets`` still has, and modules that few need: imported when they are asked for.
 _ELSEWHERE = {
-    "ClientConnection": "asyncio",
-    "Connection": "asyncio",
-    "ConnectionStats": "asyncio",
-    "Listener": "asyncio",
-    "Router": "asyncio",
-    "Server": "asyncio",
-    "ServerConnection": "asyncio",
-    "ServerStats": "asyncio",
-    "basic_auth": "asyncio",
-    "broadcast": "asyncio",
-    "connect": "asyncio",
-    "metrics_response": "asyncio",
-    "route": "asyncio",
-    "run": "asyncio",
-    "serve": "asyncio",
-    "unix_connect": "asyncio",
-    "unix_route": "asyncio",
-    "unix_serve": "asyncio",
+    **dict.fromkeys(_asyncio.__all__, "asyncio"),
     "install": "_install",
     "uninstall": "_install",
     "AbortHandshake": "legacy.exceptions",
@@ -213,7 +197,7 @@ _ELSEWHERE = {
 }
 _MODULES = frozenset(
     {
-        *("asyncio", "client", "connection", "datastructures", "frames", "headers"),
+        *("client", "connection", "datastructures", "frames", "headers"),
         *("http11", "legacy", "proxy", "server", "utils"),
     }
 )

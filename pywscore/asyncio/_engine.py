@@ -124,7 +124,7 @@ class EngineTransport(_core.EngineTransport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, a
-        ``pywscore._tls.TLSObject``, and from it ``cipher``, ``alpn``,
+        ``TLSObject``, and from it ``cipher``, ``alpn``,
         ``session_reused`` and ``peercert_der``."""
         if name == "socket":
             sock = self._get_socket()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
-from ..enums import CloseCode, Opcode, explain
+from ..enums import Opcode, explain
+from ..frames import EXTERNAL_CLOSE_CODES
 
 MAX_SHOWN = 75
 """Characters of a payload; a multiple of 3."""
@@ -16,12 +17,6 @@ _CUT = MAX_SHOWN // 3 - 1
 _is_printable = re.compile(rb"[\t\n\v\f\r -~]*").fullmatch
 _begin_of_rest = re.compile(rb"[\x80-\xbf]{0,3}").match
 _decoder = codecs.getincrementaldecoder("utf-8")
-
-_CODES = frozenset(CloseCode) - {
-    CloseCode.NO_STATUS_RCVD,
-    CloseCode.ABNORMAL_CLOSURE,
-    CloseCode.TLS_HANDSHAKE,
-}
 
 
 def frame_text(opcode: int, fin: bool, length: int, payload: bytes) -> str:
@@ -67,7 +62,7 @@ def close_text(code: int, reason: str) -> str:
 
 def _close_text(payload: bytes) -> tuple[str, bool]:
     code = int.from_bytes(payload[:2], "big")
-    known = 3000 <= code < 5000 or code in _CODES
+    known = 3000 <= code < 5000 or code in EXTERNAL_CLOSE_CODES
     try:
         if len(payload) > 1 and known:
             return close_text(code, payload[2:].decode()), True
