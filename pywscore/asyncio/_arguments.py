@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._tls import TLSContext
-from ..http import Headers, is_token
+from ..http import is_token
 from ..protocol import checked_headers
+from ._listener import check_methods
 
 __all__ = ["ARGUMENTS", "Origins", "check_tls", "checked"]
 
@@ -49,10 +50,8 @@ def _whole(name: str, value: Any, what: str) -> int:
 
 
 def _seconds(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
     seconds = float(_number(name, value, "a number of seconds or None"))
-    return None if math.isinf(seconds) else value
+    return None if math.isinf(seconds) else seconds
 
 
 def water_marks(name: str, value: Any) -> tuple[int, int] | None:
@@ -106,23 +105,29 @@ def message_limit(name: str, value: Any) -> int | None:
     return limit
 
 
-def _count(name: str, limit: Any) -> int | None:
-    if limit is None:
-        return None
-    limit = _whole(name, limit, "a whole number or None")
-    if limit < 1:
+def _count(name: str, value: Any) -> int:
+    count = _whole(name, value, "a whole number or None")
+    if count < 1:
         raise ValueError(f"{name} must be positive")
-    return int(limit)
+    return count
 
 
-def _function_of(count: int, optional: bool = True) -> Callable[[str, Any], Any]:
-    """Something to call with so many arguments; or None, if that is ``optional``."""
+def _callable(name: str, function: Any) -> Any:
+    if not callable(function):
+        raise TypeError(f"{name} must be callable, not {function!r}")
+    return function
+
+
+def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _function_of(count: int) -> Callable[[str, Any], Any]:
+    """Something to call with so many arguments."""
+    few = ("no arguments", "1 argument", "2 arguments", "3 arguments")[count]
 
     def check(name: str, function: Any) -> Any:
-        if function is None and optional:
-            return None
-        if not callable(function):
-            raise TypeError(f"{name} must be callable, not {function!r}")
+        _callable(name, function)
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):  # of some functions in C there is none
@@ -130,21 +135,12 @@ def _function_of(count: int, optional: bool = True) -> Callable[[str, Any], Any]
         try:
             signature.bind(*[None] * count)
         except TypeError as exc:
-            few = (
-                "no arguments" if count == 0 else f"{count} argument{'s'[: count - 1]}"
-            )
             hint = ": the path is ws.request.path" if name == "handler" else ""
             message = f"{name} is called with {few}, and {function!r} doesn't take that"
             raise TypeError(f"{message} ({exc}){hint}") from None
         return function
 
     return check
-
-
-def _callable(name: str, factory: Any) -> Any:
-    if factory is not None and not callable(factory):
-        raise TypeError(f"{name} must be callable, not {factory!r}")
-    return factory
 
 
 def _handler(name: str, handler: Any) -> Any:
@@ -154,10 +150,14 @@ def _handler(name: str, handler: Any) -> Any:
     return handler
 
 
-def _text(name: str, value: Any) -> str | None:
-    """One that can be the value of a header; or None."""
-    if value is None:
-        return None
+def _listener(name: str, factory: Any) -> Any:
+    if isinstance(factory, type):
+        check_methods(factory)
+    return _function_of(0)(name, factory)
+
+
+def _text(name: str, value: Any) -> str:
+    """One that can be the value of a header."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string or None, not {value!r}")
     try:
@@ -168,10 +168,6 @@ def _text(name: str, value: Any) -> str | None:
     except ValueError as exc:
         raise ValueError(f"{name} can't be sent: {exc}") from None
     return value
-
-
-def _headers(name: str, value: Any) -> Headers:
-    return checked_headers(value)
 
 
 def _logger(name: str, logger: Any) -> Any:
@@ -247,37 +243,37 @@ def _hosts(name: str, host: Any) -> Any:
 
 
 ARGUMENTS: Mapping[str, Callable[[str, Any], Any]] = {
-    "additional_headers": _headers,
+    "additional_headers": _as_given,
     "carrier": _carrier,
-    "close_timeout": _seconds,
+    "close_timeout": _optional(_seconds),
     "compression": _as_given,
-    "create_connection": _callable,
+    "create_connection": _optional(_callable),
     "extensions": _as_given,
-    "handler": _handler,
+    "handler": _optional(_handler),
     "host": _hosts,
-    "idle_timeout": _seconds,
-    "listener": _function_of(0),
+    "idle_timeout": _optional(_seconds),
+    "listener": _optional(_listener),
     "logger": _logger,
-    "max_connections": _count,
-    "max_connections_per_address": _count,
+    "max_connections": _optional(_count),
+    "max_connections_per_address": _optional(_count),
     "max_queue": water_marks,
     "max_size": message_limit,
-    "open_timeout": _seconds,
-    "origin": _text,
+    "open_timeout": _optional(_seconds),
+    "origin": _optional(_text),
     "origins": _origins,
-    "ping_interval": _seconds,
-    "ping_timeout": _seconds,
+    "ping_interval": _optional(_seconds),
+    "ping_timeout": _optional(_seconds),
     "port": _port,
-    "process_exception": _function_of(1, optional=False),
-    "process_request": _function_of(2),
-    "process_response": _function_of(3),
+    "process_exception": _function_of(1),
+    "process_request": _optional(_function_of(2)),
+    "process_response": _optional(_function_of(3)),
     "proxy": _proxy,
-    "reconnect_delays": _function_of(0, optional=False),
-    "select_subprotocol": _function_of(2),
-    "server_header": _text,
+    "reconnect_delays": _function_of(0),
+    "select_subprotocol": _optional(_function_of(2)),
+    "server_header": _optional(_text),
     "subprotocols": _subprotocols,
     "uri": _uri,
-    "user_agent_header": _text,
+    "user_agent_header": _optional(_text),
     "write_limit": _finite_water_marks,
 }
 """What each argument is made of what was given; by its name."""

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Listener", "ListenerFactory", "check_listener", "check_methods"]
+__all__ = ["Listener", "ListenerFactory", "check_methods"]
 
 
 class Listener(Protocol):
@@ -66,15 +66,3 @@ def check_methods(cls: type) -> None:
                 "called: it may start a task, or a handler does it all"
             )
     _checked.add(cls)
-
-
-def check_listener(listener: ListenerFactory | None, handler: object) -> None:
-    """Raises:
-    TypeError: unless there is either a handler or a listener, which can be called.
-    """
-    if (handler is None) == (listener is None):
-        raise TypeError("either a handler or a listener is needed")
-    if listener is not None and not callable(listener):
-        raise TypeError("listener must be callable: it makes the listeners")
-    if isinstance(listener, type):
-        check_methods(listener)

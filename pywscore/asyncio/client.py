@@ -22,7 +22,7 @@ from ..uri import WebSocketURI, parse_uri
 from ._arguments import check_tls, checked
 from ._client_connection import ClientConnection
 from ._keywords import OF_CLIENTS, check_keywords
-from ._listener import ListenerFactory, check_methods
+from ._listener import ListenerFactory
 from ._log import LimitedLogger
 from ._opening import open_connection
 from ._options import (
@@ -153,8 +153,6 @@ class connect(ChecksOverrides, Generic[C]):
     ) -> None:
         check_keywords(connect, kwargs, OF_CLIENTS)
         given = checked(locals())
-        if isinstance(listener, type):
-            check_methods(listener)
         self._carrier = carrier
         self.uri = uri
         self.process_exception = process_exception

@@ -16,7 +16,7 @@ from ._arguments import Origins, check_tls, checked
 from ._auth import basic_auth
 from ._handshake import Handshake
 from ._keywords import OF_SERVERS, check_keywords
-from ._listener import ListenerFactory, check_listener
+from ._listener import ListenerFactory
 from ._log import LimitedLogger
 from ._options import (
     CLOSE_TIMEOUT,
@@ -180,13 +180,14 @@ def serve(
     """
     check_keywords(serve, kwargs, OF_SERVERS)
     given = checked(locals())
-    check_listener(listener, handler)
+    if (handler is None) == (listener is None):
+        raise TypeError("either a handler or a listener is needed")
     deflate = choose(compression, extensions, SERVER_DEFAULT)
     tls = kwargs.pop("ssl", None)
     check_tls(tls, server=True, carrier=carrier)
     if tls is not None and not isinstance(tls, TLSContext):
-        kwargs.setdefault("ssl_handshake_timeout", open_timeout)
-        kwargs.setdefault("ssl_shutdown_timeout", close_timeout)
+        kwargs.setdefault("ssl_handshake_timeout", given["open_timeout"])
+        kwargs.setdefault("ssl_shutdown_timeout", given["close_timeout"])
     log = LimitedLogger(logger or default_logger())
     options = Options.of(given, log)
     handshake = Handshake(

@@ -65,8 +65,10 @@ def test_what_is_accepted() -> None:
             dict.fromkeys(TIMES, value)
             for value in (0.5, 3, Decimal("2.5"), float("inf"), None)
         ):
-            async with serve(**arguments):
-                pass
+            async with serve(**arguments) as server:
+                uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+                async with pywscore.connect(uri, **arguments) as ws:
+                    await (await ws.ping())
         for size in (1e6, float("inf"), (1 << 20, None), None):
             async with serve(max_size=size, max_queue=(4, 2)):
                 pass
