@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from .. import _core
 from ..enums import CloseCode, State
@@ -58,6 +58,8 @@ class Ending(Logged):
     _lingers: bool = False
     _peer_ended: bool = False
     _resuming: bool = False
+    _callbacks: tuple[Callable[[Any], object], ...] = ()
+    """Called with this at the end."""
 
     # Closing
 
@@ -174,6 +176,15 @@ class Ending(Logged):
         if self._peer_ended and self.state is State.OPEN:
             self._end(linger=False)
 
+    def _call_at_end(self, callback: Callable[[Any], object]) -> None:
+        """Have a function called by the loop, with this, when it has ended."""
+        self._callbacks = (*self._callbacks, callback)
+        if self._lost:
+            self.loop.call_soon(callback, self)
+
+    def _not_call_at_end(self, callback: Callable[[Any], object]) -> None:
+        self._callbacks = tuple(it for it in self._callbacks if it != callback)
+
     async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
         if self._cause is None:
             self._cause = exc.with_traceback(None)
@@ -257,6 +268,8 @@ class Ending(Logged):
             # Its traceback would hold the transport.
             self._cause = exc.with_traceback(None)
         self._wake_all()
+        for callback in self._callbacks:
+            self.loop.call_soon(callback, self)
         with contextlib.suppress(AttributeError):  # there is none, or it has let go
             if self.transport.get_extra_info("sslcontext") is not None:
                 # TLS of the loops keeps methods of its protocol, which has it.

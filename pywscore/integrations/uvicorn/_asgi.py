@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import http
 import logging
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -153,7 +154,11 @@ class ASGIConnection(Connection):
             ],
             "subprotocols": self.protocol.offered_subprotocols,
             "state": self.app_state.copy(),
-            "extensions": {"websocket.http.response": {}},
+            "extensions": {
+                "websocket.http.response": {},
+                # For rooms, which send in C what they would send by the application.
+                "pywscore": {"connection": weakref.ref(self)},
+            },
         }
 
     async def _run_asgi(self) -> None:

@@ -1,0 +1,79 @@
+"""A message as it travels between nodes, and as users know it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ._broker import Entry, Place
+from ._message import Message
+
+__all__ = ["Body", "id_of", "message_of", "pack", "place_of", "unpack"]
+
+
+class Body(NamedTuple):
+    """
+    Attributes:
+        data: as published.
+        key: what it is the newest value of.
+        exclude: the session of the member who doesn't get it.
+    """
+
+    data: str | bytes
+    key: str | None
+    exclude: str
+
+
+def pack(body: Body) -> bytes:
+    """``kind length length key session data``: kind is t or b, in capitals if there is
+    a key."""
+    key = (body.key or "").encode()
+    session = body.exclude.encode()
+    if isinstance(body.data, str):
+        kind, data = "t", body.data.encode()
+    else:
+        kind, data = "b", body.data
+    if body.key is not None:
+        kind = kind.upper()
+    head = f"{kind} {len(key)} {len(session)} ".encode()
+    return b"".join((head, key, session, data))
+
+
+def unpack(packed: bytes) -> Body:
+    """Raises:
+    ValueError: if that isn't one.
+    """
+    kind, key_size, session_size, rest = packed.split(b" ", 3)
+    start = int(key_size)
+    end = start + int(session_size)
+    if kind not in (b"t", b"b", b"T", b"B") or not 0 <= start <= end <= len(rest):
+        raise ValueError("not a message of a room")
+    data = rest[end:]
+    return Body(
+        data.decode() if kind in b"tT" else data,
+        rest[:start].decode() if kind.isupper() else None,
+        rest[start:end].decode(),
+    )
+
+
+def id_of(place: Place | None) -> str | None:
+    return None if place is None else f"{place.epoch}-{place.offset}"
+
+
+def place_of(since: str) -> Place | None:
+    """None for all; what isn't an id is a place that isn't known."""
+    if not isinstance(since, str):
+        raise TypeError(f"since must be str, not {type(since).__name__}")
+    if not since:
+        return None
+    epoch, _, offset = since.rpartition("-")
+    if epoch.isalnum() and offset.isascii() and offset.isdigit() and len(offset) < 16:
+        return Place(epoch, int(offset))
+    return Place("?", 1)
+
+
+def message_of(
+    room: str, epoch: str, entry: Entry, body: Body | None = None
+) -> Message:
+    body = body or unpack(entry.body)
+    place = Place(epoch, entry.offset) if entry.offset else None
+    return Message(room, id_of(place), body.data, body.key)

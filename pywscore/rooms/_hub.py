@@ -1,0 +1,258 @@
+"""A node: the rooms that it serves, and what joins it to others."""
+
+from __future__ import annotations
+
+import secrets
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ._broker import Broker
+from ._errors import LimitError
+from ._fanout import Policy
+from ._memory import MemoryBroker
+from ._node import HubState, Limits, Node
+from ._room import Memberships, Room
+from ._service import Envelope, Notice, Options
+from ._stats import HubStats
+
+__all__ = ["Hub"]
+
+MAX_NAME = 200
+
+
+class Hub:
+    """The rooms of one node: of this process, joined with others over Redis.
+
+    ``async with hub`` opens and closes it.
+
+    Args:
+        url: ``memory://`` for rooms of this process; ``memory://name`` for those that
+            hubs of one event loop share; ``redis://``, ``rediss://`` or ``unix://`` as
+            redis-py takes them, ``redis+sentinel://host:port,host:port/service``,
+            ``redis+cluster://host:port``. Several URLs: rooms are spread over them.
+        node: this node's name, another one for each; a random one by default.
+        prefix: what all keys and channels in Redis begin with.
+        max_members: members a room may have on this node.
+        max_rooms: rooms that may be served on this node.
+        max_rooms_per_connection: rooms a connection may be in.
+        max_message_size: bytes of a message that is published.
+        max_history: what ``history=`` of a room may be.
+        publishes_per_second: how many ``Member.publish()`` a member may do in a second,
+            in bursts of as many; None for no limit.
+        connect_timeout: seconds until ``open()`` gives up.
+        join_timeout: seconds until ``Room.join()`` gives up.
+
+    Raises:
+        ValueError: for a URL or another argument that can't be used.
+        ImportError: if redis-py is needed and missing.
+    """
+
+    def __init__(
+        self,
+        url: str | Sequence[str] = "memory://",
+        *,
+        node: str | None = None,
+        prefix: str = "pywscore",
+        max_members: int = 100_000,
+        max_rooms: int = 100_000,
+        max_rooms_per_connection: int = 100,
+        max_message_size: int = 1 << 20,
+        max_history: int = 10_000,
+        publishes_per_second: float | None = None,
+        connect_timeout: float = 10.0,
+        join_timeout: float = 10.0,
+    ) -> None:
+        self.node = secrets.token_hex(8) if node is None else node
+        if not self.node or not all(c.isalnum() or c in "-_" for c in self.node):
+            raise ValueError("node must be letters, digits, - and _")
+        if not prefix or any(c in "{}" or c.isspace() for c in prefix):
+            raise ValueError("prefix must not be empty, or have spaces, { or }")
+        limits = Limits(
+            *(max_members, max_rooms, max_rooms_per_connection, max_message_size),
+            *(max_history, publishes_per_second, connect_timeout, join_timeout),
+        )
+        _check_limits(limits)
+        self._node = Node(self.node, _broker(url, prefix), limits)
+        self._memberships = Memberships()
+        self._rooms: weakref.WeakValueDictionary[str, Room] = (
+            weakref.WeakValueDictionary()
+        )
+
+    def __repr__(self) -> str:
+        served = len(self._node.served)
+        return f"<Hub {self.node} {self.state.value} with {served} rooms>"
+
+    # Life
+
+    @property
+    def state(self) -> HubState:
+        """What it is in the middle of."""
+        return self._node.state
+
+    def healthy(self) -> bool:
+        """Whether messages come: for a health check."""
+        return self.state is HubState.UP
+
+    async def open(self) -> None:
+        """Connect; later losses of Redis are the hub's to mend.
+
+        Raises:
+            HubError: if Redis isn't there within ``connect_timeout``, is older than
+                6.2, or refuses what is needed.
+            RuntimeError: if it is open.
+        """
+        await self._node.open()
+
+    async def close(self) -> None:
+        """All members leave, and Redis is let go of; connections stay open."""
+        if self.state is HubState.CLOSED:
+            return
+        rooms = list(self._rooms.values())
+        for room in rooms:
+            room._empty()
+        await self._node.close()
+        for room in rooms:
+            room._drop()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # Rooms
+
+    def room(
+        self,
+        name: str,
+        *,
+        history: int | None = None,
+        ttl: float | None = None,
+        policy: Policy | None = None,
+        envelope: Envelope | None = None,
+        notice: Notice | None = None,
+    ) -> Room:
+        """The room of that name: the same object as long as anybody has it.
+
+        Args:
+            name: 1 to 200 characters.
+            history: how many messages are kept, for members that come back; none by
+                default.
+            ttl: seconds after which a room without a new message is forgotten; an hour
+                by default.
+            policy: of members that read too slowly, whose output is above
+                ``write_limit``: ``"skip"`` messages (the default); give them the
+                ``"latest"`` of each key; ``"close"`` them, with 1013.
+            envelope: makes what members get of a ``Message``, once for each; its data
+                by default.
+            notice: makes what members get of a ``Gap``, ``Joined`` or ``Left``, or
+                None for nothing, which is the default.
+
+        Raises:
+            ValueError: for arguments that can't be used, or other ones than the room's.
+            LimitError: for more history than ``max_history``.
+        """
+        room = self._rooms.get(name)
+        given: dict[str, Any] = {
+            key: value
+            for key, value in (
+                *(("history", history), ("ttl", ttl), ("policy", policy)),
+                *(("envelope", envelope), ("notice", notice)),
+            )
+            if value is not None
+        }
+        if room is not None:
+            for key, value in given.items():
+                if getattr(room._options, key) != value:
+                    raise ValueError(f"room {name!r} has another {key}")
+            return room
+        if not isinstance(name, str):
+            raise TypeError(f"a room's name is str, not {type(name).__name__}")
+        if not 0 < len(name) <= MAX_NAME:
+            raise ValueError(f"a room's name has 1 to {MAX_NAME} characters")
+        options = Options(**given)
+        _check_options(options, self._node.limits)
+        room = self._rooms[name] = Room(self._node, self._memberships, name, options)
+        return room
+
+    def stats(self) -> HubStats:
+        """What it has counted since it was made."""
+        node, fanouts = self._node, [it._fanout for it in self._rooms.values()]
+        here = [it for it in fanouts if it is not None]
+        return HubStats(
+            up=self.healthy(),
+            rooms=len(node.served),
+            members=sum(len(it.members) for it in here),
+            nodes=len(node.alive),
+            published=node.published,
+            received=node.received,
+            delivered=node.delivered + sum(it.delivered for it in here),
+            skipped=node.skipped + sum(it.skipped for it in here),
+            gaps=node.gaps,
+            reconnects=node.reconnects,
+        )
+
+
+def _broker(url: str | Sequence[str], prefix: str) -> Broker:
+    urls = [url] if isinstance(url, str) else list(url)
+    if not urls or not all(isinstance(it, str) for it in urls):
+        raise TypeError("url must be str, or several of them")
+    if len(urls) > 1:
+        from ._spread import SpreadBroker
+
+        return SpreadBroker({it: _broker(it, prefix) for it in urls})
+    scheme, found, rest = urls[0].partition("://")
+    if scheme == "memory" and found:
+        return MemoryBroker(rest)
+    try:
+        from ._redis import RedisBroker, Target
+    except ImportError as exc:
+        raise ImportError(
+            "rooms over Redis need: pip install 'pywscore[redis]'"
+        ) from exc
+    return RedisBroker(Target.of(urls[0]), prefix)
+
+
+def _check_limits(limits: Limits) -> None:
+    for name in (
+        *("max_members", "max_rooms", "max_rooms_per_connection"),
+        *("max_message_size", "max_history"),
+    ):
+        value = getattr(limits, name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be int, not {type(value).__name__}")
+        if value < 1:
+            raise ValueError(f"{name} must be positive")
+    for name in ("publishes_per_second", "connect_timeout", "join_timeout"):
+        value = getattr(limits, name)
+        if value is None and name == "publishes_per_second":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+        if not value > 0:
+            raise ValueError(f"{name} must be positive")
+
+
+def _check_options(options: Options, limits: Limits) -> None:
+    if isinstance(options.history, bool) or not isinstance(options.history, int):
+        raise TypeError(f"history must be int, not {type(options.history).__name__}")
+    if options.history < 0:
+        raise ValueError("history must not be negative")
+    if options.history > limits.max_history:
+        raise LimitError(f"history is above max_history, {limits.max_history}")
+    if isinstance(options.ttl, bool) or not options.ttl >= 1:
+        raise ValueError("ttl must be a second or more")
+    if options.policy not in ("skip", "latest", "close"):
+        raise ValueError("policy must be 'skip', 'latest' or 'close'")
+    for name in ("envelope", "notice"):
+        value: Callable[..., Any] | None = getattr(options, name)
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be a function")

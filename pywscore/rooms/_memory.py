@@ -1,0 +1,184 @@
+"""Rooms of one process, with nothing to install."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
+
+from ._broker import Broker, Entry, Node, Place, Publication, Reading, Report
+from ._errors import HubError
+
+__all__ = ["MemoryBroker"]
+
+IDEMPOTENT_FOR = 300.0
+
+
+class _History:
+    """The messages of one room that are kept."""
+
+    __slots__ = ("entries", "epoch", "expires", "known", "offset", "tag")
+
+    def __init__(self) -> None:
+        self.epoch = secrets.token_hex(8)
+        self.offset = 0
+        self.tag = ""
+        self.entries: deque[Entry] = deque()
+        self.expires = 0.0
+        self.known: dict[str, tuple[float, Place | None]] = {}
+
+    def add(self, publication: Publication) -> Place:
+        self.offset += 1
+        self.tag = publication.tag
+        self.entries.append(Entry(self.offset, self.tag, publication.body))
+        while len(self.entries) > publication.history:
+            self.entries.popleft()
+        return Place(self.epoch, self.offset, self.tag)
+
+    def read(self, after: Place | None, limit: int) -> Reading:
+        top = Place(self.epoch, self.offset, self.tag)
+        continued = after is None or after.epoch == self.epoch
+        oldest = self.entries[0].offset if self.entries else self.offset + 1
+        begins = after is None or not (continued or after.offset == 0)
+        start = oldest - 1 if after is None or begins else after.offset
+        skip = max(start - oldest + 1, 0)
+        entries = list(islice(self.entries, skip, skip + limit))
+        return Reading(top, entries, max(oldest - 1 - start, 0), continued)
+
+
+class _Shared:
+    """What all hubs with one URL share: histories, nodes and who is where."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, tuple[Node, set[str]]] = {}
+        self.histories: OrderedDict[str, _History] = OrderedDict()
+        self.members: dict[str, dict[str, bytes]] = {}
+
+
+_shared: dict[tuple[asyncio.AbstractEventLoop, str], _Shared] = {}
+
+
+class MemoryBroker(Broker):
+    """Hubs of one loop with the same ``memory://name`` are nodes of the same rooms;
+    with ``memory://`` each is alone."""
+
+    def __init__(
+        self, name: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._shared_as = name
+        self._clock = clock
+        self._shared = _Shared()
+        self._rooms: set[str] = set()
+        self._name = ""
+        self._opened = False
+
+    async def open(self, node: Node, name: str, timeout: float) -> None:
+        if self._shared_as:
+            key = (asyncio.get_running_loop(), self._shared_as)
+            self._shared = _shared.setdefault(key, self._shared)
+        if name in self._shared.nodes:
+            raise HubError(f"there is a node of the name {name!r} already")
+        self._name, self._opened = name, True
+        self._shared.nodes[name] = node, self._rooms
+        node.on_state(True, "")
+        self._tell_nodes()
+
+    async def close(self) -> None:
+        if not self._opened:
+            return
+        self._opened = False
+        shared = self._shared
+        del shared.nodes[self._name]
+        for room, known in list(shared.members.items()):
+            if known.pop(self._name, None) is not None and not known:
+                del shared.members[room]
+        self._tell_nodes()
+        if self._shared_as and not shared.nodes:
+            _shared.pop((asyncio.get_running_loop(), self._shared_as), None)
+
+    async def publish(self, publication: Publication) -> Place | None:
+        self._check()
+        now = self._clock()
+        room = publication.room
+        self._forget_old(now)
+        key = publication.idempotency_key
+        history: _History | None = None
+        if publication.history or key is not None:
+            history = self._shared.histories.get(room)
+            if history is None:
+                history = self._shared.histories[room] = _History()
+            self._shared.histories.move_to_end(room)
+            history.expires = now + publication.ttl
+        if history is not None and key is not None:
+            _forget_keys(history.known, now)
+            if key in history.known:
+                return history.known[key][1]
+        place = None
+        if history is not None and publication.history:
+            place = history.add(publication)
+        if history is not None and key is not None:
+            history.known[key] = now + IDEMPOTENT_FOR, place
+        for node, rooms in list(self._shared.nodes.values()):
+            if room in rooms:
+                node.on_message(room, place, publication.body)
+        return place
+
+    async def subscribe(self, rooms: Collection[str]) -> None:
+        self._check()
+        self._rooms.update(rooms)
+
+    async def unsubscribe(self, rooms: Collection[str]) -> None:
+        self._rooms.difference_update(rooms)
+
+    async def read(self, room: str, after: Place | None, limit: int) -> Reading:
+        self._check()
+        self._forget_old(self._clock())
+        history = self._shared.histories.get(room)
+        if history is None:
+            continued = after is None or after.offset == 0
+            return Reading(Place("", 0), [], 0, continued)
+        return history.read(after, limit)
+
+    async def announce(self, reports: Iterable[tuple[Report, bytes]]) -> None:
+        self._check()
+        for report, packed in reports:
+            known = self._shared.members.setdefault(report.room, {})
+            if packed:
+                known[report.node] = packed
+            else:
+                known.pop(report.node, None)
+                if not known:
+                    del self._shared.members[report.room]
+            for node, rooms in list(self._shared.nodes.values()):
+                if report.room in rooms:
+                    node.on_report(report)
+
+    async def present(self, room: str) -> Mapping[str, bytes]:
+        self._check()
+        return dict(self._shared.members.get(room, {}))
+
+    def _check(self) -> None:
+        if not self._opened:
+            raise HubError("the hub isn't open")
+
+    def _tell_nodes(self) -> None:
+        alive = list(self._shared.nodes)
+        for node, _ in list(self._shared.nodes.values()):
+            node.on_nodes(alive)
+
+    def _forget_old(self, now: float) -> None:
+        """The room without a new message for longest is first, if all have the same
+        ttl; with others some are kept for longer."""
+        histories = self._shared.histories
+        while histories and next(iter(histories.values())).expires <= now:
+            histories.popitem(last=False)
+
+
+def _forget_keys(known: dict[str, tuple[float, Place | None]], now: float) -> None:
+    for key, (expires, _) in list(known.items()):
+        if expires > now:
+            return
+        del known[key]

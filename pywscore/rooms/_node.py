@@ -1,0 +1,297 @@
+"""What the rooms of a node have in common: the broker, what comes from it, what is told
+to it. Knows rooms by what it calls of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+from collections.abc import Collection, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ._broker import Broker, Place, Publication, Report
+from ._errors import HubError, LimitError
+
+__all__ = ["HubState", "Limits", "Node", "Served"]
+
+logger = logging.getLogger("pywscore.rooms")
+
+# Changes of members are told together.
+CHANGES_AFTER = 0.1
+MAX_DELAY = 2.0
+RECOVER_AT_ONCE = 256
+
+
+class HubState(enum.Enum):
+    """Of a ``Hub``.
+
+    ``CLOSED``: not opened, or closed. ``CONNECTING``: opened, and never connected yet.
+    ``UP``: messages come. ``DOWN``: Redis is away; it is tried again and again.
+    """
+
+    CLOSED = "closed"
+    CONNECTING = "connecting"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What ``Hub()`` was given."""
+
+    max_members: int
+    max_rooms: int
+    max_rooms_per_connection: int
+    max_message_size: int
+    max_history: int
+    publishes_per_second: float | None
+    connect_timeout: float
+    join_timeout: float
+
+
+class Served(Protocol):
+    """A room while it is served."""
+
+    @property
+    def ready(self) -> bool:
+        """It has been read; what was missed since then has to be read again."""
+
+    @property
+    def has_changed(self) -> bool:
+        """There is something to tell of its members."""
+
+    def on_message(self, place: Place | None, body: bytes) -> None: ...
+    def on_report(self, report: Report) -> None: ...
+    def on_nodes_gone(self, gone: Collection[str]) -> None: ...
+    def on_down(self) -> None: ...
+    async def on_up(self) -> None: ...
+    def report(self) -> tuple[Report, bytes]:
+        """What is to be told of this node's members, once."""
+
+    def report_again(self) -> None:
+        """What was told may not have come to all: tell everything."""
+
+
+class Node:
+    """
+    Args:
+        name: of this node.
+        broker: joins it to others.
+        limits: of its hub.
+
+    Attributes:
+        state: what it is in the middle of.
+        alive: names of the nodes that live.
+        served: rooms, by name.
+        published, received, delivered, skipped, gaps, reconnects: as of ``HubStats``;
+            rooms that are served count what they deliver and skip.
+    """
+
+    def __init__(self, name: str, broker: Broker, limits: Limits) -> None:
+        self.name = name
+        self.broker = broker
+        self.limits = limits
+        self.state = HubState.CLOSED
+        self.alive: set[str] = set()
+        self.served: dict[str, Served] = {}
+        self.published = self.received = self.delivered = self.skipped = 0
+        self.gaps = self.reconnects = 0
+        self._sessions = 0
+        self._heard_from: set[str] = set()
+        self._doubtful: set[str] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._subscribing: list[tuple[str, asyncio.Future[None]]] = []
+        self._changed: set[Served] = set()
+        self._telling = False
+        self._recovering: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        if self.state is not HubState.CLOSED:
+            raise RuntimeError("the hub is open")
+        self.state = HubState.CONNECTING
+        try:
+            await self.broker.open(self, self.name, self.limits.connect_timeout)
+        except BaseException:
+            self.state = HubState.CLOSED
+            raise
+
+    async def close(self) -> None:
+        """The rooms have no members any more."""
+        if self.state is HubState.UP:
+            with contextlib.suppress(HubError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._tell_changes()
+        self.state = HubState.CLOSED
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self.served.clear()
+        self._changed.clear()
+        await self.broker.close()
+
+    def check_open(self) -> None:
+        """Raises:
+        HubError: if it isn't.
+        """
+        if self.state is HubState.CLOSED:
+            raise HubError("the hub isn't open: async with hub, or await hub.open()")
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run it as a task until the node is closed."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def new_session(self) -> str:
+        """A name for a membership, among all nodes."""
+        self._sessions += 1
+        return f"{self.name}.{self._sessions}"
+
+    # What rooms call
+
+    async def publish(self, publication: Publication) -> Place | None:
+        self.check_open()
+        place = await self.broker.publish(publication)
+        self.published += 1
+        return place
+
+    async def serve(self, name: str, room: Served) -> None:
+        """Messages and reports come to it, from this call's end on all of them.
+
+        Raises:
+            LimitError: if `max_rooms` are served.
+        """
+        if name not in self.served and len(self.served) >= self.limits.max_rooms:
+            raise LimitError(f"max_rooms, {self.limits.max_rooms}, are served here")
+        self.served[name] = room
+        future = asyncio.get_running_loop().create_future()
+        self._subscribing.append((name, future))
+        if len(self._subscribing) == 1:
+            self.start(self._subscribe())
+        await future
+
+    def leave_alone(self, name: str, room: Served) -> None:
+        """It isn't served any more."""
+        if self.served.get(name) is room:
+            del self.served[name]
+            self._changed.discard(room)
+            if self.state is not HubState.CLOSED:
+                self.start(self._unsubscribe(name))
+
+    def tell_soon(self, room: Served) -> None:
+        """There is something to tell of its members."""
+        self._changed.add(room)
+        if not self._telling and self.state is not HubState.CLOSED:
+            self._telling = True
+            self.start(self._tell())
+
+    def heard_from(self, nodes: Collection[str]) -> None:
+        """These are said to have members in rooms."""
+        self._heard_from.update(nodes)
+
+    # What the broker calls
+
+    def on_message(self, room: str, place: Place | None, body: bytes) -> None:
+        self.received += 1
+        served = self.served.get(room)
+        if served is not None:
+            served.on_message(place, body)
+
+    def on_report(self, report: Report) -> None:
+        self._heard_from.add(report.node)
+        served = self.served.get(report.room)
+        if served is not None:
+            served.on_report(report)
+
+    def on_nodes(self, alive: Collection[str]) -> None:
+        self.alive = set(alive)
+        missing = self._heard_from - self.alive
+        # Who has just come may have told of members before it is seen here.
+        gone, self._doubtful = missing & self._doubtful, missing
+        if gone:
+            self._heard_from -= gone
+            for served in list(self.served.values()):
+                served.on_nodes_gone(gone)
+
+    def on_state(self, up: bool, why: str) -> None:
+        before = self.state
+        if not up:
+            for served in list(self.served.values()):
+                served.on_down()
+            if before is HubState.UP:
+                self.state = HubState.DOWN
+                logger.warning("rooms are cut off: %s", why)
+        elif before is HubState.CONNECTING:
+            self.state = HubState.UP
+        elif before is HubState.DOWN:
+            self.state = HubState.UP
+            self.reconnects += 1
+            logger.warning("rooms are joined again")
+            if self._recovering is not None:
+                self._recovering.cancel()
+            self._recovering = self.start(self._recover())
+
+    async def _recover(self) -> None:
+        """All rooms get what they missed."""
+        rooms = list(self.served.values())
+        for start in range(0, len(rooms), RECOVER_AT_ONCE):
+            some = rooms[start : start + RECOVER_AT_ONCE]
+            await asyncio.gather(*(room.on_up() for room in some if room.ready))
+
+    async def _subscribe(self) -> None:
+        await asyncio.sleep(0)  # rooms that are opened at the same time
+        waiting, self._subscribing = self._subscribing, []
+        reason: Exception | None = None
+        try:
+            await self.broker.subscribe([name for name, _ in waiting])
+        except BaseException as exc:
+            reason = exc if isinstance(exc, HubError) else HubError("the hub is closed")
+            if not isinstance(exc, HubError):
+                raise
+        finally:
+            for _, future in waiting:
+                if future.done():
+                    pass
+                elif reason is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(reason)
+
+    async def _unsubscribe(self, name: str) -> None:
+        if name not in self.served:
+            with contextlib.suppress(HubError):
+                await self.broker.unsubscribe([name])
+
+    async def _tell(self) -> None:
+        delay = CHANGES_AFTER
+        try:
+            while self._changed:
+                await asyncio.sleep(delay)
+                try:
+                    await self._tell_changes()
+                    delay = CHANGES_AFTER
+                except HubError as exc:
+                    logger.debug("members of rooms could not be told: %s", exc)
+                    delay = min(2 * delay, MAX_DELAY)
+        finally:
+            self._telling = False
+
+    async def _tell_changes(self) -> None:
+        changed, self._changed = self._changed, set()
+        rooms = [room for room in changed if room.has_changed]
+        try:
+            if rooms:
+                await self.broker.announce([room.report() for room in rooms])
+        except HubError:
+            for room in rooms:
+                room.report_again()
+            raise
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            logger.error("a task of the hub failed", exc_info=exc)

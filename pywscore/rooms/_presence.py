@@ -1,0 +1,145 @@
+"""Who is in a room: what this node says of its members, and what all nodes said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ._broker import Report
+from ._message import Joined, Left
+
+__all__ = ["MAX_TOLD", "Changes", "Nodes", "pack_members", "unpack_members"]
+
+# Above so many members, changes are told by number.
+MAX_TOLD = 1000
+
+
+def pack_members(users: Mapping[str, str], count: int) -> bytes:
+    """All of a node's members: users as JSON by session, and how many there are with
+    those without a user."""
+    listed = ",".join(f"{json.dumps(key)}:{user}" for key, user in users.items())
+    return f'{{"n":{count},"s":{{{listed}}}}}'.encode() if count else b""
+
+
+def unpack_members(packed: bytes) -> tuple[int, dict[str, Any]]:
+    """Raises:
+    ValueError: if that isn't what ``pack_members`` made.
+    """
+    try:
+        it = json.loads(packed)
+        return int(it["n"]), dict(it["s"])
+    except (KeyError, TypeError) as exc:
+        raise ValueError("not the members of a room") from exc
+
+
+class Changes:
+    """Who joined and left since the last report; all if `whole`."""
+
+    __slots__ = ("joined", "left", "whole")
+
+    def __init__(self) -> None:
+        self.joined: dict[str, str | None] = {}
+        self.left: set[str] = set()
+        self.whole = False
+
+    def join(self, session: str, user: str | None) -> None:
+        self.joined[session] = user
+
+    def leave(self, session: str) -> None:
+        if session in self.joined:
+            del self.joined[session]
+        else:
+            self.left.add(session)
+
+    def report(
+        self, room: str, node: str, count: int, users: Mapping[str, str], tell: bool
+    ) -> Report:
+        """To be told of a node that now has so many members, these of them with users;
+        by number only unless `tell`."""
+        if not tell:
+            return Report(room, node, count, None, ())
+        joined = users if self.whole else self.joined
+        listed = {
+            key: user.encode() for key, user in joined.items() if user is not None
+        }
+        return Report(room, node, count, listed, self.left, self.whole)
+
+
+class _Known:
+    __slots__ = ("count", "users")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.users: dict[str, Any] = {}
+
+
+class Nodes:
+    """What all nodes, this one included, have said of one room's members."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+
+    @property
+    def count(self) -> int:
+        return sum(known.count for known in self._known.values())
+
+    def names(self) -> list[str]:
+        return list(self._known)
+
+    def apply(self, report: Report) -> Iterator[Joined | Left]:
+        """Take a report in; what there is to be told of it."""
+        known = self._known.setdefault(report.node, _Known())
+        before, known.count = known.count, report.count
+        total = self.count
+        if report.joined is None or total > MAX_TOLD:
+            known.users.clear()
+            if report.count != before:
+                kind = Joined if report.count > before else Left
+                yield kind(report.room, None, total)
+        else:
+            yield from self._tell(report, known, before, total)
+        if not known.count:
+            self._known.pop(report.node, None)
+
+    def _tell(
+        self, report: Report, known: _Known, before: int, total: int
+    ) -> Iterator[Joined | Left]:
+        assert report.joined is not None
+        joined = {key: json.loads(user) for key, user in report.joined.items()}
+        left: Collection[str] = report.left
+        if report.whole:
+            left = [key for key in known.users if key not in joined]
+        others = known.count - before
+        for session in left:
+            if session in known.users:
+                others += 1
+                yield Left(report.room, known.users.pop(session), total)
+        for session, user in joined.items():
+            if session not in known.users:
+                known.users[session] = user
+                others -= 1
+                yield Joined(report.room, user, total)
+        if others:  # without a user
+            yield (Joined if others > 0 else Left)(report.room, None, total)
+
+    def whole(self, room: str, present: Mapping[str, bytes]) -> Iterator[Joined | Left]:
+        """All that is known of all nodes: what changed."""
+        for node in [name for name in self._known if name not in present]:
+            yield from self.forget(room, node)
+        for node, packed in present.items():
+            count, users = unpack_members(packed)
+            listed = {key: json.dumps(user).encode() for key, user in users.items()}
+            yield from self.apply(Report(room, node, count, listed, (), whole=True))
+
+    def forget(self, room: str, node: str) -> Iterator[Joined | Left]:
+        """A node is gone."""
+        known = self._known.get(node)
+        if known is None:
+            return
+        everybody = list(known.users) if known.users else None
+        yield from self.apply(
+            Report(room, node, 0, None if everybody is None else {}, everybody or ())
+        )

@@ -1,0 +1,323 @@
+"""Rooms over Redis: live by Pub/Sub, truth in streams, both by one script.
+
+Keys and channels begin with the hub's prefix. Those of a room have the same hash tag,
+one of 1,024:
+
+    pywscore.{17}.s.lobby   stream of its messages, whose identifiers are the offsets
+    pywscore.{17}.m.lobby   hash: e epoch, o newest offset, t its tag
+    pywscore.{17}.p.lobby   hash: its members by node
+    pywscore.{17}.i.lobby.K an idempotency key
+    pywscore.{17}.c.lobby   channel: m messages, r reports
+    pywscore.nodes          sorted set: nodes by the time they showed that they live
+    pywscore.probe.NODE     channel: what a node says to itself
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import functools
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
+
+from .._broker import Broker, Entry, Node, Place, Publication, Reading, Report
+from .._errors import HubError, PublishError
+from .._pipeline import Pipeline
+from .feed import Feed, pack_report
+from .reasons import PASSING, RedisError, reason
+from .target import Target
+
+__all__ = ["RedisBroker"]
+
+OLDEST = (6, 2)
+PARTITIONS = 1024
+IDEMPOTENT_FOR = 300
+PRESENCE_TTL = 86_400
+COMMAND_TIMEOUT = 3.0
+PUBLISH_TIMEOUT = 6.0
+BEAT = 2.0
+DEAD_AFTER = 7
+MAX_DELAY = 2.0
+
+
+@functools.cache
+def _script(name: str) -> tuple[str, str]:
+    import hashlib
+
+    source = (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisBroker(Broker):
+    """One Redis, one with Sentinels, or one cluster.
+
+    Args:
+        target: where that is.
+        prefix: what all keys and channels begin with.
+    """
+
+    def __init__(self, target: Target, prefix: str) -> None:
+        self._target = target
+        self._prefix = prefix
+        self._name = ""
+        self._client: Any = None
+        self._commands = Pipeline(self._execute)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wanted: dict[str, str] = {}  # rooms by channel
+        self._feed: Feed | None = None
+
+    # What a hub calls
+
+    async def open(self, node: Node, name: str, timeout: float) -> None:
+        self._name = name
+        probe = f"{self._prefix}.probe.{name}"
+        feed = self._feed = Feed(
+            *(self._target, node, self._wanted, probe),
+            lambda: self._call("PUBLISH", probe, b"?"),
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connect(feed)
+                self._tasks = [
+                    asyncio.create_task(feed.run()),
+                    asyncio.create_task(self._beat(feed, node)),
+                ]
+                await feed.up.wait()
+        except TimeoutError:
+            await self.close()
+            why = feed.why or "no answer"
+            raise HubError(
+                f"{self._target} isn't there: {why} (for {timeout:g} s)"
+            ) from feed.cause
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            try:
+                async with asyncio.timeout(1):
+                    await self._client.zrem(f"{self._prefix}.nodes", self._name)
+            except (*PASSING, RedisError):
+                pass  # others see that it is gone
+        await self._commands.close(HubError("the hub is closed"))
+        if self._feed is not None:
+            self._feed.close()
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    async def publish(self, publication: Publication) -> Place | None:
+        room = publication.room
+        once = publication.idempotency_key
+        keys = [self._key(room, "s"), self._key(room, "m")]
+        channel = self._key(room, "c")
+        once_key = None if once is None else f"{self._key(room, 'i')}.{once}"
+        if publication.history:
+            arguments = [
+                *(channel, publication.body, publication.tag, secrets.token_hex(8)),
+                *(publication.history, max(1, round(publication.ttl))),
+            ]
+            reply = await self._publish(
+                lambda again: self._run(
+                    "publish",
+                    [*keys, once_key] if once_key else keys,
+                    [*arguments, int(again), IDEMPOTENT_FOR],
+                )
+            )
+            epoch, offset, tag = reply
+            return Place(epoch.decode(), int(offset), tag.decode())
+        live = b"m- 0 %s %s" % (publication.tag.encode(), publication.body)
+        if once_key is None:
+            await self._publish(lambda again: self._call("PUBLISH", channel, live), 1)
+        else:
+            arguments = [channel, live, IDEMPOTENT_FOR]
+            await self._publish(
+                lambda again: self._run("publish_once", [once_key], arguments)
+            )
+        return None
+
+    async def subscribe(self, rooms: Collection[str]) -> None:
+        channels = {self._key(room, "c"): room for room in rooms}
+        self._wanted.update(channels)
+        await self._listening().subscribe(channels)
+
+    async def unsubscribe(self, rooms: Collection[str]) -> None:
+        channels = [self._key(room, "c") for room in rooms]
+        for channel in channels:
+            self._wanted.pop(channel, None)
+        await self._listening().unsubscribe(channels)
+
+    async def read(self, room: str, after: Place | None, limit: int) -> Reading:
+        place = Place("", -1) if after is None else after
+        reply = await self._checked(
+            self._run(
+                "read",
+                [self._key(room, "s"), self._key(room, "m")],
+                [place.epoch, place.offset, place.tag, limit, secrets.token_hex(8)],
+            )
+        )
+        epoch, offset, tag, missing, continued, flat = reply
+        entries = [
+            Entry(int(flat[i]), flat[i + 1].decode(), flat[i + 2])
+            for i in range(0, len(flat), 3)
+        ]
+        top = Place(epoch.decode(), int(offset), tag.decode())
+        return Reading(top, entries, int(missing), bool(continued))
+
+    async def announce(self, reports: Iterable[tuple[Report, bytes]]) -> None:
+        calls = [
+            self._run(
+                "announce",
+                [self._key(report.room, "p")],
+                [
+                    *(self._key(report.room, "c"), report.node, packed),
+                    *(PRESENCE_TTL, pack_report(report)),
+                ],
+            )
+            for report, packed in reports
+        ]
+        await self._checked(_all(calls))
+
+    async def present(self, room: str) -> Mapping[str, bytes]:
+        key = self._key(room, "p")
+        known, alive = await self._checked(
+            _all([self._call("HGETALL", key), self._nodes("")])
+        )
+        by_node = {node.decode(): packed for node, packed in known.items()}
+        living = {node.decode() for node in alive}
+        if dead := [node for node in by_node if node not in living]:
+            await self._checked(self._call("HDEL", key, *dead))
+        return {node: by_node[node] for node in by_node if node in living}
+
+    # Commands
+
+    def _key(self, room: str, kind: str) -> str:
+        partition = binascii.crc32(room.encode()) % PARTITIONS
+        return f"{self._prefix}.{{{partition}}}.{kind}.{room}"
+
+    async def _call(self, *command: Any) -> Any:
+        return await self._commands.call(*command)
+
+    async def _run(
+        self, name: str, keys: Sequence[str], arguments: Sequence[Any]
+    ) -> Any:
+        source, digest = _script(name)
+        try:
+            return await self._call("EVALSHA", digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await self._call("EVAL", source, len(keys), *keys, *arguments)
+
+    def _nodes(self, name: str) -> Awaitable[Any]:
+        return self._run("nodes", [f"{self._prefix}.nodes"], [name, DEAD_AFTER])
+
+    async def _execute(self, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        client = self._client
+        if client is None:
+            raise HubError("the hub isn't open")
+        async with asyncio.timeout(COMMAND_TIMEOUT):
+            if len(commands) == 1:
+                try:
+                    return [await client.execute_command(*commands[0])]
+                except ResponseError as exc:
+                    return [exc]
+            pipeline = client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            results: Sequence[Any] = await pipeline.execute(raise_on_error=False)
+            return results
+
+    async def _publish(
+        self, attempt: Callable[[bool], Awaitable[Any]], attempts: int = 8
+    ) -> Any:
+        """Redis's answer, after some attempts if it is away for a moment."""
+        end = time.monotonic() + PUBLISH_TIMEOUT
+        delay = 0.05
+        for number in range(attempts):
+            try:
+                return await attempt(number > 0)
+            except PASSING as exc:
+                if number + 1 == attempts or time.monotonic() + delay > end:
+                    raise PublishError(self._say(exc)) from exc
+            except RedisError as exc:
+                raise PublishError(self._say(exc)) from exc
+            except PublishError:
+                raise
+            except HubError as exc:
+                raise PublishError(str(exc)) from None
+            await asyncio.sleep(delay * random.uniform(0.5, 1))
+            delay = min(2 * delay, MAX_DELAY)
+        raise AssertionError("there is a last attempt")
+
+    async def _checked(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            return await awaitable
+        except (*PASSING, RedisError) as exc:
+            raise HubError(self._say(exc)) from exc
+
+    def _say(self, exc: BaseException) -> str:
+        return f"{self._target}: {reason(exc)}"
+
+    # Life
+
+    def _listening(self) -> Feed:
+        if self._feed is None:
+            raise HubError("the hub isn't open")
+        return self._feed
+
+    async def _connect(self, feed: Feed) -> None:
+        """Until it is there; HubError if waiting is no use."""
+        delay = 0.05
+        while True:
+            try:
+                if self._client is None:
+                    self._client = self._target.client(COMMAND_TIMEOUT)
+                info = await self._client.info("server")
+                break
+            except AuthenticationError as exc:
+                raise HubError(self._say(exc)) from exc
+            except PASSING as exc:
+                feed.why, feed.cause = reason(exc), exc
+            except RedisError as exc:
+                raise HubError(self._say(exc)) from exc
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, MAX_DELAY)
+        # A cluster answers for each of its nodes.
+        if "redis_version" not in info:
+            info = next(iter(info.values()))
+        version = str(info["redis_version"])
+        if tuple(map(int, version.split(".")[:2])) < OLDEST:
+            needed = ".".join(map(str, OLDEST))
+            raise HubError(f"{self._target} has version {version}; {needed} is needed")
+        await self._checked(self._nodes(self._name))
+
+    async def _beat(self, feed: Feed, node: Node) -> None:
+        while True:
+            try:
+                alive = await self._nodes(self._name)
+            except (*PASSING, RedisError, HubError) as exc:
+                feed.fail(exc)
+            else:
+                feed.recover()
+                node.on_nodes([name.decode() for name in alive])
+            feed.listen_up()
+            await asyncio.sleep(BEAT)
+
+
+async def _all(calls: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Their results; the first exception after all have ended."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -1,0 +1,500 @@
+"""A room: who is in it, and what was said in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Generator
+from types import TracebackType
+from typing import Any
+
+from ..asyncio.connection import Connection
+from ._body import Body, id_of, message_of, pack, place_of
+from ._broker import Place, Publication
+from ._errors import HubError, LimitError
+from ._fanout import Fanout, Seat
+from ._message import Event, Message
+from ._node import Node
+from ._outbox import Outbox, Send, connection_of, sender_of
+from ._presence import unpack_members
+from ._service import Events, Options, Service
+from ._timeline import PAGE, CatchUp
+
+__all__ = ["Joining", "Member", "Memberships", "Room"]
+
+MAX_KEY = 200
+UNSERVE_AFTER = 5.0
+
+
+class Room:
+    """Made by ``Hub.room()``.
+
+    ``async for event in room`` gives ``Message``, ``Joined``, ``Left`` and ``Gap``
+    from the moment it begins to wait on, without being a member.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_held",
+        "_memberships",
+        "_node",
+        "_opening",
+        "_options",
+        "_service",
+        "_unneeded",
+        "name",
+    )
+
+    def __init__(
+        self, node: Node, memberships: Memberships, name: str, options: Options
+    ) -> None:
+        self.name = name
+        self._node = node
+        self._memberships = memberships
+        self._options = options
+        self._held = 0  # who needs the room served: members, joins, iterators
+        self._service: Service | None = None
+        self._opening: asyncio.Task[Service] | None = None
+        self._unneeded: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        here = len(self._service.fanout.members) if self._service else 0
+        return f"<Room {self.name!r} with {here} members here>"
+
+    def join(
+        self,
+        ws: Any,
+        *,
+        user: Any = None,
+        since: str | None = None,
+        send: Send | None = None,
+    ) -> Joining:
+        """Let a connection be a member: ``await room.join(ws)``, or ``async with
+        room.join(ws)``, which leaves at the end.
+
+        Its messages come from the moment it has joined on, in order. A connection of
+        pywscore, that of the drop-ins too, leaves by itself when it ends.
+
+        Args:
+            ws: a connection of pywscore, its aiohttp class or aiohttp's own, the
+                ``WebSocket`` of Starlette and FastAPI, or what has an ``async`` method
+                ``send(message)``.
+            user: what others get to know of the member, as JSON can have it; None for
+                one who is counted only.
+            since: the id of the last message that it has: those after it come first.
+                ``""`` for all that are kept.
+            send: a coroutine function that sends one message, for other objects.
+
+        Raises:
+            TypeError: for an object that can't be sent to, or a user JSON can't have.
+            RuntimeError: for a connection that isn't open yet.
+            LimitError: if there are too many members, or rooms of the connection.
+            HubError: if the hub isn't open, it is a member already, or the room can't
+                be reached in ``join_timeout``.
+            ConnectionClosed: if the connection has ended.
+        """
+        return Joining(self, ws, user, since, send)
+
+    async def leave(self, ws: Any) -> None:
+        """Leave; nothing happens if it is no member.
+
+        Args:
+            ws: what has joined.
+        """
+        if (member := self._member(ws)) is not None:
+            self._leave(member)
+
+    async def publish(
+        self,
+        message: str | bytes | bytearray | memoryview,
+        *,
+        exclude: Any = None,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Message:
+        """Send a message to all members, on all nodes. Members needn't have it yet when
+        this returns.
+
+        Args:
+            message: ``str`` for a text message, bytes-like for a binary one.
+            exclude: the connection (or ``Member``) that doesn't get it.
+            key: what it is the newest value of, for ``policy="latest"``; up to 200
+                characters.
+            idempotency_key: published again within five minutes with the same one, it
+                stays one message; up to 200 characters.
+
+        Returns:
+            The message, with its id if the room has a history.
+
+        Raises:
+            PublishError: if Redis didn't acknowledge it, after some attempts.
+            LimitError: if it is larger than ``max_message_size``.
+            TypeError: for another type.
+            ValueError: for a key that is too long.
+        """
+        data = _data_of(message)
+        most = self._node.limits.max_message_size
+        size = len(data) if isinstance(data, bytes) else len(data.encode())
+        if size > most:
+            raise LimitError(f"{size} bytes are above max_message_size, {most}")
+        _check_key("key", key)
+        _check_key("idempotency_key", idempotency_key)
+        excluded = exclude if isinstance(exclude, Member) else self._member(exclude)
+        place = await self._node.publish(
+            Publication(
+                self.name,
+                pack(Body(data, key, excluded.session if excluded else "")),
+                secrets.token_hex(8),
+                self._options.history,
+                self._options.ttl,
+                idempotency_key,
+            )
+        )
+        return Message(self.name, id_of(place), data, key)
+
+    async def members(self) -> list[Any]:
+        """The users of all members on all nodes that live, without those who are
+        counted only.
+
+        Raises:
+            HubError: if Redis can't be asked.
+        """
+        present = await self._node.broker.present(self.name)
+        users: list[Any] = []
+        for packed in present.values():
+            users += unpack_members(packed)[1].values()
+        return users
+
+    async def count(self) -> int:
+        """How many members there are, on all nodes that live.
+
+        Raises:
+            HubError: if Redis can't be asked.
+        """
+        present = await self._node.broker.present(self.name)
+        return sum(unpack_members(packed)[0] for packed in present.values())
+
+    async def history(
+        self, since: str | None = None, limit: int | None = None
+    ) -> list[Message]:
+        """The messages that are kept, oldest first.
+
+        Args:
+            since: the id of the message after which to begin; if it isn't known, all.
+            limit: at most so many, of the newest.
+
+        Raises:
+            HubError: if Redis can't be asked.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError("limit must not be negative")
+        place = place_of(since or "")
+        messages: deque[Message] = deque(maxlen=limit)
+        while True:
+            reading = await self._node.broker.read(self.name, place, PAGE)
+            epoch = reading.top.epoch
+            for entry in reading.entries:
+                messages.append(message_of(self.name, epoch, entry))
+                place = Place(epoch, entry.offset)
+            if not reading.entries or reading.entries[-1].offset >= reading.top.offset:
+                return list(messages)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        queue = Events(self.name)
+        service = await self._hold()
+        try:
+            service.queues.append(queue)
+            while True:
+                yield await queue.get()
+        finally:
+            if queue in service.queues:
+                service.queues.remove(queue)
+            self._release()
+
+    # Members
+
+    def _member(self, ws: Any) -> Member | None:
+        if ws is None or self._service is None:
+            return None
+        found = self._service.fanout.members.get(connection_of(ws) or ws)
+        return found if isinstance(found, Member) else None
+
+    async def _join(
+        self, ws: Any, user: Any, since: str | None, send: Send | None
+    ) -> Member:
+        packed = json.dumps(user)
+        connection = None if send else connection_of(ws)
+        key = ws if connection is None else connection
+        sender = sender_of(ws, send) if connection is None else None
+        self._check_join(key)
+        service = await self._hold()
+        try:
+            catch_up = CatchUp(0, [])
+            if since is not None:
+                async with asyncio.timeout(self._node.limits.join_timeout):
+                    catch_up = await service.since(since)
+            # Nothing comes in between from here on.
+            self._check_join(key)
+            if connection is not None and connection._lost:
+                raise connection._close_exception()
+        except BaseException as exc:
+            self._release()
+            if isinstance(exc, TimeoutError):
+                raise HubError(f"room {self.name!r} can't be reached") from None
+            raise
+        outbox = None
+        if sender is not None:
+            outbox = Outbox(sender, lambda exc: self._leave(member))
+        member = Member(self, key, outbox, self._node.new_session(), user)
+        service.add(member, packed, catch_up)
+        self._memberships.add(member)
+        return member
+
+    def _check_join(self, key: Any) -> None:
+        limits = self._node.limits
+        members = self._service.fanout.members if self._service else {}
+        if key in members:
+            raise HubError(f"it is a member of room {self.name!r} already")
+        if len(members) >= limits.max_members:
+            raise LimitError(
+                f"room {self.name!r} has max_members, {limits.max_members}, here"
+            )
+        self._memberships.check(key, limits.max_rooms_per_connection)
+
+    def _leave(self, member: Seat) -> None:
+        service = self._service
+        if service is None or service.fanout.members.get(member._key) is not member:
+            return
+        assert isinstance(member, Member)
+        service.remove(member)
+        self._memberships.remove(member)
+        self._release()
+
+    # Being served
+
+    async def _hold(self) -> Service:
+        """The room is served until ``_release()``."""
+        self._node.check_open()
+        self._held += 1
+        if self._unneeded is not None:
+            self._unneeded.cancel()
+            self._unneeded = None
+        try:
+            if self._service is not None and self._service.ready:
+                return self._service
+            if self._opening is None:
+                self._opening = self._node.start(self._open())
+            async with asyncio.timeout(self._node.limits.join_timeout):
+                return await asyncio.shield(self._opening)
+        except BaseException as exc:
+            self._release()
+            if isinstance(exc, TimeoutError):
+                raise HubError(f"room {self.name!r} can't be reached") from None
+            raise
+
+    def _release(self) -> None:
+        self._held -= 1
+        if not self._held:
+            loop = asyncio.get_running_loop()
+            self._unneeded = loop.call_later(UNSERVE_AFTER, self._drop)
+
+    async def _open(self) -> Service:
+        service = Service(self._node, self.name, self._options, self._leave)
+        try:
+            self._service = service
+            await self._node.serve(self.name, service)
+            await service.begin()
+            return service
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            self._opening = None
+
+    @property
+    def _fanout(self) -> Fanout | None:
+        return None if self._service is None else self._service.fanout
+
+    def _empty(self) -> None:
+        """All members leave."""
+        fanout = self._fanout
+        for member in list(fanout.members.values()) if fanout else ():
+            self._leave(member)
+
+    def _drop(self) -> None:
+        """It isn't served any more."""
+        if self._unneeded is not None:
+            self._unneeded.cancel()
+            self._unneeded = None
+        service, self._service = self._service, None
+        if service is not None:
+            service.close()
+            self._node.delivered += service.fanout.delivered
+            self._node.skipped += service.fanout.skipped
+            self._node.leave_alone(self.name, service)
+        if self._opening is not None:
+            self._opening.cancel()
+
+
+class Member(Seat):
+    """A connection in a room; what ``Room.join()`` gives.
+
+    Attributes:
+        room: the room.
+        user: what ``join()`` was given as ``user=``.
+        session: this membership's name, among all nodes.
+        skipped: messages that it missed because it read too slowly.
+    """
+
+    __slots__ = ("_further", "room", "user")
+
+    def __init__(
+        self, room: Room, key: Any, outbox: Outbox | None, session: str, user: Any
+    ) -> None:
+        super().__init__(key, outbox, session)
+        self.room = room
+        self.user = user
+        self._further: Member | None = None  # of the same connection in other rooms
+
+    def __repr__(self) -> str:
+        return f"<Member {self.session} of {self.room.name!r}>"
+
+    async def publish(
+        self,
+        message: str | bytes | bytearray | memoryview,
+        *,
+        echo: bool = True,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Message:
+        """Publish in the room, as this member: ``publishes_per_second`` of the hub
+        counts it.
+
+        Args:
+            message: ``str`` for a text message, bytes-like for a binary one.
+            echo: False: this member doesn't get it.
+            key: as of ``Room.publish()``.
+            idempotency_key: as of ``Room.publish()``.
+
+        Raises:
+            PublishError: as of ``Room.publish()``.
+            LimitError: as of ``Room.publish()``, or for too many in a second.
+        """
+        room = self.room
+        room._memberships.count_publish(self, room._node.limits.publishes_per_second)
+        return await room.publish(
+            message,
+            exclude=None if echo else self,
+            key=key,
+            idempotency_key=idempotency_key,
+        )
+
+    async def leave(self) -> None:
+        """Leave the room; nothing happens if it has left."""
+        self.room._leave(self)
+
+
+class Memberships:
+    """The rooms that each connection is in: it leaves them all when it ends."""
+
+    def __init__(self) -> None:
+        self._first: dict[Any, Member] = {}
+        self._buckets: dict[Member, tuple[float, float]] = {}
+
+    def check(self, key: Any, most: int) -> None:
+        """Raises:
+        LimitError: if it is in so many.
+        """
+        member, count = self._first.get(key), 0
+        while member is not None:
+            member, count = member._further, count + 1
+        if count >= most:
+            raise LimitError(f"it is in max_rooms_per_connection, {most}, rooms")
+
+    def add(self, member: Member) -> None:
+        first = self._first.get(member._key)
+        if first is None and isinstance(member._key, Connection):
+            member._key._call_at_end(self._on_end)
+        member._further = first
+        self._first[member._key] = member
+
+    def remove(self, member: Member) -> None:
+        before, it = None, self._first.get(member._key)
+        while it is not None and it is not member:
+            before, it = it, it._further
+        if it is None:
+            return
+        if before is not None:
+            before._further = it._further
+        elif it._further is not None:
+            self._first[member._key] = it._further
+        else:
+            del self._first[member._key]
+            if isinstance(member._key, Connection):
+                member._key._not_call_at_end(self._on_end)
+        it._further = None
+        self._buckets.pop(member, None)
+
+    def count_publish(self, member: Member, rate: float | None) -> None:
+        """Raises:
+        LimitError: if it publishes more in a second, and as many before.
+        """
+        if rate is None:
+            return
+        now = time.monotonic()
+        tokens, since = self._buckets.get(member, (rate, now))
+        tokens = min(rate, tokens + (now - since) * rate)
+        if tokens < 1:
+            raise LimitError(f"more than publishes_per_second, {rate:g}")
+        self._buckets[member] = tokens - 1, now
+
+    def _on_end(self, connection: Connection) -> None:
+        while (member := self._first.get(connection)) is not None:
+            member.room._leave(member)
+
+
+class Joining:
+    """What ``Room.join()`` gives: to be awaited, or entered."""
+
+    __slots__ = ("_arguments", "_member", "_room")
+
+    def __init__(self, room: Room, *arguments: Any) -> None:
+        self._room = room
+        self._arguments = arguments
+        self._member: Member | None = None
+
+    def __await__(self) -> Generator[Any, None, Member]:
+        return self._room._join(*self._arguments).__await__()
+
+    async def __aenter__(self) -> Member:
+        self._member = await self
+        return self._member
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._member is not None
+        await self._member.leave()
+
+
+def _data_of(message: Any) -> str | bytes:
+    if isinstance(message, (str, bytes)):
+        return message
+    if isinstance(message, (bytearray, memoryview)):
+        return bytes(message)
+    raise TypeError(f"a message is str or bytes-like, not {type(message).__name__}")
+
+
+def _check_key(name: str, key: str | None) -> None:
+    if key is None:
+        return
+    if not isinstance(key, str):
+        raise TypeError(f"{name} must be str, not {type(key).__name__}")
+    if not 0 < len(key) <= MAX_KEY:
+        raise ValueError(f"{name} must have 1 to {MAX_KEY} characters")
