@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,12 @@ pytestmark = [
 
 
 def python(*arguments: str) -> str:
+    # They are of the source tree, the package need not be.
+    path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -175,8 +175,9 @@ async def iterate(websocket: WebSocket) -> None:
 async def scopes(websocket: WebSocket) -> None:
     """Cancelled by anyio's scopes, from outside and by itself, while it receives."""
     await websocket.accept()
-    with anyio.move_on_after(0.02):
+    with anyio.CancelScope() as scope:
         await websocket.receive_text()
+        scope.deadline = anyio.current_time() + 0.02
         await websocket.receive_text()
     await websocket.send_text("in time")
     async with anyio.create_task_group() as group:
