@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import pywscore
-from pywscore.cli import _bench, _connect, _echo, demo
+from pywscore.cli import _bench, _connect, _demo, _echo
 from pywscore.cli._common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
@@ -21,7 +21,7 @@ from pywscore.cli._common import (
 
 __all__ = ["main"]
 
-COMMANDS = (demo, _echo, _connect, _bench)
+COMMANDS = (_demo, _echo, _connect, _bench)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,10 +44,16 @@ def configure_logging(verbosity: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
+    """Run one command.
 
-    0: done, also after Ctrl-C for a server. 1: failed, with one line on stderr.
-    2: wrong usage (argparse). 130: interrupted before the work was finished.
+    Args:
+        arguments: those of the command line by default.
+
+    Returns:
+        The exit code. 0: done, also after Ctrl-C for a server. 1: failed, with one line
+            on
+        stderr. 2: wrong usage (argparse). 130: interrupted before the work was
+            finished.
     """
     configure_output()
     options = build_parser().parse_args(arguments)

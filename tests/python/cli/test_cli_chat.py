@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import pywscore
-from pywscore.cli.demo import chat as chat_module
-from pywscore.cli.demo import select_subprotocol
-from pywscore.cli.demo.chat import (
+from pywscore.cli._demo import chat as chat_module
+from pywscore.cli._demo import select_subprotocol
+from pywscore.cli._demo.chat import (
     HISTORY,
     MAX_BEHIND,
     MAX_EMPTY_HISTORY,
@@ -25,7 +25,7 @@ from pywscore.cli.demo.chat import (
     Room,
     TokenBucket,
 )
-from pywscore.cli.demo.events import (
+from pywscore.cli._demo.events import (
     MAX_NAME,
     MAX_TEXT,
     BadMessage,

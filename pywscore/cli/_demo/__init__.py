@@ -16,8 +16,8 @@ from pywscore.cli._common import (
     server_tls,
     wait_for_interrupt,
 )
-from pywscore.cli.demo.chat import MAX_MESSAGE_BYTES, SUBPROTOCOL, Chat
-from pywscore.cli.demo.pages import Pages
+from pywscore.cli._demo.chat import MAX_MESSAGE_BYTES, SUBPROTOCOL, Chat
+from pywscore.cli._demo.pages import Pages
 
 __all__ = ["select_subprotocol", "serve_demo"]
 

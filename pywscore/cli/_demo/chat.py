@@ -13,7 +13,7 @@ from typing import Any
 
 import pywscore
 from pywscore._shown import escape
-from pywscore.cli.demo.events import (
+from pywscore.cli._demo.events import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
     BadMessage,
