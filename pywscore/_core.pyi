@@ -11,7 +11,17 @@ from collections.abc import (
 )
 from contextvars import Context
 from types import CodeType
-from typing import Any, ClassVar, Literal, NoReturn, Self, final, overload
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    NoReturn,
+    Self,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+)
 
 from typing_extensions import disjoint_base
 
@@ -21,84 +31,163 @@ from .extensions import PerMessageDeflate
 from .http import Headers, Request, Response
 from .typing import DataLike
 
-type _Bytes = bytes | bytearray | memoryview
-type _HeadersLike = Headers | Iterable[tuple[str, str]] | dict[str, str]
+_T = TypeVar("_T")
+_Bytes: TypeAlias = bytes | bytearray | memoryview
+_HeadersLike: TypeAlias = Headers | Iterable[tuple[str, str]] | dict[str, str]
 
 simd: str
 """The name of the SIMD version in use: ``scalar``, ``sse2``, ``avx2``, ..."""
 
-def apply_mask(data: _Bytes, masking_key: _Bytes, /) -> bytes: ...
-def is_valid_utf8(data: _Bytes, /) -> bool: ...
-def accept_key(key: str, /) -> str: ...
-def read_response(data: _Bytes, /) -> tuple[Response, int] | None: ...
+def apply_mask(data: _Bytes, masking_key: _Bytes, /) -> bytes:
+    """Mask or unmask a payload (RFC 6455 §5.3).
+
+    Args:
+        data: the payload.
+        masking_key: 4 bytes.
+
+    Returns:
+        The other of the two, as long as ``data``.
+
+    Raises:
+        ValueError: if ``masking_key`` isn't of 4 bytes.
+    """
+
+def is_valid_utf8(data: _Bytes, /) -> bool:
+    """Whether bytes are UTF-8 (RFC 3629), as text messages have to be (RFC 6455 §8.1).
+
+    Args:
+        data: the bytes.
+    """
+
+def accept_key(key: str, /) -> str:
+    """The Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 §4.2.2).
+
+    Args:
+        key: 16 bytes in base64.
+
+    Raises:
+        ValueError: if it isn't that.
+    """
+
+def read_response(data: _Bytes, /) -> tuple[Response, int] | None:
+    """The response whose head data begins with, and how many bytes the head has; None
+    while it isn't complete.
+
+    Args:
+        data: what came so far.
+
+    Raises:
+        ValueError: if it isn't a response of HTTP/1, or longer than the limits.
+    """
 
 # Events ---------------------------------------------------------------------------
 
 @final
 class TextMessage:
+    """A text message, as ``str`` (RFC 6455 §5.6).
+
+    Args:
+        data: the payload.
+        fin: whether this is the whole message, or its last fragment.
+        compressed: whether it came compressed.
+    """
+
     __match_args__: ClassVar[tuple[str, ...]] = ("data",)
     def __new__(
         cls, data: str, *, fin: bool = True, compressed: bool = False
     ) -> Self: ...
     @property
-    def data(self) -> str: ...
+    def data(self) -> str:
+        """The payload."""
     @property
-    def fin(self) -> bool: ...
+    def fin(self) -> bool:
+        """Whether this is the whole message, or its last fragment (RFC 6455 §5.4)."""
     @property
-    def compressed(self) -> bool: ...
+    def compressed(self) -> bool:
+        """Whether it came compressed (RFC 7692 §6)."""
     def __getnewargs_ex__(self) -> tuple[tuple[Any], dict[str, bool]]: ...
 
 @final
 class BinaryMessage:
+    """A binary message, as ``bytes`` (RFC 6455 §5.6).
+
+    Args:
+        data: the payload.
+        fin: whether this is the whole message, or its last fragment.
+        compressed: whether it came compressed.
+    """
+
     __match_args__: ClassVar[tuple[str, ...]] = ("data",)
     def __new__(
         cls, data: bytes, *, fin: bool = True, compressed: bool = False
     ) -> Self: ...
     @property
-    def data(self) -> bytes: ...
+    def data(self) -> bytes:
+        """The payload."""
     @property
-    def fin(self) -> bool: ...
+    def fin(self) -> bool:
+        """Whether this is the whole message, or its last fragment (RFC 6455 §5.4)."""
     @property
-    def compressed(self) -> bool: ...
+    def compressed(self) -> bool:
+        """Whether it came compressed (RFC 7692 §6)."""
     def __getnewargs_ex__(self) -> tuple[tuple[Any], dict[str, bool]]: ...
 
 @final
 class Ping:
+    """A ping (RFC 6455 §5.5.2); its pong is queued already.
+
+    Args:
+        data: the payload.
+    """
+
     __match_args__: ClassVar[tuple[str, ...]] = ("data",)
     def __new__(cls, data: bytes) -> Self: ...
     @property
-    def data(self) -> bytes: ...
+    def data(self) -> bytes:
+        """The payload, at most 125 bytes."""
     def __getnewargs__(self) -> tuple[bytes]: ...
 
 @final
 class Pong:
+    """A pong (RFC 6455 §5.5.3).
+
+    Args:
+        data: the payload.
+    """
+
     __match_args__: ClassVar[tuple[str, ...]] = ("data",)
     def __new__(cls, data: bytes) -> Self: ...
     @property
-    def data(self) -> bytes: ...
+    def data(self) -> bytes:
+        """The payload, at most 125 bytes."""
     def __getnewargs__(self) -> tuple[bytes]: ...
 
 @final
 class Close:
-    """The content of a close frame (RFC 6455 §5.5.1); 1005 stands for an empty one."""
+    """What a close frame said (RFC 6455 §5.5.1).
+
+    Args:
+        code: the status code; 1005 stands for an empty frame.
+        reason: the reason.
+    """
 
     __match_args__: ClassVar[tuple[str, ...]] = ("code", "reason")
     def __new__(cls, code: int, reason: str = "") -> Self: ...
     @property
-    def code(self) -> int: ...
+    def code(self) -> int:
+        """The status code (RFC 6455 §7.4), 1005 if there was none."""
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """The reason, at most 123 bytes of UTF-8."""
     def __getnewargs__(self) -> tuple[int, str]: ...
 
 _Event = Request | Response | TextMessage | BinaryMessage | Ping | Pong | Close
 
 @final
 class CoroutineMethod:
-    """A method that returns a coroutine; inspect.iscoroutinefunction() is true for it.
-
-    Its code object, defaults and annotations are those of the `async def` of the same
-    name in pywscore/_coroutine_methods.py."""
-
+    # A method that returns a coroutine; inspect.iscoroutinefunction() is true for it.
+    # Its docstring is the method's; its code object, defaults and annotations are those
+    # of the `async def` of the same name in pywscore/_coroutine_methods.py.
     __name__: str
     __qualname__: str
     __objclass__: type
@@ -116,76 +205,199 @@ class Protocol:
     """One end of a WebSocket connection, without I/O. Not instantiable itself."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None: ...
-    def receive_data(self, data: _Bytes, /) -> None: ...
-    def receive_eof(self) -> None: ...
-    def next_event(self) -> _Event | None: ...
-    def events(self) -> Iterator[_Event]: ...
+    def receive_data(self, data: _Bytes, /) -> None:
+        """Take bytes that came from the peer, in any pieces; ``next_event()`` reads
+        them.
+
+        Nothing is raised for what the peer sent: ``error`` has that, and
+        ``data_to_send()`` what to answer (RFC 6455 §7.1.7).
+
+        Args:
+            data: the bytes. Anything but ``bytes`` is copied.
+        """
+    def receive_eof(self) -> None:
+        """Take note that the peer ended TCP, or that it broke (RFC 6455 §7.1.4)."""
+    def next_event(self) -> _Event | None:
+        """The next event; None while more bytes are needed, and while a request waits
+        for its answer.
+
+        Pongs and the answer to a close frame are queued by themselves (RFC 6455 §5.5.2,
+        §5.5.1).
+        """
+    def events(self) -> Iterator[_Event]:
+        """The events until ``next_event()`` gives None, as an iterator."""
     def send_text(
         self, data: str | _Bytes, /, *, fin: bool = True, compress: bool | None = None
-    ) -> None: ...
+    ) -> None:
+        """Queue a text message (RFC 6455 §5.6), or its first fragment.
+
+        Args:
+            data: ``str``, or bytes that are UTF-8.
+            fin: False for the first fragment of several (RFC 6455 §5.4).
+            compress: True or False overrides the threshold of the compression that was
+                agreed (RFC 7692 §6).
+
+        Raises:
+            InvalidState: if the connection isn't open, or a message isn't finished.
+            UnicodeError: if a whole message isn't UTF-8 (RFC 6455 §8.1).
+        """
     def send_binary(
         self, data: _Bytes, /, *, fin: bool = True, compress: bool | None = None
-    ) -> None: ...
-    def send_continuation(self, data: str | _Bytes, /, *, fin: bool = True) -> None: ...
-    def send_ping(self, data: _Bytes = b"", /) -> None: ...
-    def send_pong(self, data: _Bytes = b"", /) -> None: ...
-    def send_close(self, code: int | None = None, reason: str = "") -> None: ...
-    def fail(self, code: int, reason: str = "") -> None: ...
-    def data_to_send(self) -> bytes: ...
-    def buffers_to_send(self) -> list[bytes]: ...
+    ) -> None:
+        """Queue a binary message (RFC 6455 §5.6), or its first fragment.
+
+        Args:
+            data: the payload.
+            fin: False for the first fragment of several (RFC 6455 §5.4).
+            compress: True or False overrides the threshold of the compression that was
+                agreed (RFC 7692 §6).
+
+        Raises:
+            InvalidState: if the connection isn't open, or a message isn't finished.
+        """
+    def send_continuation(self, data: str | _Bytes, /, *, fin: bool = True) -> None:
+        """Queue the next fragment of the message that isn't finished (RFC 6455 §5.4).
+
+        Args:
+            data: ``str`` or bytes.
+            fin: whether it is the last one.
+
+        Raises:
+            InvalidState: if the connection isn't open, or there is no such message.
+        """
+    def send_ping(self, data: _Bytes = b"", /) -> None:
+        """Queue a ping (RFC 6455 §5.5.2).
+
+        Args:
+            data: up to 125 bytes.
+
+        Raises:
+            InvalidState: if the connection isn't open.
+            ValueError: if ``data`` is longer.
+        """
+    def send_pong(self, data: _Bytes = b"", /) -> None:
+        """Queue a pong that nobody asked for (RFC 6455 §5.5.3).
+
+        Args:
+            data: up to 125 bytes.
+
+        Raises:
+            InvalidState: if the connection isn't open.
+            ValueError: if ``data`` is longer.
+        """
+    def send_close(self, code: int | None = None, reason: str = "") -> None:
+        """Start the closing handshake (RFC 6455 §7.1.2), unless that was done.
+
+        Args:
+            code: 1000-1014 as far as they may be sent, or 3000-4999 (RFC 6455 §7.4);
+                None for an empty frame.
+            reason: up to 123 bytes of UTF-8, empty without a code.
+
+        Raises:
+            InvalidState: during the opening handshake.
+            ValueError: if code or reason can't be sent.
+        """
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fail the connection (RFC 6455 §7.1.7): queue a close frame, if one may still
+        be sent, and read nothing more.
+
+        Args:
+            code: 1000-1014 as far as they may be sent, or 3000-4999 (RFC 6455 §7.4).
+            reason: up to 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: if code or reason can't be sent.
+        """
+    def data_to_send(self) -> bytes:
+        """What is to be sent to the peer now, once; ``b""`` for nothing."""
+    def buffers_to_send(self) -> list[bytes]:
+        """What ``data_to_send()`` gives, as a list, with large payloads as the objects
+        that they were sent as."""
     @property
-    def is_server(self) -> bool: ...
+    def is_server(self) -> bool:
+        """Whether this is the server's end."""
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """CONNECTING, OPEN, CLOSING or CLOSED (RFC 6455 §4.1, §7.1)."""
     @property
-    def close_code(self) -> int | None: ...
+    def close_code(self) -> int | None:
+        """The close code received: 1005 for none in the frame, 1006 if TCP ended
+        without a frame; None before (RFC 6455 §7.1.5)."""
     @property
-    def close_reason(self) -> str | None: ...
+    def close_reason(self) -> str | None:
+        """The close reason received (RFC 6455 §7.1.6): empty if TCP ended without a
+        frame, None before."""
     @property
-    def close_received(self) -> Close | None: ...
+    def close_received(self) -> Close | None:
+        """The close frame received, or None."""
     @property
-    def close_rcvd(self) -> Close | None: ...
+    def close_rcvd(self) -> Close | None:
+        """``close_received``, by its name in ``websockets``."""
     @property
-    def close_sent(self) -> Close | None: ...
+    def close_sent(self) -> Close | None:
+        """The close frame sent, or None."""
     @property
-    def close_received_then_sent(self) -> bool | None: ...
+    def close_received_then_sent(self) -> bool | None:
+        """Whether the close frame received was first, as seen from this end; None
+        unless there were both."""
     @property
-    def close_rcvd_then_sent(self) -> bool | None: ...
+    def close_rcvd_then_sent(self) -> bool | None:
+        """``close_received_then_sent``, by its name in ``websockets``."""
     @property
-    def close_exception(self) -> ConnectionClosed: ...
+    def close_exception(self) -> ConnectionClosed:
+        """ConnectionClosedOK or ConnectionClosedError: what to raise once the
+        connection is closed."""
     @property
-    def close_exc(self) -> ConnectionClosed: ...
+    def close_exc(self) -> ConnectionClosed:
+        """``close_exception``, by its name in ``websockets``."""
     @property
     def close_expected(self) -> bool:
-        """Nothing more is to be received: the carrier should end the TCP connection
-        (a server at once, a client after waiting for the server)."""
+        """Nothing more is to be received: TCP should be ended, by a server at once, by
+        a client once the server did or took too long (RFC 6455 §7.1.1)."""
     @property
-    def handshake_exception(self) -> Exception | None: ...
+    def handshake_exception(self) -> Exception | None:
+        """Why the opening handshake failed, or None (RFC 6455 §4)."""
     @property
-    def handshake_exc(self) -> Exception | None: ...
+    def handshake_exc(self) -> Exception | None:
+        """``handshake_exception``, by its name in ``websockets``."""
     @property
     def error(self) -> Exception | None:
         """What failed the connection from this end (ProtocolError, PayloadTooBig,
         UnicodeDecodeError ...), or None."""
     @property
-    def subprotocol(self) -> str | None: ...
+    def subprotocol(self) -> str | None:
+        """The agreed subprotocol, or None (RFC 6455 §1.9)."""
     @property
     def compression(self) -> PerMessageDeflate | None:
-        """The agreed permessage-deflate parameters, None before or without it."""
+        """The agreed permessage-deflate parameters (RFC 7692 §7.1), None before or
+        without it."""
     @property
     def extensions(self) -> list[PerMessageDeflate]:
         """The agreed extensions: ``compression`` or nothing."""
     @property
-    def max_size(self) -> int | None: ...
+    def max_size(self) -> int | None:
+        """Bytes in a received message after decompression, None for no limit."""
 
 class ServerProtocol(Protocol):
-    """The server's end.
+    """The server's end of a connection, without I/O.
 
     A request that doesn't ask for WebSocket as RFC 6455 §4.2.1 wants it is refused at
-    once (handshake_exception), without an event. With ``any_request=True`` it gives a
+    once (handshake_exception), without an event. With ``any_request`` it gives a
     Request event like others, unless its head can't be read: health checks and pages
-    are answered with respond(). handshake_exception is set then, and accept(),
-    build_response() and a 101 raise it.
+    are answered with ``respond()``. ``handshake_exception`` is set then, and
+    ``accept()``, ``build_response()`` and a 101 raise it.
+
+    Args:
+        max_size: bytes in a received message after decompression; None for no limit.
+        compression: what to accept of permessage-deflate; None for nothing.
+        max_line: bytes in the request's first line.
+        max_header_line: bytes in one of its header lines.
+        max_head: bytes in all of its head.
+        max_headers: number of its header lines.
+        any_request: give an event for requests of other kinds, too.
+
+    Raises:
+        ValueError: if a limit is out of range.
     """
 
     def __init__(
@@ -202,26 +414,91 @@ class ServerProtocol(Protocol):
     def accept(
         self, *, subprotocol: str | None = None, headers: _HeadersLike = ()
     ) -> None:
-        """Queue the 101 (RFC 6455 §4.2.2) for the request that next_event() gave."""
+        """Queue the 101 (RFC 6455 §4.2.2) for the request that ``next_event()`` gave;
+        the connection is open then.
+
+        Args:
+            subprotocol: one that the request offers, or None.
+            headers: more header lines.
+
+        Raises:
+            InvalidState: if no request waits for an answer.
+            InvalidHandshake: ``handshake_exception``, if there is one.
+            ValueError: if the subprotocol wasn't offered, or a header can't be sent.
+        """
     def build_response(
         self, *, subprotocol: str | None = None, headers: _HeadersLike = ()
     ) -> Response:
-        """The 101 that accept() would queue, to be changed and given to respond()."""
+        """The 101 that ``accept()`` would queue, to be changed and given to
+        ``respond()``.
+
+        Args:
+            subprotocol: one that the request offers, or None.
+            headers: more header lines.
+
+        Raises:
+            InvalidState: if no request waits for an answer.
+            InvalidHandshake: ``handshake_exception``, if there is one.
+            ValueError: if the subprotocol wasn't offered, or a header can't be sent.
+        """
     def respond(self, response: Response, /) -> None:
-        """Queue any response; status 101 opens the connection, another ends it."""
+        """Queue any response; status 101 opens the connection, another ends it.
+
+        Args:
+            response: it.
+
+        Raises:
+            InvalidState: if no request waits for an answer.
+            InvalidHandshake: ``handshake_exception``, if there is one and the status is
+                101.
+            ValueError: if the response can't be sent, a 101 with a subprotocol that
+                wasn't offered, for instance.
+        """
     def reject(
         self, status: int, body: str | bytes = "", *, headers: _HeadersLike = ()
-    ) -> None: ...
+    ) -> None:
+        """Refuse the request with a text (RFC 6455 §4.2.2); that ends the connection.
+
+        Args:
+            status: HTTP's status code, but 101.
+            body: the text.
+            headers: more header lines.
+
+        Raises:
+            InvalidState: if no request waits for an answer.
+            ValueError: if the status or a header can't be sent.
+        """
     @property
-    def offered_subprotocols(self) -> list[str]: ...
+    def offered_subprotocols(self) -> list[str]:
+        """The subprotocols that the request offers, preferred first (RFC 6455 §4.2.1,
+        item 8); none once it is answered."""
     @property
-    def origin(self) -> str | None: ...
+    def origin(self) -> str | None:
+        """The request's Origin (RFC 6455 §10.2), or None; None once it is answered."""
     @property
     def refusal(self) -> tuple[int, str] | None:
-        """While a request waits that handshake_exception is about: the status and the
-        sentence to refuse it with; else None."""
+        """While a request waits that ``handshake_exception`` is about: the status and
+        the sentence to refuse it with; else None."""
 
 class ClientProtocol(Protocol):
+    """The client's end of a connection, without I/O; its request is queued at once (RFC
+    6455 §4.1).
+
+    Args:
+        target: what to ask for, a path with a query.
+        headers: header lines, Host first; those of the handshake are added.
+        subprotocols: what to offer, the preferred one first.
+        max_size: bytes in a received message after decompression; None for no limit.
+        compression: what to offer of permessage-deflate; None for nothing.
+        max_line: bytes in the response's first line.
+        max_header_line: bytes in one of its header lines.
+        max_head: bytes in all of its head.
+        max_headers: number of its header lines.
+
+    Raises:
+        ValueError: if a header, a subprotocol or a limit can't be used.
+    """
+
     def __init__(
         self,
         *,
@@ -239,20 +516,29 @@ class ClientProtocol(Protocol):
         plus Upgrade, Connection, Sec-WebSocket-Key, -Version, -Extensions and
         -Protocol."""
     @property
-    def request(self) -> Request: ...
+    def request(self) -> Request:
+        """The request that was queued."""
 
 # asyncio --------------------------------------------------------------------------
 
 @final
 class ReceiveBuffer:
-    """The memory that all connections of one event loop receive into."""
+    """The memory that all connections of one event loop receive into.
+
+    Args:
+        size: in bytes.
+    """
 
     def __new__(cls, size: int = 262144) -> Self: ...
 
 @final
 class Timers:
     """The timers of all connections of one event loop; at most one of the loop's own is
-    set for them."""
+    set for them.
+
+    Args:
+        loop: it.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
     _handle: asyncio.TimerHandle | None
@@ -275,13 +561,16 @@ class Waiter:
     def exception(self) -> BaseException | None: ...
 
 @final
-class Stepper[T](Coroutine[Any, Any, T]):
+class Stepper(Coroutine[Any, Any, _T]):
     """The coroutine of a task, which steps another one. The task sleeps on while that
     one waits for nothing but ``Waiter`` objects; whatever else happens in it, the task
     does. Other attributes are the other coroutine's.
+
+    Args:
+        coroutine: the other one.
     """
 
-    def __new__(cls, coroutine: Coroutine[Any, Any, T], /) -> Self: ...
+    def __new__(cls, coroutine: Coroutine[Any, Any, _T], /) -> Self: ...
     def __await__(self) -> Self: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...
@@ -297,6 +586,17 @@ class Connection:
     Hooks (methods named ``_on_...``) are called between calls into the core, never in
     the middle of one; they may do anything. An exception in one fails the connection
     with 1011 and is given to the loop's exception handler.
+
+    Args:
+        protocol: the connection without I/O.
+        loop: the running event loop.
+        receive_buffer: the loop's.
+        timers: the loop's.
+        max_queue: (high, low) in messages, None for no limit.
+        write_limit: (high, low) in bytes.
+        ping_interval: in seconds, None for never; as the next two.
+        ping_timeout: how long a pong may take.
+        idle_timeout: how long there may be no message.
     """
 
     def __init__(
@@ -316,18 +616,43 @@ class Connection:
         seconds, None for never."""
 
     protocol: ServerProtocol | ClientProtocol
+    """The connection without I/O."""
     loop: asyncio.AbstractEventLoop
+    """The event loop that it belongs to."""
     transport: asyncio.Transport
-    """None until connection_made."""
+    """asyncio's transport, or the engine's; None before there is one."""
 
     # asyncio.BufferedProtocol, called by the transport
-    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
-    def get_buffer(self, sizehint: int) -> memoryview: ...
-    def buffer_updated(self, nbytes: int) -> None: ...
-    def eof_received(self) -> bool | None: ...
-    def connection_lost(self, exc: Exception | None) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the transport, as what follows: TCP, and TLS on it, is there.
+
+        Args:
+            transport: it.
+        """
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """The memory to receive into, for the transport.
+
+        Args:
+            sizehint: no matter.
+        """
+    def buffer_updated(self, nbytes: int) -> None:
+        """The transport has received something.
+
+        Args:
+            nbytes: how much of the buffer is filled.
+        """
+    def eof_received(self) -> bool | None:
+        """The peer has ended its side; whether ours stays open."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """TCP is gone.
+
+        Args:
+            exc: why; None if it was closed.
+        """
+    def pause_writing(self) -> None:
+        """The transport has more to send than its high-water mark."""
+    def resume_writing(self) -> None:
+        """The transport has less to send than its low-water mark."""
 
     # receiving
     @overload
@@ -335,7 +660,25 @@ class Connection:
     @overload
     async def recv(self, decode: Literal[False]) -> bytes: ...
     @overload
-    async def recv(self, decode: bool | None = None) -> str | bytes: ...
+    async def recv(self, decode: bool | None = None) -> str | bytes:
+        """Receive the next message: ``str`` for text, ``bytes`` for binary (RFC 6455
+        §5.6).
+
+        Cancelling it loses no message.
+
+        Args:
+            decode: True for ``str`` also from binary messages, False for ``bytes`` also
+                from text messages.
+
+        Returns:
+            The message.
+
+        Raises:
+            ConnectionClosed: once the connection is closed and all messages were
+                received; with ``decode=True`` also if a binary message isn't UTF-8,
+                which closes it with 1007.
+            ConcurrencyError: if another task receives at the same time.
+        """
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Coroutine[Any, Any, str | bytes]: ...
     def _recv_fragment(self) -> Coroutine[Any, Any, TextMessage | BinaryMessage]:
@@ -368,39 +711,85 @@ class Connection:
         text: bool | None = None,
         compress: bool | None = None,
     ) -> None:
-        """str and bytes-like messages are handled in C; for others (iterables) and
-        while a fragmented message is being sent, awaits self._send_slow(...)."""
+        """Send a message: ``str`` as text, bytes-like as binary (RFC 6455 §5.6), an
+        iterable or asynchronous iterable of either as fragments (RFC 6455 §5.4).
+
+        Waits while output is above the high-water mark of ``write_limit``.
+
+        Args:
+            message: it, or its fragments.
+            text: True for a text message of UTF-8 bytes, False for a binary message of
+                an encoded ``str``.
+            compress: True or False overrides the threshold of the compression that was
+                agreed (RFC 7692 §6).
+
+        Raises:
+            ConnectionClosed: if the connection isn't open.
+            TypeError: for messages of other types.
+            UnicodeError: if a text message isn't UTF-8 (RFC 6455 §8.1).
+        """
     def send_nowait(
         self,
         message: str | _Bytes,
         *,
         text: bool | None = None,
         compress: bool | None = None,
-    ) -> bool: ...
+    ) -> bool:
+        """Queue a message at once (RFC 6455 §5.6).
+
+        Args:
+            message: ``str`` for text, bytes-like for binary.
+            text: True for a text message of UTF-8 bytes, False for a binary message of
+                an encoded ``str``.
+            compress: True or False overrides the threshold of the compression that was
+                agreed (RFC 7692 §6).
+
+        Returns:
+            Whether output is below the high-water mark of ``write_limit``. Who goes on
+            otherwise has to bound what is queued.
+
+        Raises:
+            ConnectionClosed: if the connection isn't open.
+            ConcurrencyError: while a message is sent in fragments.
+            TypeError: for messages of other types.
+            UnicodeError: if a text message isn't UTF-8 (RFC 6455 §8.1).
+            RuntimeError: in another thread than the loop's.
+        """
     async def drain(self) -> None:
-        """Wait until output is below the low-water mark (at once if it was never above
-        the high one)."""
+        """Wait until output is below the low-water mark of ``write_limit``, if it was
+        above the high one.
+
+        Raises:
+            ConnectionClosed: if the connection ends before.
+        """
     def flush(self) -> None:
-        """Hand what the protocol has queued to the transport (at the end of the batch,
-        when called inside one)."""
+        """Hand what is queued to the transport; while messages are taken, once they
+        are.
+
+        Raises:
+            RuntimeError: in another thread than the loop's.
+        """
     def _check_thread(self) -> None:
         """RuntimeError outside of the loop's thread."""
     @property
-    def write_paused(self) -> bool: ...
+    def write_paused(self) -> bool:
+        """Output went above the high-water mark of ``write_limit`` and isn't below the
+        low one yet."""
     @property
     def read_paused(self) -> bool:
-        """Reading stopped because the receive queue is above its high-water mark."""
+        """Reading stopped because more messages wait than ``max_queue`` allows."""
     @property
-    def messages_queued(self) -> int: ...
+    def messages_queued(self) -> int:
+        """Messages received and not taken yet."""
     @property
     def messages_received(self) -> int:
-        """Complete messages received so far; what idle_timeout looks at."""
+        """Whole messages received so far."""
     @property
     def messages_sent(self) -> int:
-        """Complete messages queued for sending so far."""
+        """Whole messages queued for sending so far."""
     @property
     def broadcasts_skipped(self) -> int:
-        """Messages that broadcast() left out because this peer reads too slowly."""
+        """Messages that ``broadcast()`` left out because this peer reads too slowly."""
     @property
     def _traffic(self) -> tuple[int, int, int, int, int, int, int, int, int]:
         """So far: messages received and sent; bytes received and sent; payload bytes
@@ -481,12 +870,26 @@ def broadcast(
     report_slow: bool,
     /,
 ) -> list[tuple[Connection, Exception | None]] | None:
-    """Send a message to those of the connections that are open. Those above their
-    high-water mark are left out and counted, and closed with 1008 if `close_slow`.
+    """What ``pywscore.broadcast()`` is made of: send a message to those of the
+    connections that are open. Those above their high-water mark are left out and
+    counted.
 
-    What went wrong with which connection, None if nothing did; with `report_slow`,
-    those left out are there with None. RuntimeError at once for a connection of another
-    thread, TypeError for something else than a connection.
+    Args:
+        connections: all of this thread's loop.
+        message: it.
+        text: as of ``send()``.
+        compress: as of ``send()``.
+        close_slow: close those that are left out, with 1008.
+        report_slow: mention them in what is returned.
+
+    Returns:
+        What went wrong with which connection, None if nothing did; None for the
+            exception
+        says that it was left out.
+
+    Raises:
+        RuntimeError: for a connection of another thread.
+        TypeError: for something else than a connection.
     """
 
 @disjoint_base
@@ -542,9 +945,46 @@ class MessageStream:
     def _make_message(self, data: str | bytes) -> Any: ...
     def _end_waiting(self) -> None:
         """A receive() of _receive_slow() has ended."""
-    async def receive(self, timeout: float | None = None) -> Any: ...
-    async def send_str(self, data: str, compress: int | None = None) -> None: ...
-    async def send_bytes(self, data: _Bytes, compress: int | None = None) -> None: ...
+    async def receive(self, timeout: float | None = None) -> Any:
+        """Wait for a message. Cancelling it loses none.
+
+        Args:
+            timeout: in seconds; by default the receive timeout of the object.
+
+        Returns:
+            A message as aiohttp's; of type CLOSE, CLOSING, CLOSED or ERROR when the
+                connection
+            ends.
+
+        Raises:
+            TimeoutError: after ``timeout``; the connection stays open.
+            RuntimeError: before ``prepare()``, and while another task receives.
+        """
+    async def send_str(self, data: str, compress: int | None = None) -> None:
+        """Send a text message (RFC 6455 §5.6). Waits while much output waits.
+
+        Args:
+            data: the message.
+            compress: False sends it uncompressed, a number above 0 compressed, if
+                compression was agreed on; by default as agreed (RFC 7692 §6).
+
+        Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
+            RuntimeError: before ``prepare()``.
+            TypeError: if ``data`` isn't ``str``.
+        """
+    async def send_bytes(self, data: _Bytes, compress: int | None = None) -> None:
+        """Send a binary message (RFC 6455 §5.6); see ``send_str()``.
+
+        Args:
+            data: ``bytes``, a ``bytearray`` or a ``memoryview``.
+            compress: as of ``send_str()``.
+
+        Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
+            RuntimeError: before ``prepare()``.
+            TypeError: if ``data`` is something else.
+        """
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Coroutine[Any, Any, Any]: ...
 
@@ -552,30 +992,49 @@ class MessageStream:
 
 @final
 class Engine:
-    """Sockets in C, watched by an event loop as one descriptor."""
+    """Sockets in C, watched by an event loop as one descriptor.
+
+    Args:
+        loop: it.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
     def fileno(self) -> int:
-        """What the loop watches for reading, with ready() as its callback."""
-    def ready(self) -> None: ...
+        """What the loop watches for reading, with ``ready()`` as its callback."""
+    def ready(self) -> None:
+        """Handle what is ready."""
     def listen(
         self, fd: int, accepted: Callable[[int, int], object], /
     ) -> EngineAcceptor:
-        """Accept from a listening socket, which stays the caller's: accepted(fd, 0), or
-        accepted(-1, errno) when there are no resources."""
+        """Accept from a listening socket, which stays the caller's.
+
+        Args:
+            fd: the socket.
+            accepted: called with a descriptor and 0, or with -1 and an errno when there
+                are no resources.
+        """
     def forget(self) -> None:
-        """In a child after fork(): what is shared with the parent isn't touched."""
+        """In a child after ``fork()``: what is shared with the parent isn't touched."""
 
 @final
 class EngineAcceptor:
     def accept(self, on: bool, /) -> None:
-        """Stop or go on accepting."""
-    def close(self) -> None: ...
+        """Stop or go on accepting.
+
+        Args:
+            on: go on.
+        """
+    def close(self) -> None:
+        """Stop for good; the socket stays the caller's."""
 
 @final
 class TLSContext:
-    """OpenSSL's settings. Once connections use them nothing but add_name() may be
-    called, by any thread. ValueError says what is wrong with an argument."""
+    """OpenSSL's settings. Once connections use them nothing but ``add_name()`` may be
+    called, by any thread. ValueError says what is wrong with an argument.
+
+    Args:
+        server: for a server's connections.
+    """
 
     def __new__(cls, server: bool) -> Self: ...
     def certificate(
@@ -589,8 +1048,16 @@ class TLSContext:
 
 @disjoint_base
 class EngineTransport:
-    """A connected socket as the transport of a connection. It owns `fd`, unless
-    OSError is raised."""
+    """A connected socket as the transport of a connection, with the methods of
+    ``asyncio.Transport``. It owns ``fd``, unless OSError is raised.
+
+    Args:
+        engine: the loop's.
+        fd: the socket.
+        connection: whose it is.
+        tls: settings, None for plain TCP.
+        server_hostname: what to ask the server for, and to look for in its certificate.
+    """
 
     def __init__(
         self,

@@ -15,3 +15,4 @@ __all__ = [
 ]
 
 Event = Request | Response | TextMessage | BinaryMessage | Ping | Pong | Close
+"""What ``next_event()`` gives."""

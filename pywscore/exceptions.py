@@ -141,7 +141,12 @@ class ConnectionClosedError(ConnectionClosed):
 
 
 class InvalidURI(WebSocketException):
-    """Not a ``ws`` or ``wss`` URI (RFC 6455 §3); ``uri`` has no user information."""
+    """Not a ``ws`` or ``wss`` URI (RFC 6455 §3).
+
+    Attributes:
+        uri: without user information.
+        msg: what is wrong with it.
+    """
 
     def __init__(self, uri: str, msg: str) -> None:
         uri = shown_url(uri)
@@ -154,7 +159,12 @@ class InvalidURI(WebSocketException):
 
 
 class InvalidProxy(WebSocketException):
-    """Not the address of a proxy; ``proxy`` has no user information."""
+    """Not the address of a proxy.
+
+    Attributes:
+        proxy: without user information.
+        msg: what is wrong with it.
+    """
 
     def __init__(self, proxy: str, msg: str) -> None:
         proxy = shown_url(proxy)
@@ -239,7 +249,12 @@ class InvalidProtocol(InvalidHandshake):
 
 
 class InvalidStatusCode(InvalidHandshake):
-    """The old name of ``InvalidStatus``, for ``except`` clauses that have it."""
+    """The old name of ``InvalidStatus``, for ``except`` clauses that have it.
+
+    Attributes:
+        status_code: of the response.
+        headers: of the response.
+    """
 
     def __init__(self, status_code: int, headers: HeadersLike) -> None:
         super().__init__(status_code, headers)
@@ -300,7 +315,7 @@ class InvalidHeaderValue(InvalidHeader):
 
 
 class InvalidOrigin(InvalidHeader):
-    """The request's Origin isn't on the list (RFC 6455 §10.2)."""
+    """The request's Origin, ``origin``, isn't on the list (RFC 6455 §10.2)."""
 
     def __init__(self, origin: str | None) -> None:
         super().__init__("Origin", origin)
@@ -365,7 +380,8 @@ WebSocketProtocolError = ProtocolError
 
 
 class PayloadTooBig(WebSocketException):
-    """A message is bigger than ``max_size``.
+    """A message is bigger than ``max_size``. Made of ``size_or_message``, which is one
+    of the first two, and the others.
 
     Attributes:
         message: what happened, if it was given as a text; None otherwise.
@@ -399,7 +415,7 @@ class PayloadTooBig(WebSocketException):
 
 
 class TooManyFragments(WebSocketException):
-    """A message came in too many fragments."""
+    """A message came in more fragments than ``max_fragments``."""
 
     def __init__(self, max_fragments: int) -> None:
         super().__init__(max_fragments)
@@ -421,7 +437,13 @@ class ConcurrencyError(WebSocketException, RuntimeError):
 
 
 class AbortHandshake(InvalidHandshake):
-    """Never raised: a response that an old server's hook wanted to be sent."""
+    """Never raised: a response that an old server's hook wanted to be sent.
+
+    Attributes:
+        status: its status code.
+        headers: its headers.
+        body: what comes after them.
+    """
 
     def __init__(
         self, status: StatusLike, headers: HeadersLike, body: bytes = b""
@@ -436,7 +458,7 @@ class AbortHandshake(InvalidHandshake):
 
 
 class RedirectHandshake(InvalidHandshake):
-    """Never raised: a redirect that an old client followed."""
+    """Never raised: a redirect to ``uri`` that an old client followed."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)

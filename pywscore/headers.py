@@ -105,7 +105,10 @@ def _parse_extension(header: str, position: int) -> tuple[ExtensionHeader, int] 
 
 
 def parse_connection(header: str) -> list[str]:
-    """The options of a Connection header.
+    """The options of a Connection header (RFC 9110 §7.6.1).
+
+    Args:
+        header: the value.
 
     Raises:
         InvalidHeaderFormat: if it isn't a list of tokens.
@@ -114,7 +117,11 @@ def parse_connection(header: str) -> list[str]:
 
 
 def parse_upgrade(header: str) -> list[str]:
-    """The protocols of an Upgrade header, with their versions if there are some.
+    """The protocols of an Upgrade header, with their versions if there are some (RFC
+    9110 §7.8).
+
+    Args:
+        header: the value.
 
     Raises:
         InvalidHeaderFormat: if it isn't a list of them.
@@ -124,6 +131,9 @@ def parse_upgrade(header: str) -> list[str]:
 
 def parse_extension(header: str) -> list[ExtensionHeader]:
     """The extensions of a Sec-WebSocket-Extensions header (RFC 6455 §9.1).
+
+    Args:
+        header: the value.
 
     Returns:
         ``(name, [(parameter, value or None), ...])`` of each.
@@ -135,7 +145,11 @@ def parse_extension(header: str) -> list[ExtensionHeader]:
 
 
 def build_extension(extensions: Sequence[ExtensionHeader]) -> str:
-    """The value of a Sec-WebSocket-Extensions header."""
+    """The value of a Sec-WebSocket-Extensions header (RFC 6455 §9.1).
+
+    Args:
+        extensions: as ``parse_extension()`` gives them.
+    """
     return ", ".join(
         "; ".join(
             [
@@ -153,6 +167,9 @@ def build_extension(extensions: Sequence[ExtensionHeader]) -> str:
 def parse_subprotocol(header: str) -> list[str]:
     """The subprotocols of a Sec-WebSocket-Protocol header (RFC 6455 §11.3.4).
 
+    Args:
+        header: the value.
+
     Raises:
         InvalidHeaderFormat: if it isn't a list of tokens.
     """
@@ -160,14 +177,23 @@ def parse_subprotocol(header: str) -> list[str]:
 
 
 def build_subprotocol(subprotocols: Sequence[str]) -> str:
-    """The value of a Sec-WebSocket-Protocol header."""
+    """The value of a Sec-WebSocket-Protocol header (RFC 6455 §11.3.4).
+
+    Args:
+        subprotocols: tokens.
+    """
     return ", ".join(subprotocols)
 
 
 def validate_subprotocols(subprotocols: Sequence[str]) -> None:
-    """Raises:
-    TypeError: for a single string.
-    ValueError: if one isn't a token.
+    """See whether subprotocols can be offered (RFC 6455 §4.1, item 10).
+
+    Args:
+        subprotocols: a list of strings.
+
+    Raises:
+        TypeError: for a single string.
+        ValueError: if one isn't a token.
     """
     if isinstance(subprotocols, str):
         raise TypeError("subprotocols must be a list of strings, not a string")
@@ -179,13 +205,23 @@ def validate_subprotocols(subprotocols: Sequence[str]) -> None:
 def build_host(
     host: str, port: int, secure: bool, *, always_include_port: bool = False
 ) -> str:
-    """The value of a Host header (RFC 9110 §7.2)."""
+    """The value of a Host header (RFC 9110 §7.2).
+
+    Args:
+        host: a name, or an IP address without brackets.
+        port: the port.
+        secure: whether the scheme is ``wss``, whose port needn't be said if it is 443.
+        always_include_port: say it all the same.
+    """
     default = None if always_include_port else 443 if secure else 80
     return host_header(host, port, default)
 
 
 def build_www_authenticate_basic(realm: str) -> str:
     """The value of a WWW-Authenticate header (RFC 7617 §2).
+
+    Args:
+        realm: what the credentials are for.
 
     Raises:
         ValueError: if ``realm`` has a character that can't be sent.
@@ -196,7 +232,10 @@ def build_www_authenticate_basic(realm: str) -> str:
 
 
 def parse_authorization_basic(header: str) -> tuple[str, str]:
-    """Username and password of an Authorization header (RFC 7617 §2).
+    """The username and password of an Authorization header (RFC 7617 §2).
+
+    Args:
+        header: the value.
 
     Raises:
         InvalidHeaderFormat: if it doesn't have a scheme and a token.
@@ -212,6 +251,10 @@ def parse_authorization_basic(header: str) -> tuple[str, str]:
 
 def build_authorization_basic(username: str, password: str) -> str:
     """The value of an Authorization header (RFC 7617 §2).
+
+    Args:
+        username: a name without a colon.
+        password: any text.
 
     Raises:
         ValueError: if ``username`` has a colon.

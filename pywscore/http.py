@@ -23,9 +23,11 @@ __all__ = [
     "USER_AGENT",
 ]
 
-SERVER = USER_AGENT = "Python/{}.{} pywscore/{}".format(
-    *sys.version_info[:2], __version__
-)
+SERVER = "Python/{}.{} pywscore/{}".format(*sys.version_info[:2], __version__)
+"""What the Server header says by default."""
+
+USER_AGENT = SERVER
+"""What the User-Agent header says by default."""
 
 # RFC 9110 §5.6.2 and §5.5. Peers do send obs-text: it may be ISO-8859-1, or bytes that
 # stay what they are as surrogate escapes.
@@ -50,6 +52,10 @@ class Headers(MutableMapping[str, str]):
 
     Names must be tokens and values must be free of control characters other than tab
     (RFC 9110 §5.5), else ValueError. Bytes above 0x7f are ISO-8859-1.
+
+    Args:
+        lines: other Headers, a mapping, or pairs of name and value.
+        more: values by their names.
     """
 
     # A handshake has a dozen lines: one list is smaller than an index, and as fast. As
@@ -137,7 +143,15 @@ class Headers(MutableMapping[str, str]):
     def update(  # type: ignore[override]
         self, lines: HeadersLike = (), /, **more: str
     ) -> None:
-        """Add lines from another Headers, a mapping, pairs, or keyword arguments."""
+        """Add lines; none is replaced.
+
+        Args:
+            lines: other Headers, a mapping, or pairs of name and value.
+            more: values by their names.
+
+        Raises:
+            ValueError: if a name or value can't be sent (RFC 9110 §5.5).
+        """
         if isinstance(lines, Headers):
             self._lines.extend(lines._lines)
         elif type(lines) is list:  # what the core gives
@@ -162,7 +176,11 @@ class Headers(MutableMapping[str, str]):
         self._lines = []
 
     def get_all(self, name: str) -> list[str]:
-        """The values of all lines of that name, in order; empty if there is none."""
+        """The values of all lines of that name, in order; empty if there is none.
+
+        Args:
+            name: in whatever case.
+        """
         wanted = name.lower()
         if isinstance(self._data, str) and is_token(name):
             return _values(self._data, wanted)

@@ -79,12 +79,18 @@ class WebSocketURI:
 
 
 def parse_uri(uri: str) -> WebSocketURI:
-    """Parse a ``ws`` or ``wss`` URI.
+    """Parse a ``ws`` or ``wss`` URI (RFC 6455 §3).
 
     Stricter than RFC 3986 where parsers are known to differ: no white space, control
     character, backslash or broken percent-escape, no percent-encoding in the host, no
     IPv6 zone. Characters outside of ASCII are encoded (IDNA in the host, UTF-8 and
     percent-encoding elsewhere).
+
+    Args:
+        uri: the URI.
+
+    Returns:
+        Its parts.
 
     Raises:
         InvalidURI: if it isn't one.

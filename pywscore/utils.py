@@ -22,6 +22,9 @@ def generate_key() -> str:
 def get_socket_name(sock: socket.socket) -> str:
     """Where a socket listens, for people.
 
+    Args:
+        sock: the socket.
+
     Raises:
         ValueError: if it is neither of TCP nor a Unix socket.
     """

@@ -38,6 +38,9 @@ def basic_auth(
         check_credentials: function or coroutine function that gets username and
             password and returns whether they are right.
 
+    Returns:
+        The hook, for ``process_request=``.
+
     Raises:
         TypeError: if an argument is of a wrong type.
         ValueError: if not exactly one of credentials and check_credentials is given.

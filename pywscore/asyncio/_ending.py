@@ -89,8 +89,13 @@ class Ending(Logged):
     ) -> None:
         """Start the closing handshake, as ``close()``, and don't wait for its end.
 
+        Args:
+            code: as of ``close()``.
+            reason: as of ``close()``.
+
         Raises:
             ProtocolError: if code or reason can't be sent.
+            RuntimeError: in another thread than the loop's.
         """
         self._start_close(code, reason)
 

@@ -40,6 +40,9 @@ class Listener(Protocol):
         Args:
             ws: the Connection.
             message: it is the listener's to keep.
+
+        Returns:
+            Whatever; nobody looks at it.
         """
 
 

@@ -54,6 +54,12 @@ class Proxy:
 def parse_proxy(proxy: str) -> Proxy:
     """Parse the address of a proxy.
 
+    Args:
+        proxy: its URL.
+
+    Returns:
+        Its parts.
+
     Raises:
         InvalidProxy: if it isn't one.
     """
@@ -95,11 +101,14 @@ def parse_proxy(proxy: str) -> Proxy:
 
 
 def get_proxy(uri: WebSocketURI) -> str | None:
-    """The proxy that the environment or the system sets for ``uri``, if any.
+    """The proxy that the environment or the system sets, if any.
 
     For ``wss``, the first of the variables wss_proxy, socks_proxy and https_proxy; for
     ``ws``, of ws_proxy, socks_proxy, https_proxy and http_proxy; nothing for hosts in
     no_proxy.
+
+    Args:
+        uri: where to connect to.
     """
     import urllib.request  # takes longer than all of this package
 

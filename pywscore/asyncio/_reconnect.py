@@ -14,6 +14,9 @@ _TRANSIENT = frozenset({500, 502, 503, 504})
 def process_exception(exc: Exception) -> Exception | None:
     """The default of ``connect(process_exception=)``: is trying again worth it?
 
+    Args:
+        exc: why the last try failed.
+
     Returns:
         None to try again: network errors, timeouts, a connection that ended before the
         response, and the statuses 500, 502, 503 and 504. The exception to raise
@@ -34,8 +37,14 @@ def backoff(
     max_delay: float = 90.0,
     factor: float = 1.618,
 ) -> Iterator[float]:
-    """Seconds to wait before each next try (RFC 6455 §7.2.3): a random part of
-    ``initial_delay`` first, then from ``min_delay`` by ``factor`` to ``max_delay``."""
+    """Seconds to wait before each next try (RFC 6455 §7.2.3), without an end.
+
+    Args:
+        initial_delay: the first is a random part of it.
+        min_delay: the second.
+        max_delay: none is longer.
+        factor: how much longer each next one is.
+    """
     import random
 
     yield random.random() * initial_delay

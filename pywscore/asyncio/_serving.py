@@ -65,9 +65,15 @@ class ServerConnection(Attended):
         self.server: Server = server
 
     def respond(self, status: StatusLike, text: str) -> Response:
-        """A plain text response, to be returned by ``process_request``.
+        """A response of plain text, to be returned by ``process_request``, changed
+        before if need be.
 
-        It may be changed before it is returned.
+        Args:
+            status: HTTP's status code.
+            text: the body.
+
+        Raises:
+            ValueError: if ``status`` isn't a status code that HTTP knows.
         """
         return plain_response(status, text)
 

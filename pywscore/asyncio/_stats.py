@@ -201,9 +201,12 @@ def _lines(stats: ServerStats, prefix: str) -> Iterator[str]:
 def metrics_response(stats: ServerStats) -> Response:
     """The response for a scrape, to be returned by ``process_request``::
 
-    def process_request(ws, request):
-        if request.path == "/metrics":
-            return metrics_response(ws.server.stats())
+        def process_request(ws, request):
+            if request.path == "/metrics":
+                return metrics_response(ws.server.stats())
+
+    Args:
+        stats: what to tell.
     """
     body = prometheus(stats).encode()
     headers = Headers(

@@ -202,7 +202,17 @@ class connect(ChecksOverrides, Generic[C]):
     # One connection
 
     async def connect(self) -> C:
-        """Try once, as ``await`` does."""
+        """Try once, as ``await`` does.
+
+        Returns:
+            The connection, open.
+
+        Raises:
+            OSError: if TCP or TLS doesn't connect.
+            InvalidHandshake: if the opening handshake fails; its child SecurityError
+                after 10 redirects.
+            TimeoutError: after ``open_timeout``.
+        """
         uri, ws_uri, headers = self.uri, self.ws_uri, self.additional_headers
         timeout = asyncio.timeout(self.open_timeout)
         try:
@@ -381,7 +391,14 @@ def unix_connect(
         path: where the socket is; None with ``sock=``.
         uri: what to say in the request; ``ws://localhost/`` by default, or
             ``wss://localhost/`` with ``ssl``.
+        create_connection: as for ``connect()``.
         kwargs: as for ``connect()``.
+
+    Returns:
+        As ``connect()``, to be used in the same three ways.
+
+    Raises:
+        InvalidURI, TypeError, ValueError: if an argument can't be used.
     """
     if uri is None:
         uri = "ws://localhost/" if kwargs.get("ssl") is None else "wss://localhost/"

@@ -196,6 +196,9 @@ class Connection(Ending, ChecksOverrides):
             decode: True for ``str`` also from binary messages, False for ``bytes``
                 also from text messages.
 
+        Returns:
+            An asynchronous iterator of them (RFC 6455 §5.4).
+
         Raises:
             ConnectionClosed: when the connection is closed.
             ConcurrencyError: if another task receives at the same time.

@@ -52,6 +52,9 @@ def route(
         create_router: called as ``Router(url_map, server_name, url_scheme)``.
         kwargs: as for ``serve()``. A ``process_request`` is asked before the map.
 
+    Returns:
+        As ``serve()``.
+
     Raises:
         ImportError: if werkzeug isn't installed.
     """
@@ -87,6 +90,12 @@ def unix_route(
         url_map: handlers.
         path: where the socket is made; None with ``sock=``.
         kwargs: as for ``route()``, without host and port.
+
+    Returns:
+        As ``serve()``.
+
+    Raises:
+        ImportError: if werkzeug isn't installed.
     """
     arguments: dict[str, Any] = {"unix": True, "path": path, **kwargs}
     return route(url_map, **arguments)
@@ -129,26 +138,49 @@ class Router:
             rule.websocket = True
 
     def get_server_name(self, connection: ServerConnection, request: Request) -> str:
-        """This server's name in redirects."""
+        """This server's name in redirects.
+
+        Args:
+            connection: the ServerConnection.
+            request: its request, whose Host it is unless ``server_name`` was given.
+        """
         if self.server_name is not None:
             return self.server_name
         # No Host, or two: the request is refused, but not here.
         return next(iter(request.headers.get_all("Host")), "")
 
     def redirect(self, connection: ServerConnection, url: str) -> Response:
-        """The response for a redirect of the map."""
+        """The response for a redirect of the map.
+
+        Args:
+            connection: the ServerConnection.
+            url: where to.
+        """
         response = connection.respond(http.HTTPStatus.FOUND, f"Found at {url}\n")
         response.headers["Location"] = url
         return response
 
     def not_found(self, connection: ServerConnection) -> Response:
-        """The response for a path without a rule."""
+        """The response for a path without a rule.
+
+        Args:
+            connection: the ServerConnection.
+        """
         return connection.respond(http.HTTPStatus.NOT_FOUND, "Not Found\n")
 
     def route_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
-        """Find the handler, or the response for there being none."""
+        """Find the handler, and set ``handler`` and ``handler_kwargs`` of the
+        connection.
+
+        Args:
+            connection: the ServerConnection.
+            request: its request.
+
+        Returns:
+            None, or the response for there being no handler.
+        """
         path, _, query = request.path.partition("?")
         name = self.get_server_name(connection, request)
         try:
@@ -163,5 +195,12 @@ class Router:
         return None
 
     async def handler(self, connection: ServerConnection) -> Any:
-        """Run the handler that was found."""
+        """Run the handler that was found.
+
+        Args:
+            connection: the ServerConnection.
+
+        Returns:
+            What it returns.
+        """
         return await connection.handler(connection, **connection.handler_kwargs)

@@ -174,6 +174,9 @@ def serve(
         kwargs: passed on to ``loop.create_server()``: ``ssl``, ``sock``,
             ``reuse_port``, ``start_serving`` and so on.
 
+    Returns:
+        The server, to be awaited or entered with ``async with``.
+
     Raises:
         OSError: on starting, if the address can't be listened on.
         TypeError, ValueError: if an argument can't be used.
@@ -275,5 +278,11 @@ def unix_serve(
         handler: as for ``serve()``.
         path: where the socket is made; None with ``sock=``.
         kwargs: as for ``serve()``, without host and port.
+
+    Returns:
+        As ``serve()``.
+
+    Raises:
+        OSError, TypeError, ValueError: as ``serve()``.
     """
     return serve_any(handler, unix=True, path=path, **kwargs)

@@ -38,6 +38,7 @@ class PerMessageDeflate:
     """
 
     name: ClassVar[str] = "permessage-deflate"
+    """In Sec-WebSocket-Extensions (RFC 7692 §7)."""
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
@@ -120,7 +121,23 @@ def ServerPerMessageDeflateFactory(
     compress_settings: Mapping[str, Any] | None = None,
     require_client_max_window_bits: bool = False,
 ) -> PerMessageDeflate:
-    """PerMessageDeflate with the arguments that ``websockets`` has for servers."""
+    """PerMessageDeflate by the arguments that ``websockets`` has for servers; without a
+    threshold.
+
+    Args:
+        server_no_context_takeover: as of PerMessageDeflate.
+        client_no_context_takeover: as of PerMessageDeflate.
+        server_max_window_bits: as of PerMessageDeflate.
+        client_max_window_bits: as of PerMessageDeflate.
+        compress_settings: zlib's ``level`` and ``memLevel``.
+        require_client_max_window_bits: as of PerMessageDeflate.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ValueError: if they can't be used.
+    """
     return PerMessageDeflate(
         server_no_context_takeover=server_no_context_takeover,
         client_no_context_takeover=client_no_context_takeover,
@@ -139,7 +156,23 @@ def ClientPerMessageDeflateFactory(
     client_max_window_bits: int | Literal[True] | None = True,
     compress_settings: Mapping[str, Any] | None = None,
 ) -> PerMessageDeflate:
-    """PerMessageDeflate with the arguments that ``websockets`` has for clients."""
+    """PerMessageDeflate by the arguments that ``websockets`` has for clients; without a
+    threshold.
+
+    Args:
+        server_no_context_takeover: as of PerMessageDeflate.
+        client_no_context_takeover: as of PerMessageDeflate.
+        server_max_window_bits: as of PerMessageDeflate.
+        client_max_window_bits: as of PerMessageDeflate; None offers no limit, True one
+            without bits.
+        compress_settings: zlib's ``level`` and ``memLevel``.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ValueError: if they can't be used.
+    """
     return PerMessageDeflate(
         server_no_context_takeover=server_no_context_takeover,
         client_no_context_takeover=client_no_context_takeover,
@@ -156,14 +189,22 @@ def ClientPerMessageDeflateFactory(
 def enable_server_permessage_deflate(
     extensions: Sequence[PerMessageDeflate] | None,
 ) -> list[PerMessageDeflate]:
-    """``extensions``, with the server's default settings unless there are some."""
+    """The extensions, or the server's default settings if there are none.
+
+    Args:
+        extensions: a list with a PerMessageDeflate, or nothing.
+    """
     return _enable(extensions, SERVER_DEFAULT)
 
 
 def enable_client_permessage_deflate(
     extensions: Sequence[PerMessageDeflate] | None,
 ) -> list[PerMessageDeflate]:
-    """``extensions``, with the client's default settings unless there are some."""
+    """The extensions, or the client's default settings if there are none.
+
+    Args:
+        extensions: a list with a PerMessageDeflate, or nothing.
+    """
     return _enable(extensions, CLIENT_DEFAULT)
 
 

@@ -19,15 +19,33 @@ __all__ = [
 def serve(*args: Any, **kwargs: Any) -> WebSocketServer:
     """``pywscore.serve()``, without the hooks that had other arguments once.
 
+    Args:
+        args: as of ``pywscore.serve()``.
+        kwargs: as of ``pywscore.serve()``.
+
+    Returns:
+        The server.
+
     Raises:
-        TypeError: for one of these.
+        TypeError: for one of these hooks.
     """
     _check_hooks(kwargs)
     return server.serve(*args, **kwargs)
 
 
 def unix_serve(*args: Any, **kwargs: Any) -> WebSocketServer:
-    """``pywscore.unix_serve()``, in the same way."""
+    """``pywscore.unix_serve()``, without the hooks that had other arguments once.
+
+    Args:
+        args: as of ``pywscore.unix_serve()``.
+        kwargs: as of ``pywscore.unix_serve()``.
+
+    Returns:
+        The server.
+
+    Raises:
+        TypeError: for one of these hooks.
+    """
     _check_hooks(kwargs)
     return server.unix_serve(*args, **kwargs)
 

@@ -2,6 +2,7 @@
 
 #include "common/arguments.h"
 #include "common/coroutine_method.h"
+#include "common/docs.h"
 #include "connection/batch.h"
 #include "connection/calls.h"
 #include "connection/carrier.h"
@@ -115,33 +116,27 @@ static PyObject *close_exception(PyObject *op, PyObject *unused)
 }
 
 static const struct pywsc_coroutine_method_def coroutine_methods[] = {
-    {"recv", recv,
-     PyDoc_STR("Receive the next message: str for text, bytes for binary.\n\n"
-               "decode: True for str, False for bytes, whatever the message was.\n"
-               "ConnectionClosed once the connection is closed and all messages were "
-               "received; ConcurrencyError while another task receives. Cancelling it "
-               "loses no message.")},
-    {"send", send,
-     PyDoc_STR(
-         "Send a message: str as text, bytes-like as binary, an iterable or async "
-         "iterable of either as fragments.\n\n"
-         "text: True or False to send it as text or binary whatever it is.\n"
-         "compress: True or False overrides the threshold of the compression that "
-         "was agreed.\n"
-         "Waits while output is above the high-water mark. ConnectionClosed when "
-         "the connection is not open; TypeError for other messages.")},
-    {"drain", drain, PyDoc_STR("Wait until output is below the low-water mark.")},
+    {"recv", recv, PYWSC_DOC_CONNECTION_RECV},
+    {"send", send, PYWSC_DOC_CONNECTION_SEND},
+    {"drain", drain, PYWSC_DOC_CONNECTION_DRAIN},
     {NULL, NULL, NULL},
 };
 
 static PyMethodDef connection_methods[] = {
-    {"connection_made", pywsc_connection_made, METH_O, NULL},
-    {"get_buffer", pywsc_connection_get_buffer, METH_O, NULL},
-    {"buffer_updated", pywsc_connection_buffer_updated, METH_O, NULL},
-    {"eof_received", pywsc_connection_eof_received, METH_NOARGS, NULL},
-    {"connection_lost", pywsc_connection_lost, METH_O, NULL},
-    {"pause_writing", pywsc_connection_pause_writing, METH_NOARGS, NULL},
-    {"resume_writing", pywsc_connection_resume_writing, METH_NOARGS, NULL},
+    {"connection_made", pywsc_connection_made, METH_O,
+     PYWSC_DOC_CONNECTION_CONNECTION_MADE},
+    {"get_buffer", pywsc_connection_get_buffer, METH_O,
+     PYWSC_DOC_CONNECTION_GET_BUFFER},
+    {"buffer_updated", pywsc_connection_buffer_updated, METH_O,
+     PYWSC_DOC_CONNECTION_BUFFER_UPDATED},
+    {"eof_received", pywsc_connection_eof_received, METH_NOARGS,
+     PYWSC_DOC_CONNECTION_EOF_RECEIVED},
+    {"connection_lost", pywsc_connection_lost, METH_O,
+     PYWSC_DOC_CONNECTION_CONNECTION_LOST},
+    {"pause_writing", pywsc_connection_pause_writing, METH_NOARGS,
+     PYWSC_DOC_CONNECTION_PAUSE_WRITING},
+    {"resume_writing", pywsc_connection_resume_writing, METH_NOARGS,
+     PYWSC_DOC_CONNECTION_RESUME_WRITING},
     {"_wake", pywsc_connection_wake, METH_NOARGS, NULL},
     {"_end_receiving", pywsc_connection_end_receiving, METH_NOARGS, NULL},
     {"_close_exception", close_exception, METH_NOARGS, NULL},
@@ -149,13 +144,8 @@ static PyMethodDef connection_methods[] = {
     {"_start_trace", pywsc_connection_start_trace, METH_NOARGS, NULL},
     {"_recv_fragment", recv_fragment, METH_NOARGS, NULL},
     {"send_nowait", PYWSC_FUNCTION(pywsc_connection_send_nowait),
-     METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send_nowait($self, message, *, text=None, compress=None)\n--\n\n"
-               "Queue a message at once; whether output is below the high-water mark. "
-               "Bounding what is queued otherwise is the caller's.")},
-    {"flush", flush, METH_NOARGS,
-     PyDoc_STR(
-         "flush($self)\n--\n\nHand what the protocol has queued to the transport.")},
+     METH_FASTCALL | METH_KEYWORDS, PYWSC_DOC_CONNECTION_SEND_NOWAIT},
+    {"flush", flush, METH_NOARGS, PYWSC_DOC_CONNECTION_FLUSH},
     {"_check_thread", check_thread, METH_NOARGS, NULL},
     {"_on_request", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_response", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
@@ -219,10 +209,10 @@ static PyObject *get_traffic(PyObject *op, void *closure)
 }
 
 static PyGetSetDef connection_getset[] = {
-    {"messages_queued", get_messages_queued, NULL,
-     PyDoc_STR("Messages received and not taken yet."), NULL},
-    {"messages_sent", get_messages_sent, NULL,
-     PyDoc_STR("Complete messages queued for sending so far."), NULL},
+    {"messages_queued", get_messages_queued, NULL, PYWSC_DOC_CONNECTION_MESSAGES_QUEUED,
+     NULL},
+    {"messages_sent", get_messages_sent, NULL, PYWSC_DOC_CONNECTION_MESSAGES_SENT,
+     NULL},
     {"_traffic", get_traffic, NULL, NULL, NULL},
     {"_keepalive", pywsc_deadlines_keepalive, NULL, NULL, NULL},
     {NULL},
@@ -230,24 +220,24 @@ static PyGetSetDef connection_getset[] = {
 
 static PyMemberDef connection_members[] = {
     {"protocol", T_OBJECT_EX, offsetof(struct pywsc_connection, protocol), READONLY,
-     "The sans-IO object."},
+     PYWSC_DOC_CONNECTION_PROTOCOL},
     {"loop", T_OBJECT_EX, offsetof(struct pywsc_connection, loop), READONLY,
-     "The event loop."},
+     PYWSC_DOC_CONNECTION_LOOP},
     {"transport", T_OBJECT, offsetof(struct pywsc_connection, transport), READONLY,
-     "The asyncio transport; None before connection_made."},
+     PYWSC_DOC_CONNECTION_TRANSPORT},
     {"_fragmented_send", T_OBJECT, offsetof(struct pywsc_connection, fragmented_send),
      0, NULL},
     {"_by_loop", T_BOOL, offsetof(struct pywsc_connection, by_loop), 0, NULL},
     {"write_paused", T_BOOL, offsetof(struct pywsc_connection, flow.write_paused),
-     READONLY, "Output is above the high-water mark."},
+     READONLY, PYWSC_DOC_CONNECTION_WRITE_PAUSED},
     {"read_paused", T_BOOL, offsetof(struct pywsc_connection, flow.read_paused),
-     READONLY, "Reading stopped because the receive queue is full."},
+     READONLY, PYWSC_DOC_CONNECTION_READ_PAUSED},
     {"messages_received", T_ULONGLONG,
      offsetof(struct pywsc_connection, messages_received), READONLY,
-     "Complete messages received so far."},
+     PYWSC_DOC_CONNECTION_MESSAGES_RECEIVED},
     {"broadcasts_skipped", T_ULONGLONG,
      offsetof(struct pywsc_connection, broadcasts_skipped), READONLY,
-     "Messages that broadcast() left out because this peer reads too slowly."},
+     PYWSC_DOC_CONNECTION_BROADCASTS_SKIPPED},
     {NULL},
 };
 
@@ -407,7 +397,7 @@ static void connection_dealloc(PyObject *op)
 }
 
 static PyType_Slot connection_slots[] = {
-    {Py_tp_doc, PyDoc_STR("The hot path of an asyncio connection.")},
+    {Py_tp_doc, PYWSC_DOC_CONNECTION},
     {Py_tp_init, connection_init},
     {Py_tp_dealloc, connection_dealloc},
 #ifdef Py_GIL_DISABLED

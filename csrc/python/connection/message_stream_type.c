@@ -2,6 +2,7 @@
 
 #include "common/arguments.h"
 #include "common/coroutine_method.h"
+#include "common/docs.h"
 #include "connection/connection.h"
 #include "connection/message_stream.h"
 #include "connection/operation.h"
@@ -192,20 +193,9 @@ static void stream_dealloc(PyObject *op)
 }
 
 static const struct pywsc_coroutine_method_def coroutine_methods[] = {
-    {"receive", receive,
-     PyDoc_STR("Wait for a message.\n\n"
-               "timeout: in seconds; the object's receive timeout by default. After "
-               "it, TimeoutError; the connection stays open.\n"
-               "Cancelling it loses no message.")},
-    {"send_str", send_str,
-     PyDoc_STR("Send a text message.\n\n"
-               "data: str, else TypeError.\n"
-               "compress: False sends it uncompressed, a positive number compressed "
-               "if compression was agreed on; by default as agreed.\n"
-               "Waits while much output waits.")},
-    {"send_bytes", send_bytes,
-     PyDoc_STR("Send bytes, a bytearray or a memoryview as a binary message; see "
-               "send_str().")},
+    {"receive", receive, PYWSC_DOC_MESSAGE_STREAM_RECEIVE},
+    {"send_str", send_str, PYWSC_DOC_MESSAGE_STREAM_SEND_STR},
+    {"send_bytes", send_bytes, PYWSC_DOC_MESSAGE_STREAM_SEND_BYTES},
     {NULL, NULL, NULL},
 };
 
@@ -228,9 +218,7 @@ static PyMemberDef stream_members[] = {
 };
 
 static PyType_Slot stream_slots[] = {
-    {Py_tp_doc,
-     PyDoc_STR("Another library's interface over a connection: what is done per "
-               "message.")},
+    {Py_tp_doc, PYWSC_DOC_MESSAGE_STREAM},
     {Py_tp_dealloc, stream_dealloc},
     {Py_tp_traverse, stream_traverse},
     {Py_tp_clear, stream_clear},

@@ -1,5 +1,7 @@
 #include "connection/receive_buffer.h"
 
+#include "common/docs.h"
+
 /* New memory for the next ones; what it was stays with who reads from it. */
 static int make(struct pywsc_receive_buffer *self, Py_ssize_t size)
 {
@@ -70,8 +72,7 @@ static void receive_buffer_dealloc(PyObject *op)
 }
 
 static PyType_Slot receive_buffer_slots[] = {
-    {Py_tp_doc, PyDoc_STR("ReceiveBuffer(size=262144)\n--\n\n"
-                          "The memory that all connections of a loop receive into.")},
+    {Py_tp_doc, PYWSC_DOC_RECEIVE_BUFFER},
     {Py_tp_new, receive_buffer_new},
     {Py_tp_dealloc, receive_buffer_dealloc},
     {0, NULL},

@@ -1,5 +1,6 @@
 #include "engine/acceptor.h"
 
+#include "common/docs.h"
 #include "tasks/loop.h"
 #include "values/errors.h"
 
@@ -90,8 +91,8 @@ static void acceptor_dealloc(PyObject *op)
 }
 
 static PyMethodDef acceptor_methods[] = {
-    {"accept", acceptor_accept, METH_O, PyDoc_STR("Stop or go on accepting.")},
-    {"close", acceptor_close, METH_NOARGS, PyDoc_STR("The socket stays the caller's.")},
+    {"accept", acceptor_accept, METH_O, PYWSC_DOC_ENGINE_ACCEPTOR_ACCEPT},
+    {"close", acceptor_close, METH_NOARGS, PYWSC_DOC_ENGINE_ACCEPTOR_CLOSE},
     {NULL},
 };
 

@@ -1,5 +1,6 @@
 #include "engine/engine_type.h"
 
+#include "common/docs.h"
 #include "engine/acceptor.h"
 #include "engine/engine.h"
 #include "engine/transport.h"
@@ -132,16 +133,10 @@ static void engine_dealloc(PyObject *op)
 }
 
 static PyMethodDef engine_methods[] = {
-    {"fileno", engine_fileno, METH_NOARGS,
-     PyDoc_STR("What the loop watches for reading.")},
-    {"ready", engine_ready, METH_NOARGS,
-     PyDoc_STR("Handle what is ready; the loop's reader callback.")},
-    {"listen", engine_listen, METH_VARARGS,
-     PyDoc_STR(
-         "listen($self, fd, accepted, /)\n--\n\n"
-         "Accept from a listening socket: accepted(fd, 0), or accepted(-1, errno) "
-         "when there are no resources.")},
-    {"forget", engine_forget, METH_NOARGS, PyDoc_STR("In a child after fork().")},
+    {"fileno", engine_fileno, METH_NOARGS, PYWSC_DOC_ENGINE_FILENO},
+    {"ready", engine_ready, METH_NOARGS, PYWSC_DOC_ENGINE_READY},
+    {"listen", engine_listen, METH_VARARGS, PYWSC_DOC_ENGINE_LISTEN},
+    {"forget", engine_forget, METH_NOARGS, PYWSC_DOC_ENGINE_FORGET},
     {NULL},
 };
 
@@ -151,15 +146,10 @@ static PyMemberDef engine_members[] = {
 };
 
 static PyType_Slot engine_slots[] = {
-    {Py_tp_members, engine_members},
-    {Py_tp_doc, PyDoc_STR("Engine(loop)\n--\n\n"
-                          "Sockets in C, watched by an event loop as one descriptor.")},
-    {Py_tp_init, engine_init},
-    {Py_tp_dealloc, engine_dealloc},
-    {Py_tp_traverse, engine_traverse},
-    {Py_tp_clear, engine_clear},
-    {Py_tp_methods, engine_methods},
-    {0, NULL},
+    {Py_tp_members, engine_members},   {Py_tp_doc, PYWSC_DOC_ENGINE},
+    {Py_tp_init, engine_init},         {Py_tp_dealloc, engine_dealloc},
+    {Py_tp_traverse, engine_traverse}, {Py_tp_clear, engine_clear},
+    {Py_tp_methods, engine_methods},   {0, NULL},
 };
 
 static PyType_Spec engine_spec = {

@@ -1,5 +1,6 @@
 #include "engine/tls.h"
 
+#include "common/docs.h"
 #include "values/errors.h"
 
 #include "wsc/engine.h"
@@ -181,7 +182,7 @@ static PyMethodDef tls_methods[] = {
 };
 
 static PyType_Slot tls_slots[] = {
-    {Py_tp_doc, PyDoc_STR("TLSContext(server)\n--\n\nOpenSSL's settings.")},
+    {Py_tp_doc, PYWSC_DOC_TLS_CONTEXT},
     {Py_tp_new, tls_new},
     {Py_tp_traverse, tls_traverse},
     {Py_tp_clear, tls_clear},

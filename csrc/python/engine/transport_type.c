@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/arguments.h"
+#include "common/docs.h"
 #include "connection/connection.h"
 #include "engine/engine.h"
 #include "engine/tls.h"
@@ -371,7 +372,8 @@ static PyMethodDef transport_methods[] = {
     {"abort", transport_abort, METH_NOARGS, NULL},
     {"is_closing", transport_is_closing, METH_NOARGS, NULL},
     {"is_reading", transport_is_reading, METH_NOARGS, NULL},
-    {"get_protocol", transport_get_protocol, METH_NOARGS, NULL},
+    {"get_protocol", transport_get_protocol, METH_NOARGS,
+     PYWSC_DOC_ENGINE_TRANSPORT_GET_PROTOCOL},
     {"can_write_eof", transport_can_write_eof, METH_NOARGS, NULL},
     {"write", transport_write, METH_O, NULL},
     {"write_eof", transport_write_eof, METH_NOARGS, NULL},
@@ -389,7 +391,7 @@ static PyMethodDef transport_methods[] = {
 };
 
 static PyType_Slot transport_slots[] = {
-    {Py_tp_doc, PyDoc_STR("A socket of an engine, as the transport of a connection.")},
+    {Py_tp_doc, PYWSC_DOC_ENGINE_TRANSPORT},
     {Py_tp_init, transport_init},
     {Py_tp_dealloc, transport_dealloc},
     {Py_tp_traverse, transport_traverse},

@@ -1,4 +1,5 @@
 #include "common/arguments.h"
+#include "common/docs.h"
 #include "common/pool.h"
 #include "common/raised.h"
 #include "connection/batch.h"
@@ -306,10 +307,7 @@ static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t n
 }
 
 static PyMethodDef functions[] = {
-    {"broadcast", PYWSC_FUNCTION(broadcast), METH_FASTCALL,
-     PyDoc_STR("broadcast($module, connections, message, text, compress, close_slow, "
-               "report_slow, /)\n--\n\n"
-               "What pywscore.broadcast() is made of.")},
+    {"broadcast", PYWSC_FUNCTION(broadcast), METH_FASTCALL, PYWSC_DOC_BROADCAST},
     {NULL},
 };
 

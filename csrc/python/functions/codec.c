@@ -1,4 +1,5 @@
 #include "common/arguments.h"
+#include "common/docs.h"
 #include "functions/functions.h"
 #include "values/errors.h"
 
@@ -74,16 +75,9 @@ static PyObject *accept_key(PyObject *module, PyObject *object)
 }
 
 static PyMethodDef functions[] = {
-    {"apply_mask", PYWSC_FUNCTION(apply_mask), METH_FASTCALL,
-     PyDoc_STR("apply_mask($module, data, masking_key, /)\n--\n\n"
-               "Mask or unmask a payload (RFC 6455 §5.3).\n\n"
-               "data: bytes-like. masking_key: 4 bytes, else ValueError.")},
-    {"is_valid_utf8", is_valid_utf8, METH_O,
-     PyDoc_STR("is_valid_utf8($module, data, /)\n--\n\n"
-               "Whether bytes-like data is UTF-8 (RFC 3629).")},
-    {"accept_key", accept_key, METH_O,
-     PyDoc_STR("accept_key($module, key, /)\n--\n\n"
-               "Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 §4.2.2).")},
+    {"apply_mask", PYWSC_FUNCTION(apply_mask), METH_FASTCALL, PYWSC_DOC_APPLY_MASK},
+    {"is_valid_utf8", is_valid_utf8, METH_O, PYWSC_DOC_IS_VALID_UTF8},
+    {"accept_key", accept_key, METH_O, PYWSC_DOC_ACCEPT_KEY},
     {NULL},
 };
 

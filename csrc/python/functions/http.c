@@ -1,4 +1,5 @@
 #include "common/arguments.h"
+#include "common/docs.h"
 #include "functions/functions.h"
 #include "values/errors.h"
 #include "values/heads.h"
@@ -57,10 +58,7 @@ static PyObject *read_response(PyObject *module, PyObject *object)
 }
 
 static PyMethodDef functions[] = {
-    {"read_response", read_response, METH_O,
-     PyDoc_STR("read_response($module, data, /)\n--\n\n"
-               "The response whose head data begins with, and how many bytes that has; "
-               "None while it isn't complete. ValueError if it isn't HTTP/1.")},
+    {"read_response", read_response, METH_O, PYWSC_DOC_READ_RESPONSE},
     {NULL},
 };
 

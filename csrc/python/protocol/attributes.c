@@ -1,6 +1,7 @@
 #include "protocol/attributes.h"
 
 #include "common/config.h"
+#include "common/docs.h"
 #include "protocol/options.h"
 #include "values/errors.h"
 #include "values/events.h"
@@ -177,40 +178,32 @@ static PyObject *get_max_size(PyObject *op, void *closure)
 }
 
 PyGetSetDef pywsc_protocol_getset[] = {
-    {"is_server", get_is_server, NULL, PyDoc_STR("Which end this is."), NULL},
-    {"state", get_state, NULL, PyDoc_STR("State of the connection."), NULL},
-    {"close_code", get_close_code, NULL,
-     PyDoc_STR("Received close code; 1006 if TCP ended without one; None before."),
+    {"is_server", get_is_server, NULL, PYWSC_DOC_PROTOCOL_IS_SERVER, NULL},
+    {"state", get_state, NULL, PYWSC_DOC_PROTOCOL_STATE, NULL},
+    {"close_code", get_close_code, NULL, PYWSC_DOC_PROTOCOL_CLOSE_CODE, NULL},
+    {"close_reason", get_close_reason, NULL, PYWSC_DOC_PROTOCOL_CLOSE_REASON, NULL},
+    {"close_received", get_close_received, NULL, PYWSC_DOC_PROTOCOL_CLOSE_RECEIVED,
      NULL},
-    {"close_reason", get_close_reason, NULL, PyDoc_STR("Received close reason."), NULL},
-    {"close_received", get_close_received, NULL, PyDoc_STR("Received Close, or None."),
-     NULL},
-    {"close_sent", get_close_sent, NULL, PyDoc_STR("Sent Close, or None."), NULL},
+    {"close_sent", get_close_sent, NULL, PYWSC_DOC_PROTOCOL_CLOSE_SENT, NULL},
     {"close_received_then_sent", get_close_received_then_sent, NULL,
-     PyDoc_STR("Order of the two close frames; None unless there were both."), NULL},
-    {"close_exception", get_close_exception, NULL,
-     PyDoc_STR("ConnectionClosedOK or ConnectionClosedError for the connection's end."),
+     PYWSC_DOC_PROTOCOL_CLOSE_RECEIVED_THEN_SENT, NULL},
+    {"close_exception", get_close_exception, NULL, PYWSC_DOC_PROTOCOL_CLOSE_EXCEPTION,
      NULL},
-    {"close_expected", get_close_expected, NULL,
-     PyDoc_STR("Nothing more is to be received: TCP should be ended."), NULL},
-    {"error", get_error, NULL,
-     PyDoc_STR("What failed the connection from this end, or None."), NULL},
+    {"close_expected", get_close_expected, NULL, PYWSC_DOC_PROTOCOL_CLOSE_EXPECTED,
+     NULL},
+    {"error", get_error, NULL, PYWSC_DOC_PROTOCOL_ERROR, NULL},
     {"handshake_exception", get_handshake_exception, NULL,
-     PyDoc_STR("Why the opening handshake failed, or None."), NULL},
-    {"subprotocol", get_subprotocol, NULL, PyDoc_STR("Agreed subprotocol, or None."),
-     NULL},
-    {"compression", get_compression, NULL,
-     PyDoc_STR("Agreed permessage-deflate parameters, or None."), NULL},
-    {"extensions", get_extensions, NULL,
-     PyDoc_STR("Agreed extensions: compression or nothing."), NULL},
-    {"max_size", get_max_size, NULL, PyDoc_STR("Limit of a message in bytes, or None."),
-     NULL},
+     PYWSC_DOC_PROTOCOL_HANDSHAKE_EXCEPTION, NULL},
+    {"subprotocol", get_subprotocol, NULL, PYWSC_DOC_PROTOCOL_SUBPROTOCOL, NULL},
+    {"compression", get_compression, NULL, PYWSC_DOC_PROTOCOL_COMPRESSION, NULL},
+    {"extensions", get_extensions, NULL, PYWSC_DOC_PROTOCOL_EXTENSIONS, NULL},
+    {"max_size", get_max_size, NULL, PYWSC_DOC_PROTOCOL_MAX_SIZE, NULL},
     /* The names in websockets. */
-    {"close_rcvd", get_close_received, NULL, PyDoc_STR("close_received."), NULL},
+    {"close_rcvd", get_close_received, NULL, PYWSC_DOC_PROTOCOL_CLOSE_RCVD, NULL},
     {"close_rcvd_then_sent", get_close_received_then_sent, NULL,
-     PyDoc_STR("close_received_then_sent."), NULL},
-    {"close_exc", get_close_exception, NULL, PyDoc_STR("close_exception."), NULL},
-    {"handshake_exc", get_handshake_exception, NULL, PyDoc_STR("handshake_exception."),
+     PYWSC_DOC_PROTOCOL_CLOSE_RCVD_THEN_SENT, NULL},
+    {"close_exc", get_close_exception, NULL, PYWSC_DOC_PROTOCOL_CLOSE_EXC, NULL},
+    {"handshake_exc", get_handshake_exception, NULL, PYWSC_DOC_PROTOCOL_HANDSHAKE_EXC,
      NULL},
     {NULL},
 };

@@ -1,6 +1,7 @@
 #include "protocol/client.h"
 
 #include "common/config.h"
+#include "common/docs.h"
 #include "protocol/options.h"
 #include "protocol/protocol.h"
 #include "values/errors.h"
@@ -121,17 +122,12 @@ static PyObject *get_request(PyObject *op, void *closure)
 }
 
 static PyGetSetDef client_getset[] = {
-    {"request", get_request, NULL, PyDoc_STR("The Request that was queued."), NULL},
+    {"request", get_request, NULL, PYWSC_DOC_CLIENT_PROTOCOL_REQUEST, NULL},
     {NULL},
 };
 
 static PyType_Slot client_slots[] = {
-    {Py_tp_doc,
-     PyDoc_STR("ClientProtocol(*, target, headers, subprotocols=(), max_size=1048576,\n"
-               "               compression=None, max_line=8192, max_header_line=8192,\n"
-               "               max_head=32768, max_headers=128)\n--\n\n"
-               "The client's end of a WebSocket connection, without I/O. The request "
-               "(RFC 6455 §4.1) is queued at once.")},
+    {Py_tp_doc, PYWSC_DOC_CLIENT_PROTOCOL},
     {Py_tp_init, client_init},
     {Py_tp_getset, client_getset},
     {0, NULL},

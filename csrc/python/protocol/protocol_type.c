@@ -1,6 +1,7 @@
 #include "protocol/protocol_type.h"
 
 #include "common/config.h"
+#include "common/docs.h"
 #include "protocol/attributes.h"
 #include "protocol/client.h"
 #include "protocol/output.h"
@@ -30,49 +31,30 @@ static PyMethodDef protocol_methods[] = {
     {"__init_subclass__", PYWSC_FUNCTION(protocol_init_subclass),
      METH_CLASS | METH_VARARGS | METH_KEYWORDS, NULL},
     {"receive_data", pywsc_protocol_receive_data, METH_O,
-     PyDoc_STR(
-         "receive_data($self, data, /)\n--\n\n"
-         "Give bytes that came from the peer, in any pieces. Never raises for what "
-         "the peer sent: see state, error and data_to_send().")},
+     PYWSC_DOC_PROTOCOL_RECEIVE_DATA},
     {"receive_eof", pywsc_protocol_receive_eof, METH_NOARGS,
-     PyDoc_STR("receive_eof($self)\n--\n\nThe peer ended TCP, or it broke.")},
+     PYWSC_DOC_PROTOCOL_RECEIVE_EOF},
     {"next_event", pywsc_protocol_next_event, METH_NOARGS,
-     PyDoc_STR("next_event($self)\n--\n\n"
-               "The next event, or None while more bytes are needed.")},
-    {"events", pywsc_protocol_events, METH_NOARGS,
-     PyDoc_STR(
-         "events($self)\n--\n\nIterate over events until more bytes are needed.")},
+     PYWSC_DOC_PROTOCOL_NEXT_EVENT},
+    {"events", pywsc_protocol_events, METH_NOARGS, PYWSC_DOC_PROTOCOL_EVENTS},
     {"data_to_send", pywsc_protocol_data_to_send, METH_NOARGS,
-     PyDoc_STR("data_to_send($self)\n--\n\n"
-               "Everything to be sent to the peer now; b'' if nothing.")},
+     PYWSC_DOC_PROTOCOL_DATA_TO_SEND},
     {"buffers_to_send", pywsc_protocol_buffers_to_send, METH_NOARGS,
-     PyDoc_STR("buffers_to_send($self)\n--\n\n"
-               "data_to_send() as a list, large payloads by reference.")},
+     PYWSC_DOC_PROTOCOL_BUFFERS_TO_SEND},
     {"send_text", PYWSC_FUNCTION(pywsc_protocol_send_text),
-     METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send_text($self, data, /, *, fin=True, compress=None)\n--\n\n"
-               "Queue a text message (str, or bytes that are UTF-8), or with fin=False "
-               "its first fragment.")},
+     METH_FASTCALL | METH_KEYWORDS, PYWSC_DOC_PROTOCOL_SEND_TEXT},
     {"send_binary", PYWSC_FUNCTION(pywsc_protocol_send_binary),
-     METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send_binary($self, data, /, *, fin=True, compress=None)\n--\n\n"
-               "Queue a binary message, or with fin=False its first fragment.")},
+     METH_FASTCALL | METH_KEYWORDS, PYWSC_DOC_PROTOCOL_SEND_BINARY},
     {"send_continuation", PYWSC_FUNCTION(pywsc_protocol_send_continuation),
-     METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("send_continuation($self, data, /, *, fin=True)\n--\n\n"
-               "Queue the next fragment of the message.")},
+     METH_FASTCALL | METH_KEYWORDS, PYWSC_DOC_PROTOCOL_SEND_CONTINUATION},
     {"send_ping", PYWSC_FUNCTION(pywsc_protocol_send_ping), METH_FASTCALL,
-     PyDoc_STR("send_ping($self, data=b'', /)\n--\n\nQueue a ping.")},
+     PYWSC_DOC_PROTOCOL_SEND_PING},
     {"send_pong", PYWSC_FUNCTION(pywsc_protocol_send_pong), METH_FASTCALL,
-     PyDoc_STR("send_pong($self, data=b'', /)\n--\n\nQueue an unsolicited pong.")},
+     PYWSC_DOC_PROTOCOL_SEND_PONG},
     {"send_close", PYWSC_FUNCTION(pywsc_protocol_send_close),
-     METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("send_close($self, code=None, reason='')\n--\n\n"
-               "Start the closing handshake; does nothing when it has begun. "
-               "Without a code the frame is empty.")},
+     METH_VARARGS | METH_KEYWORDS, PYWSC_DOC_PROTOCOL_SEND_CLOSE},
     {"fail", PYWSC_FUNCTION(pywsc_protocol_fail), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("fail($self, code, reason='')\n--\n\n"
-               "Fail the connection (RFC 6455 §7.1.7).")},
+     PYWSC_DOC_PROTOCOL_FAIL},
     {NULL},
 };
 
@@ -126,7 +108,7 @@ static void protocol_dealloc(PyObject *op)
 }
 
 static PyType_Slot protocol_slots[] = {
-    {Py_tp_doc, PyDoc_STR("One end of a WebSocket connection, without I/O.")},
+    {Py_tp_doc, PYWSC_DOC_PROTOCOL},
     {Py_tp_new, protocol_new},
     {Py_tp_dealloc, protocol_dealloc},
     {Py_tp_traverse, protocol_traverse},

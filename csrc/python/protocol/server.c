@@ -4,6 +4,7 @@
 
 #include "common/arguments.h"
 #include "common/config.h"
+#include "common/docs.h"
 #include "protocol/options.h"
 #include "protocol/protocol.h"
 #include "protocol/receive.h"
@@ -341,43 +342,25 @@ static int server_init(PyObject *op, PyObject *args, PyObject *kwargs)
 
 static PyMethodDef server_methods[] = {
     {"accept", PYWSC_FUNCTION(server_accept), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR(
-         "accept($self, *, subprotocol=None, headers=())\n--\n\n"
-         "Queue the 101 (RFC 6455 §4.2.2) for the request; the connection is open.")},
+     PYWSC_DOC_SERVER_PROTOCOL_ACCEPT},
     {"build_response", PYWSC_FUNCTION(server_build_response),
-     METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR(
-         "build_response($self, *, subprotocol=None, headers=())\n--\n\n"
-         "The 101 that accept() would queue, to be changed and given to respond().")},
-    {"respond", server_respond, METH_O,
-     PyDoc_STR(
-         "respond($self, response, /)\n--\n\n"
-         "Queue any response; status 101 opens the connection, another ends it.")},
+     METH_VARARGS | METH_KEYWORDS, PYWSC_DOC_SERVER_PROTOCOL_BUILD_RESPONSE},
+    {"respond", server_respond, METH_O, PYWSC_DOC_SERVER_PROTOCOL_RESPOND},
     {"reject", PYWSC_FUNCTION(server_reject), METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("reject($self, status, body='', *, headers=())\n--\n\n"
-               "Refuse the request with this status and plain text body.")},
+     PYWSC_DOC_SERVER_PROTOCOL_REJECT},
     {NULL},
 };
 
 static PyGetSetDef server_getset[] = {
     {"offered_subprotocols", get_offered_subprotocols, NULL,
-     PyDoc_STR("What the request offers, preferred first; [] once it is answered."),
-     NULL},
-    {"refusal", get_refusal, NULL,
-     PyDoc_STR("While a request waits that handshake_exception is about: the status "
-               "and the sentence to refuse it with; else None."),
-     NULL},
-    {"origin", get_origin, NULL,
-     PyDoc_STR("The request's Origin, or None; None once it is answered."), NULL},
+     PYWSC_DOC_SERVER_PROTOCOL_OFFERED_SUBPROTOCOLS, NULL},
+    {"refusal", get_refusal, NULL, PYWSC_DOC_SERVER_PROTOCOL_REFUSAL, NULL},
+    {"origin", get_origin, NULL, PYWSC_DOC_SERVER_PROTOCOL_ORIGIN, NULL},
     {NULL},
 };
 
 static PyType_Slot server_slots[] = {
-    {Py_tp_doc,
-     PyDoc_STR("ServerProtocol(*, max_size=1048576, compression=None, max_line=8192, "
-               "max_header_line=8192, max_head=32768, max_headers=128, "
-               "any_request=False)\n--\n\n"
-               "The server's end of a WebSocket connection, without I/O.")},
+    {Py_tp_doc, PYWSC_DOC_SERVER_PROTOCOL},
     {Py_tp_init, server_init},
     {Py_tp_methods, server_methods},
     {Py_tp_getset, server_getset},

@@ -1,5 +1,6 @@
 #include "tasks/stepper.h"
 
+#include "common/docs.h"
 #include "common/raised.h"
 #include "tasks/coroutine.h"
 #include "tasks/loop.h"
@@ -434,9 +435,7 @@ static PyMethodDef stepper_methods[] = {
 };
 
 static PyType_Slot stepper_slots[] = {
-    {Py_tp_doc,
-     PyDoc_STR("Stepper(coroutine, /)\n--\n\n"
-               "The coroutine of a task, which steps another one without its task.")},
+    {Py_tp_doc, PYWSC_DOC_STEPPER},
     {Py_tp_new, stepper_new},
     {Py_tp_dealloc, stepper_dealloc},
     {Py_tp_traverse, stepper_traverse},

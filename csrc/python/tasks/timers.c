@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "common/docs.h"
 #include "common/raised.h"
 
 /* So many are run before the loop gets its turn. */
@@ -302,15 +303,10 @@ static PyMemberDef timers_members[] = {
 };
 
 static PyType_Slot timers_slots[] = {
-    {Py_tp_doc, PyDoc_STR("Timers(loop)\n--\n\n"
-                          "The timers of all connections of an event loop.")},
-    {Py_tp_init, timers_init},
-    {Py_tp_dealloc, timers_dealloc},
-    {Py_tp_traverse, timers_traverse},
-    {Py_tp_clear, timers_clear},
-    {Py_tp_methods, timers_methods},
-    {Py_tp_members, timers_members},
-    {0, NULL},
+    {Py_tp_doc, PYWSC_DOC_TIMERS},   {Py_tp_init, timers_init},
+    {Py_tp_dealloc, timers_dealloc}, {Py_tp_traverse, timers_traverse},
+    {Py_tp_clear, timers_clear},     {Py_tp_methods, timers_methods},
+    {Py_tp_members, timers_members}, {0, NULL},
 };
 
 static PyType_Spec timers_spec = {

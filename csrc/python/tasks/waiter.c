@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/arguments.h"
+#include "common/docs.h"
 #include "common/raised.h"
 #include "tasks/loop.h"
 
@@ -396,7 +397,7 @@ static PyMemberDef waiter_members[] = {
 };
 
 static PyType_Slot waiter_slots[] = {
-    {Py_tp_doc, PyDoc_STR("What a task waits on: asyncio's future protocol.")},
+    {Py_tp_doc, PYWSC_DOC_WAITER},
 #if PY_VERSION_HEX < 0x030C0000
     {Py_tp_getattr, waiter_getattr},
 #endif

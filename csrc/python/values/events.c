@@ -1,5 +1,7 @@
 #include "values/events.h"
 
+#include "common/docs.h"
+
 /* What next_event() hands out: immutable, with __match_args__. None can be part of a
  * reference cycle (their fields are exact str, bytes and int), so none is tracked. */
 
@@ -117,11 +119,12 @@ static PyMethodDef message_methods[] = {
 };
 
 static PyMemberDef message_members[] = {
-    {"data", T_OBJECT_EX, offsetof(struct message, data), READONLY, "The payload."},
+    {"data", T_OBJECT_EX, offsetof(struct message, data), READONLY,
+     PYWSC_DOC_TEXT_MESSAGE_DATA},
     {"fin", T_BOOL, offsetof(struct message, fin), READONLY,
-     "Whether this is the whole message, or its last fragment."},
+     PYWSC_DOC_TEXT_MESSAGE_FIN},
     {"compressed", T_BOOL, offsetof(struct message, compressed), READONLY,
-     "Whether it came compressed (RFC 7692 §6)."},
+     PYWSC_DOC_TEXT_MESSAGE_COMPRESSED},
     {NULL},
 };
 
@@ -134,12 +137,8 @@ static PyMemberDef message_members[] = {
         0, NULL                                                                        \
     }
 
-static PyType_Slot text_slots[] = {
-    MESSAGE_SLOTS(PyDoc_STR("TextMessage(data, *, fin=True, compressed=False)\n--\n\nA "
-                            "text message, as str."))};
-static PyType_Slot binary_slots[] = {MESSAGE_SLOTS(PyDoc_STR(
-    "BinaryMessage(data, *, fin=True, compressed=False)\n--\n\nA binary message, as "
-    "bytes."))};
+static PyType_Slot text_slots[] = {MESSAGE_SLOTS(PYWSC_DOC_TEXT_MESSAGE)};
+static PyType_Slot binary_slots[] = {MESSAGE_SLOTS(PYWSC_DOC_BINARY_MESSAGE)};
 
 /* --- Ping, Pong --- */
 
@@ -222,7 +221,7 @@ static PyMethodDef control_methods[] = {
 
 static PyMemberDef control_members[] = {
     {"data", T_OBJECT_EX, offsetof(struct control, data), READONLY,
-     "The payload, at most 125 bytes."},
+     PYWSC_DOC_PING_DATA},
     {NULL},
 };
 
@@ -235,10 +234,8 @@ static PyMemberDef control_members[] = {
         0, NULL                                                                        \
     }
 
-static PyType_Slot ping_slots[] = {CONTROL_SLOTS(PyDoc_STR(
-    "Ping(data)\n--\n\nA ping (RFC 6455 §5.5.2); its pong is queued already."))};
-static PyType_Slot pong_slots[] = {
-    CONTROL_SLOTS(PyDoc_STR("Pong(data)\n--\n\nA pong (RFC 6455 §5.5.3)."))};
+static PyType_Slot ping_slots[] = {CONTROL_SLOTS(PYWSC_DOC_PING)};
+static PyType_Slot pong_slots[] = {CONTROL_SLOTS(PYWSC_DOC_PONG)};
 
 /* --- Close --- */
 
@@ -327,25 +324,18 @@ static PyMethodDef close_methods[] = {
 };
 
 static PyMemberDef close_members[] = {
-    {"code", T_INT, offsetof(struct close_event, code), READONLY,
-     "The status code (RFC 6455 §7.4), 1005 if there was none."},
+    {"code", T_INT, offsetof(struct close_event, code), READONLY, PYWSC_DOC_CLOSE_CODE},
     {"reason", T_OBJECT_EX, offsetof(struct close_event, reason), READONLY,
-     "The reason, at most 123 bytes of UTF-8."},
+     PYWSC_DOC_CLOSE_REASON},
     {NULL},
 };
 
 static PyType_Slot close_slots[] = {
-    {Py_tp_doc, PyDoc_STR("Close(code, reason='')\n--\n\n"
-                          "What a close frame said (RFC 6455 §5.5.1).")},
-    {Py_tp_new, close_new},
-    {Py_tp_dealloc, close_dealloc},
-    {Py_tp_repr, close_repr},
-    {Py_tp_str, close_str},
-    {Py_tp_richcompare, close_compare},
-    {Py_tp_hash, close_hash},
-    {Py_tp_methods, close_methods},
-    {Py_tp_members, close_members},
-    {0, NULL},
+    {Py_tp_doc, PYWSC_DOC_CLOSE},   {Py_tp_new, close_new},
+    {Py_tp_dealloc, close_dealloc}, {Py_tp_repr, close_repr},
+    {Py_tp_str, close_str},         {Py_tp_richcompare, close_compare},
+    {Py_tp_hash, close_hash},       {Py_tp_methods, close_methods},
+    {Py_tp_members, close_members}, {0, NULL},
 };
 
 /* --- types --- */

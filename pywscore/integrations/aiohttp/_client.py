@@ -131,7 +131,12 @@ class ClientWebSocketResponse(Messages, aiohttp.ClientWebSocketResponse):  # typ
         return agreed is not None and agreed.client_no_context_takeover
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Of the transport, while the connection isn't closed; else ``default``."""
+        """What the transport knows, while the connection isn't closed.
+
+        Args:
+            name: as of ``transport.get_extra_info()``.
+            default: what to return if it isn't known.
+        """
         if self._response.connection is None:
             return default
         return super().get_extra_info(name, default)
@@ -161,6 +166,10 @@ class ClientWebSocketResponse(Messages, aiohttp.ClientWebSocketResponse):  # typ
         self, *, code: int = WSCloseCode.OK, message: bytes | str = b""
     ) -> bool:
         """Close the connection; see WebSocketResponse.close().
+
+        Args:
+            code: the close code; one that can't be sent is left out.
+            message: the reason, up to 123 bytes of UTF-8.
 
         Returns:
             False if it was closed before.
@@ -250,16 +259,36 @@ def ws_connect(
     decode_text: bool = True,
     **request: Any,
 ) -> _Connecting:
-    """Connect to a WebSocket server through ``session``.
+    """Connect to a WebSocket server through a session, as ``session.ws_connect()``
+    does.
 
-    Its connector, TLS, cookies and proxies are used. The arguments are those of
-    ``session.ws_connect()``; ``request`` goes to ``session.request()``.
+    Args:
+        session: whose connector, TLS, cookies and proxies are used.
+        url: the server's address, of ``ws``, ``wss``, ``http`` or ``https``.
+        method: of the request.
+        protocols: the subprotocols to offer, the preferred one first.
+        timeout: a ``ClientWSTimeout``: seconds that close() waits for the peer's close
+            frame, and those of receive().
+        receive_timeout: the old way to say the latter.
+        autoclose: close when the peer's close frame is received.
+        autoping: answer pings; without it receive() gives PING and PONG messages.
+        heartbeat: seconds without data until a ping is sent; half as long is waited for
+            the pong.
+        origin: value of the Origin header.
+        headers: more headers for the request.
+        compress: offer permessage-deflate, with windows of so many bits, 9 to 15; 0 for
+            no offer.
+        max_msg_size: messages of this size are refused, 0 for no limit.
+        decode_text: False gives text messages as bytes.
+        request: for ``session.request()``.
 
     Returns:
         An awaitable of a ClientWebSocketResponse, and an asynchronous context manager.
 
     Raises:
-        WSServerHandshakeError: if the server doesn't accept.
+        ValueError: for another ``compress``.
+        WSServerHandshakeError: if the server doesn't accept; when it is awaited, as
+            what ``session.request()`` raises.
     """
     if not isinstance(timeout, ClientWSTimeout):
         if timeout is not _DEFAULT:

@@ -82,7 +82,12 @@ class Messages(_core.MessageStream):
         return self._exception
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Of the transport; ``default`` if it doesn't know ``name``."""
+        """What the transport knows.
+
+        Args:
+            name: as of ``transport.get_extra_info()``.
+            default: what to return if it isn't known.
+        """
         connection = self._connection
         if connection is None or connection.transport is None:
             return default
@@ -109,21 +114,46 @@ class Messages(_core.MessageStream):
     # Sending
 
     async def ping(self, message: bytes = b"") -> None:
-        """Send a ping (RFC 6455 §5.5.2) with up to 125 bytes."""
+        """Send a ping (RFC 6455 §5.5.2).
+
+        Args:
+            message: up to 125 bytes.
+
+        Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
+            ProtocolError: if ``message`` is longer.
+            RuntimeError: before prepare().
+        """
         await self.send_frame(message, WSMsgType.PING)
 
     async def pong(self, message: bytes = b"") -> None:
-        """Send a pong that nobody asked for (RFC 6455 §5.5.3)."""
+        """Send a pong that nobody asked for (RFC 6455 §5.5.3).
+
+        Args:
+            message: up to 125 bytes.
+
+        Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
+            ProtocolError: if ``message`` is longer.
+            RuntimeError: before prepare().
+        """
         await self.send_frame(message, WSMsgType.PONG)
 
     async def send_frame(
         self, message: bytes, opcode: WSMsgType, compress: int | None = None
     ) -> None:
-        """Send a whole message, or a control frame, as ``opcode`` says.
+        """Send a whole message, or a control frame (RFC 6455 §5.5, §5.6).
+
+        Args:
+            message: the payload.
+            opcode: which of them.
+            compress: as of ``send_str()``.
 
         Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
             ProtocolError: for a control frame of more than 125 bytes, or an opcode that
                 begins no message.
+            RuntimeError: before prepare().
             TypeError: if ``message`` isn't bytes-like.
             ValueError: for text that isn't UTF-8, or an opcode of no frame.
         """
@@ -167,13 +197,33 @@ class Messages(_core.MessageStream):
         *,
         dumps: Callable[[Any], str] = json.dumps,
     ) -> None:
-        """Send ``dumps(data)`` as text."""
+        """Send ``dumps(data)`` as text.
+
+        Args:
+            data: what to send.
+            compress: as of ``send_str()``.
+            dumps: makes a ``str`` of it.
+
+        Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
+            RuntimeError: before prepare().
+        """
         await self.send_str(dumps(data), compress=compress)
 
     async def send_json_bytes(
         self, data: Any, compress: int | None = None, *, dumps: Callable[[Any], bytes]
     ) -> None:
-        """Send ``dumps(data)``, which is bytes, as a binary message."""
+        """Send ``dumps(data)``, which is bytes, as a binary message.
+
+        Args:
+            data: what to send.
+            compress: as of ``send_str()``.
+            dumps: makes bytes of it.
+
+        Raises:
+            ClientConnectionResetError: if the connection is closing or lost.
+            RuntimeError: before prepare().
+        """
         await self.send_bytes(dumps(data), compress=compress)
 
     async def _send(
@@ -339,8 +389,13 @@ class Messages(_core.MessageStream):
     async def receive_str(self, *, timeout: float | None = None) -> str:
         """The next message, which has to be text.
 
+        Args:
+            timeout: as of ``receive()``.
+
         Raises:
             WSMessageTypeError: if it isn't.
+            TimeoutError: after ``timeout``.
+            RuntimeError: as of ``receive()``.
         """
         message = await self.receive(timeout)
         if message.type is not _TEXT:
@@ -351,7 +406,16 @@ class Messages(_core.MessageStream):
         return cast(str, message.data)
 
     async def receive_bytes(self, *, timeout: float | None = None) -> bytes:
-        """The next message, which has to be binary; see receive_str()."""
+        """The next message, which has to be binary.
+
+        Args:
+            timeout: as of ``receive()``.
+
+        Raises:
+            WSMessageTypeError: if it isn't.
+            TimeoutError: after ``timeout``.
+            RuntimeError: as of ``receive()``.
+        """
         message = await self.receive(timeout)
         if message.type is not _BINARY:
             raise WSMessageTypeError(
@@ -366,7 +430,17 @@ class Messages(_core.MessageStream):
         loads: Callable[[Any], Any] = json.loads,
         timeout: float | None = None,
     ) -> Any:
-        """``loads()`` of the next message, which has to be text."""
+        """What ``loads()`` makes of the next message, which has to be text.
+
+        Args:
+            loads: reads a ``str``.
+            timeout: as of ``receive()``.
+
+        Raises:
+            WSMessageTypeError: if it isn't.
+            TimeoutError: after ``timeout``.
+            RuntimeError: as of ``receive()``.
+        """
         return loads(await self.receive_str(timeout=timeout))
 
     def _use(self, connection: UpgradedConnection, max_msg_size: int) -> None:

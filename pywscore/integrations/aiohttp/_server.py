@@ -30,6 +30,7 @@ from ._private import (
 )
 
 WebSocketReady = web.WebSocketReady
+"""What ``can_prepare()`` gives: ``ok`` and ``protocol``; true if ``ok``."""
 
 __all__ = ["WebSocketReady", "WebSocketResponse"]
 
@@ -162,6 +163,12 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
     def can_prepare(self, request: web.BaseRequest) -> WebSocketReady:
         """Would prepare() accept this request?
 
+        Args:
+            request: it.
+
+        Returns:
+            What is true or false, with the subprotocol in its ``protocol``.
+
         Raises:
             RuntimeError: after prepare().
         """
@@ -174,10 +181,17 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         return WebSocketReady(True, protocol)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """Do the opening handshake, once.
+        """Do the opening handshake, once (RFC 6455 §4.2).
+
+        Args:
+            request: what to answer.
+
+        Returns:
+            What aiohttp writes its responses with.
 
         Raises:
             HTTPBadRequest: if this isn't a WebSocket handshake.
+            ClientConnectionResetError: if the client is gone.
         """
         if self._payload_writer is not None:
             return self._payload_writer
@@ -300,7 +314,11 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         return await self._close(code, message)
 
     async def write_eof(self) -> None:  # type: ignore[override]
-        """Called by aiohttp when the handler returned: close."""
+        """Called by aiohttp when the handler returned: close.
+
+        Raises:
+            RuntimeError: before prepare().
+        """
         if self._eof_sent:
             return
         if self._payload_writer is None:
@@ -310,6 +328,9 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
 
     async def write(self, data: Any) -> None:
         """Not on a WebSocket.
+
+        Args:
+            data: no matter.
 
         Raises:
             RuntimeError: always.

@@ -41,8 +41,11 @@ class ASGIConnection(Connection):
     asgi_version: str
     root_path: str
     server: tuple[str, int | None] | None = None
+    """Our address, for the scope."""
     client: tuple[str, int] | None = None
+    """The peer's address, for the scope."""
     scheme: str = "ws"
+    """``ws`` or ``wss``, for the scope."""
     tasks: set[asyncio.Task[None]]
     app_logger: logging.Logger
     """What the application does wrong, and how requests are answered, goes here."""
@@ -188,7 +191,9 @@ class ASGIConnection(Connection):
             self._cut("the application ended within a response")
 
     async def asgi_receive(self) -> Event:
-        """ASGI's ``receive()``."""
+        """What ASGI's ``receive()`` gives: ``websocket.connect``,
+        ``websocket.receive``, and ``websocket.disconnect`` once the connection has
+        ended."""
         if not self._connect_given:
             self._connect_given = True
             return {"type": "websocket.connect"}
@@ -245,7 +250,17 @@ class ASGIConnection(Connection):
         return {"type": "websocket.disconnect", "code": code, "reason": close.reason}
 
     async def asgi_send(self, message: Event) -> None:
-        """ASGI's ``send()``."""
+        """ASGI's ``send()``.
+
+        Args:
+            message: a ``websocket.accept``, ``websocket.send`` or ``websocket.close``,
+                or of a response that denies the request.
+
+        Raises:
+            OSError: of class ``disconnect_error``, if the client is gone.
+            RuntimeError: if it isn't the time for such a message.
+            TypeError: for text that isn't ``str``, or bytes that aren't bytes-like.
+        """
         kind = message["type"]
         if kind == "websocket.send" and self._accepted and not self._app_closed:
             data = message.get("bytes")

@@ -40,10 +40,20 @@ class BoundedHead(asyncio.Protocol):
     _head_size: int = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the transport, as what follows: TCP is there.
+
+        Args:
+            transport: it.
+        """
         super().connection_made(transport)
         self._start_head(0)
 
     def data_received(self, data: bytes) -> None:
+        """Bytes came.
+
+        Args:
+            data: the bytes.
+        """
         super().data_received(data)
         if not self._awaits_head():
             self._end_head()
@@ -57,6 +67,11 @@ class BoundedHead(asyncio.Protocol):
             self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """TCP is gone.
+
+        Args:
+            exc: why; None if it was closed.
+        """
         self._end_head()
         super().connection_lost(exc)
 
@@ -125,9 +140,11 @@ def bounded(base: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
 
 if TYPE_CHECKING:
     HTTPProtocol = BoundedHead
+    """What uvicorn takes for ``--http auto``, with the bounds."""
 else:
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     HTTPProtocol = bounded(AutoHTTPProtocol)
     HTTPProtocol.__name__ = HTTPProtocol.__qualname__ = "HTTPProtocol"
     HTTPProtocol.__module__ = __name__
+    HTTPProtocol.__doc__ = "What uvicorn takes for ``--http auto``, with the bounds."

@@ -67,7 +67,9 @@ class WebSocketProtocol(_Base):
     """
 
     app_logger = logger
+    """``logging.getLogger("uvicorn.error")``."""
     disconnect_error = ClientDisconnected
+    """Raised by ``send()`` when the client is gone: uvicorn's."""
 
     compression: PerMessageDeflate = PerMessageDeflate(
         server_max_window_bits=12, client_max_window_bits=12, mem_level=4
@@ -154,8 +156,11 @@ class WebSocketProtocol(_Base):
     def data_received(self, data: bytes) -> None:
         """What the HTTP protocol puts together from the request; later, any bytes.
 
-        Frames that came behind the request in one packet aren't in ``data``: they are
-        fetched from the HTTP protocol.
+        Frames that came behind the request in one packet aren't there: they are fetched
+        from the HTTP protocol.
+
+        Args:
+            data: the bytes.
         """
         try:
             if self.request is None and hasattr(self.transport, "get_protocol"):
