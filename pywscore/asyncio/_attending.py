@@ -15,6 +15,7 @@ from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..http import Request, Response
 from . import _overridden
+from ._alpn import other_protocol
 from ._handshake import Handshake
 from ._listener import ListenerFactory
 from ._log import LimitedLogger, is_exit
@@ -181,6 +182,13 @@ class Attending:
         return ws
 
     def _answer(self, ws: Attended, request: Request) -> None:
+        if self._handshake.over_tls and (other := other_protocol(ws.transport)):
+            text = (
+                "TLS agreed on %s by ALPN, and this is HTTP/1.1: ssl= may not offer it"
+            )
+            ws._log(logging.WARNING, text, printable(other))
+            ws.transport.abort()
+            return
         if not self._handshake.has_hooks:
             response = self._handshake.answer_at_once(ws, ws.protocol, request)
             self._answer_with(ws, response)

@@ -6,8 +6,10 @@ import asyncio
 import ssl
 
 from .. import _core
+from .._shown import printable
 from ..exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from ..http import Response
+from ._alpn import other_protocol
 from ._listener import ListenerFactory
 from ._options import Options
 from .connection import Connection
@@ -34,12 +36,23 @@ class ClientConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._tell_head(">", self.protocol.request)
-        self.flush()
+        if self._agreed_on_http():
+            self._tell_head(">", self.protocol.request)
+            self.flush()
+
+    def _agreed_on_http(self) -> bool:
+        """False before the end of this connection. True while TLS hasn't agreed."""
+        other = other_protocol(self.transport)
+        if other is not None:
+            text = f"TLS agreed on {printable(other)} by ALPN, and this is HTTP/1.1"
+            self._fail_handshake(InvalidHandshake(f"{text}: ssl= may not offer it"))
+            self.transport.abort()
+        return other is None
 
     def _on_response(self, response: Response) -> None:
         self.response = response
-        if not self._answered.done():
+        # On the engine TLS hadn't agreed before.
+        if not self._answered.done() and self._agreed_on_http():
             self._answered.set_result(None)
             self._has_opened()
             if self._listener_factory is not None:

@@ -25,7 +25,8 @@ SelectSubprotocol = Callable[..., str | None]
 
 @dataclass(slots=True, kw_only=True)
 class Handshake:
-    """How a server answers requests. Arguments as in ``serve()``."""
+    """How a server answers requests. Arguments as in ``serve()``; ``over_tls`` is that
+    of an ``ssl.SSLContext``, which may agree on anything."""
 
     origins: Origins | None = None
     subprotocols: Sequence[str] = ()
@@ -33,6 +34,7 @@ class Handshake:
     process_request: ProcessRequest | None = None
     process_response: ProcessResponse | None = None
     server_header: str | None = None
+    over_tls: bool = False
     is_closing: Callable[[], bool] = field(default=lambda: False)
     _warned: bool = False
 

@@ -200,6 +200,7 @@ def serve(
         process_request=process_request,
         process_response=process_response,
         server_header=server_header,
+        over_tls=tls is not None and not isinstance(tls, TLSContext),
     )
     factory = create_connection or ServerConnection
     # Without hooks, what isn't a correct request is refused by the core, and no task is

@@ -363,17 +363,21 @@ def test_session_settings(connect: Any, loop: str) -> None:
     run(main(), loop)
 
 
+@pytest.mark.threat("TLS-10")
 @ours
 def test_tls(connect: Any, loop: str) -> None:
     async def main() -> None:
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols(["h2", "http/1.1"])
         authority.issue_cert("localhost").configure_cert(context)
         trusting = ssl.create_default_context()
         authority.configure_trust(trusting)
         async with server(ssl=context) as url, aiohttp.ClientSession() as session:
             url = url.replace("ws://127.0.0.1", "wss://localhost")
             async with connect(session, url, ssl=trusting, compress=15) as ws:
+                tls = ws.get_extra_info("ssl_object")
+                assert tls.selected_alpn_protocol() != "h2"
                 for size in (1, 300_000):
                     await ws.send_bytes(bytes(size))
                     assert await ws.receive_bytes() == bytes(size)

@@ -492,12 +492,15 @@ def test_shutdown_before_the_answer(environment: Environment) -> None:
 # The rest -------------------------------------------------------------------------
 
 
+@pytest.mark.threat("TLS-10")
 @both
 def test_tls(environment: Environment) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
+    # The server offers no HTTP/2: connect() would raise if they agreed on it.
+    trusting.set_alpn_protocols(["h2", "http/1.1"])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
