@@ -123,7 +123,8 @@ class TLSContext:
         """Settings of a client.
 
         Args:
-            ca: PEM file of the authorities to trust; the system's by default.
+            ca: PEM file of the authorities to trust; by default those of
+                ``ssl.get_default_verify_paths()``, as in Python's ``ssl``.
             certificate: PEM file of the client's certificate.
             key: PEM file with its key; by default in the same file.
             password: of the key.
@@ -211,7 +212,7 @@ def _read(settings: _Settings) -> _core.TLSContext:
     if settings.ca is not None:
         made.trust(os.fsdecode(_readable(settings.ca)), None)
     elif not settings.server and settings.verify != "none":
-        made.trust(None, None)
+        made.trust(*_authorities())
     made.verify(_VERIFY[settings.verify], settings.check_hostname)
     if settings.ciphers is not None:
         made.ciphers(settings.ciphers)
@@ -220,6 +221,15 @@ def _read(settings: _Settings) -> _core.TLSContext:
     elif settings.minimum_version != "1.2":
         raise ValueError("minimum_version must be '1.2' or '1.3'")
     return made
+
+
+def _authorities() -> tuple[str | None, str | None]:
+    """File and folders of those that Python trusts: our OpenSSL, a wheel's for
+    instance, may have been built to look elsewhere (docs/adr/0021-authorities.md)."""
+    paths = ssl.get_default_verify_paths()
+    # Folders may be several here, of which paths.capath knows nothing.
+    folders = os.environ.get(paths.openssl_capath_env, paths.openssl_capath)
+    return paths.cafile, folders or None
 
 
 def _failure(
