@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HERE = Path(__file__).parent
 TOP = HERE.parent
@@ -65,6 +65,7 @@ def loops() -> list[str]:
 class Running:
     port: int
     pid: int
+    stdin: IO[bytes]
 
 
 def pin(core: int) -> Callable[[], None]:
@@ -95,7 +96,7 @@ def server(command: Sequence[str]) -> Iterator[Running]:
         line = process.stdout.readline()
         if not line.strip():
             raise NotStarted(f"{' '.join(command)} did not start")
-        yield Running(port=int(line), pid=process.pid)
+        yield Running(port=int(line), pid=process.pid, stdin=process.stdin)
     finally:
         process.stdin.close()
         process.terminate()
@@ -126,7 +127,26 @@ def run_client(program: Path, running: Running, *options: str) -> dict[str, Any]
     )
     if done.returncode != 0:
         raise ClientFailed(f"{program.name} ended with {done.returncode}")
-    figures: dict[str, Any] = json.loads(done.stdout)
+    return _figures(done.stdout)
+
+
+def run_feed(program: Path, running: Running, *options: str) -> dict[str, Any]:
+    """One run of the server for clients, with one of ``benchmarks.clients``."""
+    command = [str(program), "--pid", str(running.pid), *options]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, preexec_fn=pin(LOAD_CORE)
+    ) as feed:
+        assert feed.stdout is not None
+        running.stdin.write(feed.stdout.readline())
+        running.stdin.flush()
+        said, _ = feed.communicate(timeout=120)
+    if feed.returncode != 0:
+        raise ClientFailed(f"{program.name} ended with {feed.returncode}")
+    return _figures(said)
+
+
+def _figures(said: bytes) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(said)
     if figures["messages"] == 0:
         raise ClientFailed("not a message went through")
     figures["cpu_us"] = figures["server_cpu_seconds"] / figures["messages"] * 1e6

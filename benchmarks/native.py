@@ -62,15 +62,16 @@ def _stale(program: Path, *sources: Path) -> bool:
 
 
 def client(name: str) -> Path:
-    """One of our load clients, compiled unless that was done."""
-    tls = name == "load-tls"
-    main = HERE / "c" / ("load.c" if tls else f"{name}.c")
+    """One of our load clients, or the server for clients, compiled unless that was
+    done."""
+    tls = name.endswith("-tls")
+    main = HERE / "c" / f"{name.removesuffix('-tls')}.c"
     stream = HERE / "c" / ("stream_tls.c" if tls else "stream_plain.c")
     sources = [main, HERE / "c" / "client.c", stream]
     program = BUILD / name
     if _stale(program, *sources, *(HERE / "c").glob("*.h")):
         BUILD.mkdir(parents=True, exist_ok=True)
-        libraries = ["-lssl", "-lcrypto"] if tls else []
+        libraries = ["-lssl", "-lcrypto"] if tls or name == "feed" else []
         compiler = os.environ.get("CC", "cc")
         try:
             _run(compiler, "-std=c11", "-O2", *sources, "-o", program, *libraries)

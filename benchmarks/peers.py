@@ -1,4 +1,4 @@
-"""The servers that are compared."""
+"""The servers and clients that are compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ NO_LOOP = ""  # of a program that is not Python
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A module of ``benchmarks.servers``, or one of ``native.PROGRAMS``."""
+    """A module of ``benchmarks.servers`` or ``benchmarks.clients``, or one of
+    ``native.PROGRAMS``."""
 
     module: str
     title: str
@@ -48,6 +49,7 @@ PEERS = {
     for peer in [
         _python("pywscore", "pywscore", "pywscore"),
         _python("pywscore_listener", "pywscore", "pywscore listener"),
+        _python("pywscore_tls_context", "pywscore", "pywscore with a TLSContext"),
         _python("pywscore_transport", "pywscore", "pywscore on transports"),
         _python("pywscore_beside", "pywscore", "pywscore"),
         _python("pywscore_beside_transport", "pywscore", "pywscore on transports"),
@@ -71,6 +73,15 @@ PEERS = {
         _python("websockets_broadcast", "websockets", "websockets broadcast()"),
     ]
 }
+
+
+def client_command(
+    peer: Peer, loop: str, *, compression: bool, tls: bool, turns: bool
+) -> list[str]:
+    """How a client is started that is measured."""
+    given = {"--compression": compression, "--tls": tls, "--turns": turns}
+    words = [sys.executable, "-m", "benchmarks.clients", peer.module, "--loop", loop]
+    return [*words, *(name for name, value in given.items() if value)]
 
 
 def command(

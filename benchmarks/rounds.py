@@ -21,11 +21,20 @@ from typing import Any
 
 from . import certificates, common, deflate, native, report
 from .common import Running
-from .peers import NO_LOOP, PEERS, Peer, command, installed, leave_out
+from .peers import (
+    NO_LOOP,
+    PEERS,
+    Peer,
+    client_command,
+    command,
+    installed,
+    leave_out,
+)
 from .scenarios import QUANTILES, SCENARIOS, Goal, Scenario
 
 WARMUP = 0.05
 OFFER = "permessage-deflate; server_max_window_bits=12; client_max_window_bits"
+AGREED = "permessage-deflate; server_max_window_bits=12"
 
 Key = tuple[str, str]  # module and loop
 Figures = dict[Key, list[dict[str, Any]]]
@@ -36,13 +45,19 @@ def loops(scenario: Scenario) -> list[str]:
 
 
 @contextlib.contextmanager
-def client_options(scenario: Scenario, seconds: float) -> Iterator[list[str]]:
+def client_options(
+    scenario: Scenario, seconds: float, tls: Path | None = None
+) -> Iterator[list[str]]:
     options = ["--seconds", str(seconds)]
     if scenario.client == "handshakes":
         yield options
         return
-    options += ["--warmup", str(WARMUP), "--connections", str(scenario.connections)]
-    options += ["--size", str(scenario.size)]
+    options += ["--warmup", str(WARMUP), "--size", str(scenario.size)]
+    if not scenario.of_clients:
+        options += ["--connections", str(scenario.connections)]
+    elif tls is not None:
+        options += ["--tls", str(tls)]
+    options += ["--turns"] if scenario.turns else []
     if scenario.slow:
         options += ["--slow", str(scenario.slow)]
     if scenario.client.startswith("load") and (os.cpu_count() or 1) > 1:
@@ -55,7 +70,25 @@ def client_options(scenario: Scenario, seconds: float) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame"
         path.write_bytes(deflate.frame(wire))
-        yield [*options, "--frame", str(path), "--extensions", OFFER]
+        agreed = AGREED if scenario.of_clients else OFFER
+        yield [*options, "--frame", str(path), "--extensions", agreed]
+
+
+def ready(
+    scenario: Scenario, peer: Peer, loop: str, tls: Path | None
+) -> contextlib.AbstractContextManager[Running]:
+    """A server, or a client that waits for the port of one."""
+    if scenario.of_clients:
+        words = client_command(
+            peer,
+            loop,
+            compression=scenario.compressed,
+            tls=scenario.tls,
+            turns=scenario.turns,
+        )
+    else:
+        words = command(peer, loop, compression=scenario.compressed, tls=tls)
+    return common.server(words)
 
 
 def measure(
@@ -66,13 +99,13 @@ def measure(
     common.allow_files(scenario.connections + 200)
     with contextlib.ExitStack() as stack:
         tls = stack.enter_context(certificates.certificate()) if scenario.tls else None
-        options = stack.enter_context(client_options(scenario, seconds))
+        options = stack.enter_context(client_options(scenario, seconds, tls))
+        run_once = common.run_feed if scenario.of_clients else common.run_client
         running: dict[Key, Running] = {}
         for peer in peers:
             for loop in peer.loops(loops(scenario)):
-                words = command(peer, loop, compression=scenario.compressed, tls=tls)
                 try:
-                    server = stack.enter_context(common.server(words))
+                    server = stack.enter_context(ready(scenario, peer, loop, tls))
                 except common.NotStarted as error:
                     leave_out(peer, str(error))
                 else:
@@ -82,7 +115,7 @@ def measure(
         for number in range(rounds + 1):
             for key, server in list(running.items()):
                 try:
-                    result = common.run_client(program, server, *options)
+                    result = run_once(program, server, *options)
                 except common.ClientFailed as error:
                     print(f"{scenario.name}: {title(key)}: {error}", file=sys.stderr)
                     del running[key], figures[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Figure = Literal["cpu_us", "messages_per_second", "p10_us", "p50_us", "p99_us"]
 
@@ -31,7 +31,8 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A client of benchmarks/c against servers in turns."""
+    """A client of benchmarks/c against servers in turns, or its server, ``feed``,
+    against clients."""
 
     name: str
     title: str
@@ -45,6 +46,7 @@ class Scenario:
     size: int = 256
     tls: bool = False
     compressed: bool = False
+    turns: bool = False  # of clients: they send each message back
     unit: str = "message"
     rounds: int = 31
     seconds: float = 0.12
@@ -52,11 +54,61 @@ class Scenario:
     ours: str = "pywscore"
     figure: Figure = "cpu_us"
 
+    @property
+    def of_clients(self) -> bool:
+        return self.client.startswith("feed")
+
 
 QUANTILES: tuple[Figure, ...] = ("p10_us", "p50_us", "p99_us")
 ECHO = ("pywscore", "pywscore_listener", "epoll_echo", "uws_echo")
 TRANSPORT = "pywscore_transport"
 BESIDE_TRANSPORT = "pywscore_beside_transport"
+
+CLIENTS = (
+    *("pywscore", "pywscore_listener"),
+    *("picows_callback", "picows_async", "websockets"),
+)
+CLIENTS_OVER_TLS = ("pywscore_tls_context", *CLIENTS)
+RECEIVED: list[tuple[str, str, dict[str, Any]]] = [
+    ("client-128", "128 bytes", {"size": 128}),
+    ("client-1k", "1 KiB", {"size": 1024}),
+    ("client-64k", "64 KiB", {"size": 65536}),
+    (
+        "client-deflate",
+        "1 KiB of JSON as text, permessage-deflate",
+        {"compressed": True, "peers": ("pywscore", "picows_async", "websockets")},
+    ),
+    (
+        "client-tls",
+        "128 bytes, TLS 1.3 with AES-128-GCM in full records",
+        {"client": "feed-tls", "tls": True, "peers": CLIENTS_OVER_TLS},
+    ),
+]
+
+
+def _receiving(name: str, what: str, settings: dict[str, Any]) -> Scenario:
+    """Messages without end."""
+    peers = settings.get("peers", CLIENTS)
+    goals = [
+        Goal(peer="picows_async", most=0.6),
+        Goal(ours="pywscore_listener", peer="picows_callback", most=1.05),
+        Goal(peer="websockets", most=0.15),
+    ]
+    return Scenario(
+        **{
+            "name": name,
+            "title": f"A client receives: {what}",
+            "what": f"one connection, {what}, sent without end",
+            "client": "feed",
+            "loops": ("asyncio", "uvloop"),
+            "peers": peers,
+            "goals": tuple(
+                goal for goal in goals if {goal.ours, goal.peer} <= {*peers}
+            ),
+            **settings,
+        }
+    )
+
 
 SCENARIOS = [
     Scenario(
@@ -215,5 +267,21 @@ SCENARIOS = [
         ),
         # Five times as many handshakes per second of processor time.
         goals=(Goal(peer="websockets", most=0.2),),
+    ),
+    *(_receiving(*row) for row in RECEIVED),
+    Scenario(
+        name="client-turns-tls",
+        title="A client's round trips over TLS",
+        what="a client that sends each message of 256 bytes back, one at a time, TLS "
+        "1.3 with AES-128-GCM",
+        client="feed-tls",
+        tls=True,
+        turns=True,
+        peers=CLIENTS_OVER_TLS,
+        figure="p50_us",
+        goals=tuple(
+            Goal(peer="picows_callback", figure=figure, most=1.0)
+            for figure in ("p50_us", "p99_us")
+        ),
     ),
 ]

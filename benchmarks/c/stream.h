@@ -14,6 +14,8 @@ struct stream {
 
 /* Of a connected, still blocking socket. NULL handles are never returned: it dies. */
 struct stream stream_open(int fd);
+/* A server's end; over TLS with the certificate of a folder. */
+struct stream stream_accept(int fd, const char *folder);
 
 /* As recv() and send() do: bytes, 0 at the end, or -1 and errno, EAGAIN among them. */
 ssize_t stream_recv(const struct stream *stream, void *bytes, size_t len);

@@ -6,6 +6,12 @@ struct stream stream_open(int fd)
     return (struct stream){.fd = fd};
 }
 
+struct stream stream_accept(int fd, const char *folder)
+{
+    (void)folder;
+    return stream_open(fd);
+}
+
 ssize_t stream_recv(const struct stream *stream, void *bytes, size_t len)
 {
     return recv(stream->fd, bytes, len, 0);

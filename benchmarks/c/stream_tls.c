@@ -5,12 +5,15 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
+
+#define FILE_NAME_MAX 4096
 
 static SSL_CTX *settings(void)
 {
     static SSL_CTX *context;
     if (context == NULL) {
-        context = SSL_CTX_new(TLS_client_method());
+        context = SSL_CTX_new(TLS_method());
         if (context == NULL ||
             SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
             SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") != 1) {
@@ -52,6 +55,24 @@ struct stream stream_open(int fd)
     SSL *tls = SSL_new(settings());
     if (tls == NULL || SSL_set_fd(tls, fd) != 1 || SSL_connect(tls) != 1) {
         die_of("the server refused TLS 1.3 with AES-128-GCM");
+    }
+    return (struct stream){.fd = fd, .tls = tls};
+}
+
+struct stream stream_accept(int fd, const char *folder)
+{
+    char certificate[FILE_NAME_MAX];
+    char key[FILE_NAME_MAX];
+    SSL_CTX *context = settings();
+    (void)snprintf(certificate, sizeof(certificate), "%s/certificate.pem", folder);
+    (void)snprintf(key, sizeof(key), "%s/key.pem", folder);
+    SSL *tls = NULL;
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) == 1 &&
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1) {
+        tls = SSL_new(context);
+    }
+    if (tls == NULL || SSL_set_fd(tls, fd) != 1 || SSL_accept(tls) != 1) {
+        die_of("the client refused TLS 1.3 with AES-128-GCM");
     }
     return (struct stream){.fd = fd, .tls = tls};
 }

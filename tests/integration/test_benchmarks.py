@@ -45,6 +45,17 @@ def python(*arguments: str) -> str:
             ["broadcast()", "bare send() loop in C"],
         ),
         ("handshakes", "pywscore", ["pywscore"]),
+        (
+            "client-128",
+            "pywscore,pywscore_listener,picows_callback",
+            ["pywscore", "listener", "picows"],
+        ),
+        ("client-deflate", "pywscore,websockets", ["pywscore", "websockets"]),
+        (
+            "client-turns-tls",
+            "pywscore,pywscore_listener,pywscore_tls_context",
+            ["pywscore", "listener", "TLSContext"],
+        ),
     ],
 )
 def test_scenario(scenario: str, peers: str, rows: list[str]) -> None:
