@@ -990,7 +990,7 @@ class MessageStream:
 
 # The engine (Linux, macOS, FreeBSD) ---------------------------------------------
 
-@final
+@disjoint_base
 class Engine:
     """Sockets in C, watched by an event loop as one descriptor.
 

@@ -9,8 +9,8 @@ import ssl as ssl_module
 import sys
 import weakref
 from asyncio import trsock
-from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .. import _core
 from .._shown import shown_address
@@ -35,6 +35,13 @@ _TLS_NAMES = frozenset(
 )
 
 C = TypeVar("C", bound=Connection)
+
+if TYPE_CHECKING:
+    from .._core import Engine as _Engine
+    from .._core import EngineTransport as _EngineTransport
+else:  # object: elsewhere connections are on asyncio's transports
+    _Engine = getattr(_core, "Engine", object)
+    _EngineTransport = getattr(_core, "EngineTransport", object)
 
 _engines: weakref.WeakKeyDictionary[
     asyncio.AbstractEventLoop, weakref.ref[_core.Engine]
@@ -64,10 +71,24 @@ def engine_of(loop: asyncio.AbstractEventLoop) -> _core.Engine:
     known = _engines.get(loop)
     engine = None if known is None else known()
     if engine is None:
-        engine = _core.Engine(loop)
+        engine = (_DebuggedEngine if loop.get_debug() else _Engine)(loop)
         loop.add_reader(engine.fileno(), engine.ready)
         _engines[loop] = weakref.ref(engine)
     return engine
+
+
+class _DebuggedEngine(_Engine):
+    """The engine of a loop in debug mode."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._loop = loop
+
+    @property
+    def ready(self) -> Callable[[], None]:
+        from ._timed import Turn
+
+        return Turn(self._loop, super().ready)
 
 
 def _after_fork() -> None:
@@ -103,7 +124,7 @@ def _address_of(raw: bytes) -> tuple[str, int] | tuple[str, int, int, int] | Non
     return None
 
 
-class EngineTransport(_core.EngineTransport):
+class EngineTransport(_EngineTransport):
     """A socket of the engine with the interface of ``asyncio.Transport``."""
 
     _socket: socket.socket | None = None

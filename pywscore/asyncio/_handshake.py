@@ -189,7 +189,7 @@ class Handshake:
         if self.select_subprotocol is None and not self.subprotocols:
             return None
         if self.select_subprotocol is not None:
-            return self.select_subprotocol(connection, offered)
+            return connection._timed(self.select_subprotocol)(connection, offered)
         if not offered:
             raise NegotiationError("missing subprotocol")
         for subprotocol in self.subprotocols:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from .. import _core
 from .._shown import printable, shown_header
@@ -15,6 +17,9 @@ from ._log import Lines
 from ._options import Options
 
 __all__ = ["Logged"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Logged(_core.Connection, asyncio.BufferedProtocol):
@@ -38,6 +43,14 @@ class Logged(_core.Connection, asyncio.BufferedProtocol):
         if self.options.log.is_enabled_for(logging.DEBUG):
             self._start_trace()
             self._traced = True
+
+    def _timed(self, function: Callable[P, R]) -> Callable[P, R]:
+        """``function``; in the loop's debug mode it is named if it is slow."""
+        if not self._by_loop:
+            return function
+        from ._timed import timed
+
+        return timed(self.loop, function)
 
     # What the core calls, of one that is traced
 

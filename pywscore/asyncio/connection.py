@@ -318,8 +318,12 @@ class Connection(Ending, ChecksOverrides):
     def _start_listening(self, factory: ListenerFactory) -> None:
         """Make a listener and give it the messages; the connection is open."""
         try:
-            listener = factory()
+            listener: Any = self._timed(factory)()
             check_methods(type(listener))
+            if self._by_loop:
+                from ._timed import TimedListener
+
+                listener = TimedListener(self.loop, listener)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:

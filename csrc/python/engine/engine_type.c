@@ -155,7 +155,8 @@ static PyType_Slot engine_slots[] = {
 static PyType_Spec engine_spec = {
     .name = "pywscore._core.Engine",
     .basicsize = sizeof(struct pywsc_engine),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             Py_TPFLAGS_IMMUTABLETYPE,
     .slots = engine_slots,
 };
 

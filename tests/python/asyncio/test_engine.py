@@ -9,6 +9,7 @@ import gc
 import inspect
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -329,3 +330,35 @@ async def test_what_transports_can_be_asked(
             await (await ws.ping())
         assert not transport.is_reading()
         assert transport.get_protocol() is None
+
+
+WITHOUT_ENGINE = """
+from pywscore import _core
+
+for name in ("Engine", "EngineAcceptor", "EngineTransport", "TLSContext"):
+    delattr(_core, name)
+
+import asyncio
+import pywscore
+
+async def echo(ws):
+    async for message in ws:
+        await ws.send(message)
+
+async def main():
+    async with pywscore.serve(echo, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with pywscore.connect(f"ws://127.0.0.1:{port}/", proxy=None) as ws:
+            await ws.send("x")
+            print(await ws.recv(), type(ws.transport).__module__)
+
+asyncio.run(main())
+"""
+
+
+def test_a_system_without_the_engine() -> None:
+    """Where C has none of it, connections are on asyncio's transports."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ENGINE], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("x asyncio.selector_events\n", "")

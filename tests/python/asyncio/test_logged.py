@@ -550,6 +550,76 @@ def test_in_debug_mode_the_slow_task_is_named(
     assert all("slow_handler" in text for text in slow)
 
 
+class SlowListener:
+    slow = "on_message"
+
+    def __init__(self) -> None:
+        self.be_slow("__init__")
+
+    def be_slow(self, name: str) -> None:
+        if name == self.slow:
+            time.sleep(0.12)
+
+    def on_open(self, ws: Any) -> None:
+        self.be_slow("on_open")
+
+    def on_message(self, ws: Any, message: Any) -> None:
+        self.be_slow("on_message")
+        ws.send_nowait(message)
+
+    def on_ping(self, ws: Any, data: bytes) -> None:
+        self.be_slow("on_ping")
+
+    def on_pong(self, ws: Any, data: bytes) -> None:
+        self.be_slow("on_pong")
+
+    def on_close(self, ws: Any, code: int, reason: str) -> None:
+        self.be_slow("on_close")
+
+    @classmethod
+    def select(cls, ws: Any, offered: list[str]) -> None:
+        if cls.slow == "select":
+            time.sleep(0.12)
+
+
+@pytest.mark.parametrize("carrier", ["transport", "auto"])
+@pytest.mark.parametrize(
+    "name",
+    ["on_open", "on_message", "on_ping", "on_pong", "on_close", "select", "__init__"],
+)
+def test_in_debug_mode_the_slow_callback_is_named(
+    carrier: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = type("Slow", (SlowListener,), {"slow": name})
+
+    async def main() -> None:
+        async with pywscore.serve(
+            None,
+            "127.0.0.1",
+            0,
+            listener=listener,
+            carrier=carrier,
+            select_subprotocol=listener.select,
+        ) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with pywscore.connect(f"ws://127.0.0.1:{port}/", proxy=None) as ws:
+                await ws.pong()
+                await (await ws.ping())
+                for _ in range(3):
+                    await ws.send("x")
+                    await ws.recv()
+
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        asyncio.run(main(), debug=True)
+    slow = [text for text in caplog.messages if text.startswith("Executing")]
+    named = "Slow" if name == "__init__" else f"SlowListener.{name}()"
+    times = 3 if name == "on_message" else 1
+    assert len([text for text in slow if named in text]) == times
+    assert not any("ready" in text for text in slow) or carrier == "transport"
+    if name != "__init__":
+        assert all(f"at {__file__}:" in text for text in slow if named in text)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="another layout")
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="to be looked at")
 def test_who_reads_memory_finds_a_coroutine_that_has_ended() -> None:
