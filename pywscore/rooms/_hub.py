@@ -157,7 +157,8 @@ class Hub:
                 None for nothing, which is the default.
 
         Raises:
-            ValueError: for arguments that can't be used, or other ones than the room's.
+            TypeError, ValueError: for arguments that can't be used, or other ones than
+                the room's.
             LimitError: for more history than ``max_history``.
         """
         room = self._rooms.get(name)

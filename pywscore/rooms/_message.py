@@ -57,7 +57,13 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A member left, or so many; the attributes are those of ``Joined``."""
+    """A member left, or so many.
+
+    Attributes:
+        room: the room's name.
+        user: as of ``Joined``.
+        members: how many there are now, on all nodes.
+    """
 
     room: str
     user: Any

@@ -27,8 +27,11 @@ RECOVER_AT_ONCE = 256
 class HubState(enum.Enum):
     """Of a ``Hub``.
 
-    ``CLOSED``: not opened, or closed. ``CONNECTING``: opened, and never connected yet.
-    ``UP``: messages come. ``DOWN``: Redis is away; it is tried again and again.
+    Attributes:
+        CLOSED: not opened, or closed.
+        CONNECTING: opened, and never connected yet.
+        UP: messages come.
+        DOWN: Redis is away; it is tried again and again.
     """
 
     CLOSED = "closed"

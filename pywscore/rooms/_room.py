@@ -34,6 +34,9 @@ class Room:
 
     ``async for event in room`` gives ``Message``, ``Joined``, ``Left`` and ``Gap``
     from the moment it begins to wait on, without being a member.
+
+    Attributes:
+        name: the room's name.
     """
 
     __slots__ = (
@@ -87,6 +90,9 @@ class Room:
             since: the id of the last message that it has: those after it come first.
                 ``""`` for all that are kept.
             send: a coroutine function that sends one message, for other objects.
+
+        Returns:
+            What gives a ``Member`` when it is awaited or entered.
 
         Raises:
             TypeError: for an object that can't be sent to, or a user JSON can't have.
@@ -188,6 +194,7 @@ class Room:
 
         Raises:
             HubError: if Redis can't be asked.
+            ValueError: for a negative limit.
         """
         if limit is not None and limit < 0:
             raise ValueError("limit must not be negative")
@@ -378,6 +385,9 @@ class Member(Seat):
             echo: False: this member doesn't get it.
             key: as of ``Room.publish()``.
             idempotency_key: as of ``Room.publish()``.
+
+        Returns:
+            As ``Room.publish()``.
 
         Raises:
             PublishError: as of ``Room.publish()``.

@@ -53,9 +53,14 @@ def test_help_is_what_editors_show(name: str, signature: str, doc: str) -> None:
 # --- all that is public ---
 
 # Sentences that begin like this say what is returned.
-SAYS_WHAT = re.compile(r"(The|A|An|This|What|Whether|Where|Which|Seconds|Would|All) ")
+SAYS_WHAT = re.compile(
+    r"(The|A|An|All|This|What|Whether|Where|Which|How many|Seconds|Would) "
+)
 # Classes that something else calls: a function, or uvicorn.
-MADE_FOR_YOU = {"ClientWebSocketResponse", "TLSContext", "WebSocketProtocol"}
+MADE_FOR_YOU = {
+    *("ClientWebSocketResponse", "Member", "Room", "TLSContext"),
+    "WebSocketProtocol",
+}
 
 
 def parsed(file: Path) -> dict[str, Any]:
