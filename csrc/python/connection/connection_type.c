@@ -308,7 +308,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
-    if (((struct pywsc_protocol *)protocol)->thread != 0) {
+    if (!pywsc_protocol_take((struct pywsc_protocol *)protocol)) {
         PyErr_SetString(PyExc_ValueError, "the protocol has a connection already");
         return -1;
     }
@@ -329,7 +329,6 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->carrier = &pywsc_transport_carrier;
     self->fragmented_send = Py_NewRef(Py_None);
     self->protocol = (struct pywsc_protocol *)Py_NewRef(protocol);
-    self->protocol->thread = self->thread;
     self->has_on_ping = PyObject_HasAttr(op, state->names[PYWSC_NAME_ON_PING]) != 0;
     return 0;
 }

@@ -2,6 +2,8 @@
 #ifndef PYWSC_PROTOCOL_PROTOCOL_H
 #define PYWSC_PROTOCOL_PROTOCOL_H
 
+#include <stdatomic.h>
+
 #include "common/state.h"
 
 /* With its GC head an idle one just fits into what Python has an allocator of its own
@@ -14,7 +16,7 @@ struct pywsc_protocol {
     uint32_t more_used;    /* how many of more_input have been read */
     PyObject *input;       /* bytes object that the core is reading from, or NULL */
     PyObject *more_input;  /* list of bytes objects to read after it, or NULL */
-    unsigned long thread;  /* of the loop of its connection, 0 without one */
+    atomic_ulong thread;   /* of the loop of its connection, 0 without one */
     PyObject *compression; /* PerMessageDeflate agreed on, or NULL */
     PyObject *subprotocol; /* agreed on, or NULL */
     PyObject *request;     /* client: what was sent, or NULL */
@@ -22,11 +24,20 @@ struct pywsc_protocol {
     PyObject *handshake_exception;
 };
 
+/* Make it the protocol of a connection in this thread. False: another one has it. */
+static inline bool pywsc_protocol_take(struct pywsc_protocol *self)
+{
+    unsigned long nobody = 0;
+    return atomic_compare_exchange_strong(&self->thread, &nobody,
+                                          PyThread_get_thread_ident());
+}
+
 /* A connection uses its protocol in its loop's thread, without the lock: RuntimeError
  * and -1 in any other thread. */
 static inline int pywsc_protocol_check_thread(const struct pywsc_protocol *self)
 {
-    if (self->thread == 0 || self->thread == PyThread_get_thread_ident()) {
+    unsigned long thread = atomic_load_explicit(&self->thread, memory_order_relaxed);
+    if (thread == 0 || thread == PyThread_get_thread_ident()) {
         return 0;
     }
     PyErr_SetString(PyExc_RuntimeError,

@@ -627,7 +627,8 @@ def test_who_reads_memory_finds_a_coroutine_that_has_ended() -> None:
 
     ended = coroutine()
     begun = coroutine()
-    ended.close()
+    with pytest.raises(StopIteration):
+        ended.send(None)
     stepper = _core.Stepper(begun)
     place = object.__basicsize__ + 6 * ctypes.sizeof(ctypes.c_void_p) + 3
 
