@@ -11,6 +11,8 @@ __all__ = ["Order"]
 
 # Messages that wait for those before them; above it they are read again instead.
 MAX_HELD = 1024
+# So many characters of an epoch are kept by the one that replaces it.
+LINEAGE = 8
 
 
 class Order:
@@ -88,7 +90,10 @@ class Order:
         elif last.epoch == epoch:
             entries = [entry for entry in entries if entry.offset > last.offset]
         if self._compares:
-            entries = self._unseen(entries)
+            entries = self._unseen(epoch, entries)
+            if entries:  # and so are all after them
+                self._forget()
+                self._compares = False
         for entry in entries:
             self._remember(entry)
         if reading.entries:
@@ -99,7 +104,9 @@ class Order:
         self.behind = self.place.offset < reading.top.offset
         if self.behind:
             return missing, list(entries)
-        self._compares = False
+        if self._compares:
+            self._compares = False
+            self._forget_after(self.place.offset)
         return missing, [*entries, *self._release()]
 
     def since(self, place: Place) -> list[Entry] | None:
@@ -148,15 +155,23 @@ class Order:
             for entry in self._recent
         )
 
-    def _unseen(self, entries: list[Entry]) -> list[Entry]:
+    def _unseen(self, epoch: str, entries: list[Entry]) -> list[Entry]:
         """Those after the last one that is remembered: in a history with a new epoch
-        may be messages of the old one."""
+        may be messages of the old one. What is older than all that is remembered may
+        be one of them, too; that messages may be missing has been said."""
         seen = {entry.tag for entry in self._recent}
         for index in range(len(entries), 0, -1):
             if entries[index - 1].tag in seen:
                 return entries[index:]
-        self._forget()
+        last = self.place
+        if self._recent and last is not None and _is_successor(epoch, last.epoch):
+            oldest = self._recent[0].offset
+            entries = [entry for entry in entries if entry.offset >= oldest]
         return entries
+
+    def _forget_after(self, offset: int) -> None:
+        while self._recent and self._recent[-1].offset > offset:
+            self._size -= len(self._recent.pop().body)
 
     def _forget(self) -> None:
         self._recent.clear()
@@ -170,3 +185,8 @@ class Order:
         self._size += len(entry.body)
         while recent and (len(recent) > self._keep or self._size > self._keep_bytes):
             self._size -= len(recent.popleft().body)
+
+
+def _is_successor(epoch: str, other: str) -> bool:
+    """Offsets of one go on where those of the other were, or before."""
+    return epoch[:LINEAGE] == other[:LINEAGE]

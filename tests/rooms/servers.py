@@ -110,8 +110,10 @@ class Sentinel(Redis):
     def start(self) -> None:
         assert PROGRAM is not None
         self._process = subprocess.Popen(
-            [PROGRAM, str(self.path), "--sentinel", "--port", str(self.port)]
-            + ["--bind", "127.0.0.1", "--dir", str(self.folder), "--logfile", "log"],
+            [
+                *(PROGRAM, self.path, "--sentinel", "--port", str(self.port)),
+                *("--bind", "127.0.0.1", "--dir", self.folder, "--logfile", "log"),
+            ],
             stdout=subprocess.DEVNULL,
         )
         self.wait()

@@ -114,7 +114,7 @@ async def test_a_connection_that_ends_leaves_all_its_rooms(
         assert await hub.room("a").members() in ([], ["a"])
         await second.ws.close()
         await until(lambda: hub.stats().members == 0)
-        with pytest.raises(Exception, match="1006|no close frame"):
+        with pytest.raises(Exception, match=r"1006|no close frame"):
             await hub.room("a").join(first.server)
 
 

@@ -21,7 +21,7 @@ if continued and after > 0 and tag ~= '' then
     local is_another = there and there[2][2] ~= tag
     local is_lost = not there and (after > tonumber(offset) or after >= oldest)
     if is_another or is_lost then
-        epoch, continued = ARGV[5], false
+        epoch, continued = string.sub(epoch, 1, 8) .. string.sub(ARGV[5], 1, 8), false
         redis.call('HSET', meta, 'e', epoch)
     end
 end
