@@ -1,4 +1,4 @@
-"""What a hub needs from whatever joins its nodes: eight calls, and four back.
+"""What a hub needs from whatever joins its nodes: nine calls, and five back.
 
 A room's messages have offsets, 1, 2, 3 …, within an epoch. Each has a tag besides,
 drawn by who publishes it: the same offset with another tag is another message, given
@@ -98,6 +98,10 @@ class Node(Protocol):
 
     def on_nodes(self, alive: Collection[str]) -> None:
         """These nodes, and no other, have shown that they live."""
+
+    def on_forgotten(self) -> None:
+        """Others may have taken this node for dead: all of its members are to be told
+        again."""
 
     def on_state(self, up: bool, why: str) -> None:
         """Messages reach this node, or don't. When they do again, all subscriptions are

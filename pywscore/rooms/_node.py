@@ -220,6 +220,10 @@ class Node:
             for served in list(self.served.values()):
                 served.on_nodes_gone(gone)
 
+    def on_forgotten(self) -> None:
+        for served in list(self.served.values()):
+            served.report_again()
+
     def on_state(self, up: bool, why: str) -> None:
         before = self.state
         if not up:

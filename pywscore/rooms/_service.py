@@ -71,7 +71,7 @@ class Service:
         self._name = name
         self._options = options
         self._users: dict[str, str] = {}  # of the members here, as JSON, by session
-        self._wires: dict[str, Data] = {}
+        self._wires: dict[str, Data | None] = {}
         self._changes: Changes | None = None
         self._nodes = Nodes()
         self.ready = False
@@ -104,7 +104,8 @@ class Service:
 
     def add(self, member: Seat, packed_user: str, catch_up: CatchUp) -> None:
         wires = [self._wire_again(epoch, entry) for epoch, entry in catch_up.entries]
-        self.fanout.add(member, wires, catch_up.missing)
+        known = [wire for wire in wires if wire is not None]
+        self.fanout.add(member, known, catch_up.missing)
         if packed_user != "null":
             self._users[member.session] = packed_user
         self._change().join(member.session, self._users.get(member.session))
@@ -142,8 +143,9 @@ class Service:
             logger.warning("what isn't ours is in room %.100r", self._name)
             return
         message = message_of(self._name, epoch, entry, body)
-        if self.fanout.members:
-            self.fanout.send(self._wire(message), body.key, body.exclude)
+        wire = self._wire(message) if self.fanout.members else None
+        if wire is not None:
+            self.fanout.send(wire, body.key, body.exclude)
         for queue in self.queues:
             queue.put(message)
 
@@ -171,21 +173,25 @@ class Service:
             logger.exception("notice() of room %.100r failed", self._name)
             return None
 
-    def _wire(self, message: Message) -> Data:
+    def _wire(self, message: Message) -> Data | None:
+        """What members get of it; None if that can't be made."""
         if self._options.envelope is None:
             return message.data
-        return self._options.envelope(message)
+        try:
+            return self._options.envelope(message)
+        except Exception:
+            logger.exception("envelope() of room %.100r failed", self._name)
+            return None
 
-    def _wire_again(self, epoch: str, entry: Entry) -> Data:
+    def _wire_again(self, epoch: str, entry: Entry) -> Data | None:
         """For one of perhaps many members that come back."""
         if not self._wires:
             loop = asyncio.get_running_loop()
             loop.call_later(WIRES_FOR, self._wires.clear)
-        wire = self._wires.get(entry.tag)
-        if wire is None:
-            wire = self._wire(message_of(self._name, epoch, entry))
-            self._wires[entry.tag] = wire
-        return wire
+        if entry.tag not in self._wires:
+            message = message_of(self._name, epoch, entry)
+            self._wires[entry.tag] = self._wire(message)
+        return self._wires[entry.tag]
 
     # Presence
 

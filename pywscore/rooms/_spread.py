@@ -115,6 +115,7 @@ class _Part:
         self._index = index
         self.on_message = states.node.on_message
         self.on_report = states.node.on_report
+        self.on_forgotten = states.node.on_forgotten
 
     def on_nodes(self, alive: Collection[str]) -> None:
         self._states.set_alive(self._index, alive)

@@ -191,7 +191,7 @@ class RedisBroker(Broker):
 
     async def present(self, room: str) -> Mapping[str, bytes]:
         key = self._key(room, "p")
-        known, alive = await self._checked(
+        known, (_, alive) = await self._checked(
             _all([self._call("HGETALL", key), self._nodes("")])
         )
         by_node = {node.decode(): packed for node, packed in known.items()}
@@ -304,12 +304,14 @@ class RedisBroker(Broker):
     async def _beat(self, feed: Feed, node: Node) -> None:
         while True:
             try:
-                alive = await self._nodes(self._name)
+                was_dead, alive = await self._nodes(self._name)
             except (*PASSING, RedisError, HubError) as exc:
                 feed.fail(exc)
             else:
                 feed.recover()
                 node.on_nodes([name.decode() for name in alive])
+                if was_dead:
+                    node.on_forgotten()
             feed.listen_up()
             await asyncio.sleep(BEAT)
 

@@ -31,6 +31,8 @@ def reason(exc: BaseException) -> str:
             return "it is a read-only replica"
         case errors.NoPermissionError():
             return f"its user lacks a permission (NOPERM): {exc}"
+        case errors.ResponseError() if "can't run this command" in str(exc):
+            return f"its user lacks a permission (NOPERM): {exc}"
         case errors.AuthenticationError():
             return f"it refuses the user or password: {exc}"
         case TimeoutError() | errors.TimeoutError():
