@@ -57,6 +57,7 @@ def figures(server: Any, ticker: Ticker | None) -> dict[str, Any]:
     ]
     return {
         "rss": pages * os.sysconf("SC_PAGE_SIZE"),
+        "blocks": sys.getallocatedblocks(),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "tasks": len(asyncio.all_tasks()),
         "timers": len(timers),

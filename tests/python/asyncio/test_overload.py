@@ -361,14 +361,18 @@ def resets_leave_nothing(
                     server.figures()  # it keeps up
 
     resets(count)  # as often, since memory is in pieces at first
-    before = server.figures_without_connections()
-    resets(count)
-    after = server.figures_without_connections()
-    for name in ("connections", "descriptors", "tasks", "timers"):
-        assert after[name] == before[name], name
-    growth = after["rss"] - before["rss"]
-    print(f"{growth / 1024:.0f} KiB more after {count * len(stages)} resets")
-    assert growth < 1 << 20
+    for _ in range(3):  # which it may become again: what is left each time is a leak
+        before = server.figures_without_connections()
+        resets(count)
+        after = server.figures_without_connections()
+        for name in ("connections", "descriptors", "tasks", "timers"):
+            assert after[name] == before[name], name
+        growth = after["rss"] - before["rss"]
+        print(f"{growth / 1024:.0f} KiB more after {count * len(stages)} resets")
+        if growth < 1 << 20:
+            break
+    else:
+        raise AssertionError(f"{growth} bytes more each time")
 
 
 @pytest.mark.threat("OVL-3")
@@ -405,7 +409,8 @@ def test_ten_thousand(environment: Any, start: Any, files: Files, tls: bool) -> 
     else:
         assert first["rss"] < 140 << 20
     assert abs(second["rss"] - first["rss"]) < first["rss"] * 0.15
-    assert left["rss"] < start_of_second["rss"] * 1.15
+    # How much memory they keep from being given back is left to chance.
+    assert left["blocks"] < start_of_second["blocks"] + count // 10
     assert left["descriptors"] == start_of_second["descriptors"]
 
 
