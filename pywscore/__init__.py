@@ -198,11 +198,12 @@ _ELSEWHERE = {
 _MODULES = frozenset(
     {
         *("client", "connection", "datastructures", "frames", "headers"),
-        *("http11", "legacy", "proxy", "server", "utils"),
+        *("http11", "legacy", "proxy", "rooms", "server", "utils"),
     }
 )
 
 if _TYPE_CHECKING:
+    from . import rooms as rooms
     from .legacy.client import WebSocketClientProtocol as WebSocketClientProtocol
     from .legacy.exceptions import AbortHandshake as AbortHandshake
     from .legacy.exceptions import InvalidStatusCode as InvalidStatusCode
