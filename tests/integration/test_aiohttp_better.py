@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import weakref
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -358,3 +360,34 @@ def quiet() -> Any:
     logger.setLevel(logging.CRITICAL)
     yield
     logger.setLevel(level)
+
+
+# Where each row of docs/aiohttp.md, "What differs", is held.
+DIFFERENCES = {
+    "the peer's close frame": (
+        "closing",
+        "test_busy_handler_holds_the_closing_handshake_up_for_a_second",
+    ),
+    "errors of the peer": ("conversations", "test_conversations"),
+    "`handler_cancellation`": ("closing", "test_handler_cancellation"),
+    "what would break the framing": ("calls", "test_calls"),
+    "wrong types": ("calls", "test_calls"),
+    "handshakes": ("handshakes", "test_requests"),
+    "a client's cancelled `receive()`": ("conversations", "test_conversations"),
+    "`ws.compress`": ("server", "test_compression"),
+    "`request.transport`": ("closing", "test_transport_closed_by_the_handler"),
+    "private attributes": ("mocked", "test_writer"),
+    "texts": ("conversations", "test_conversations"),
+}
+
+
+def test_each_difference_is_held() -> None:
+    folder = Path(__file__).parent
+    page = folder.parents[1] / "docs/aiohttp.md"
+    table = page.read_text(encoding="utf-8").partition("## What differs")[2]
+    table = table.partition("\n## ")[0]
+    topics = re.findall(r"^\| (.+?) \| ", table, re.MULTILINE)
+    assert topics[2:] == list(DIFFERENCES)
+    for file, name in DIFFERENCES.values():
+        text = (folder / f"test_aiohttp_{file}.py").read_text(encoding="utf-8")
+        assert f"def {name}(" in text
