@@ -170,7 +170,7 @@ ROWS: dict[str, list[tuple[Program, Any, Any]]] = {
     "the connection breaks without a close frame": [
         (broken, [1005, None], [1006, 1006])
     ],
-    "the application raises, returns something, or returns without closing": [
+    "the application raises, returns a value, returns without closing": [
         (answered(ending(OSError(), ACCEPT)), (101, None, None), closed(1011)),
         (answered(ending("x", ACCEPT)), (101, None, None), closed(1011)),
         (answered(ending(None, ACCEPT)), (101, None, None), closed(1000)),
@@ -189,7 +189,7 @@ ROWS: dict[str, list[tuple[Program, Any, Any]]] = {
     "denial with a Content-Length": [
         (answered(slow_denial), None, (401, True, None)),
     ],
-    "requests with a body, of HTTP/1.0, or with too much of a head": [
+    "requests with a body or too long a head; HTTP/1.0": [
         (answered(accepting, "Content-Length: 1"), None, (400, True, None)),
         (
             answered(accepting, version="HTTP/1.0"),
