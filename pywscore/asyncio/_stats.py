@@ -8,6 +8,7 @@ from __future__ import annotations
 import http
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -89,6 +90,17 @@ class ServerStats(Traffic):
     latency: float
     latency_max: float
 
+    def __reduce__(self) -> Any:
+        # A mappingproxy can't be copied.
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given["close_codes"] = dict(self.close_codes)
+        return partial(_read_only, given), ()
+
+
+def _read_only(values: dict[str, Any]) -> ServerStats:
+    codes = MappingProxyType(dict(sorted(values["close_codes"].items())))
+    return ServerStats(**values | {"close_codes": codes})
+
 
 _SUMS = tuple(field.name for field in fields(Traffic))
 
@@ -110,17 +122,17 @@ def server_stats(
 ) -> ServerStats:
     """What ``Server.stats()`` gives, of what ``Totals`` has counted."""
     values: dict[str, Any] = dict(zip(_SUMS, counts, strict=True))
-    return ServerStats(
-        connections=states[State.OPEN],
-        connections_opening=states[State.CONNECTING],
-        connections_closing=states[State.CLOSING] + states[State.CLOSED],
-        connections_total=accepted,
-        handshakes_failed=failed,
-        close_codes=MappingProxyType(dict(sorted(close_codes.items()))),
-        latency=sum(latencies) / len(latencies) if latencies else 0.0,
-        latency_max=max(latencies, default=0.0),
-        **values,
-    )
+    values |= {
+        "connections": states[State.OPEN],
+        "connections_opening": states[State.CONNECTING],
+        "connections_closing": states[State.CLOSING] + states[State.CLOSED],
+        "connections_total": accepted,
+        "handshakes_failed": failed,
+        "close_codes": close_codes,
+        "latency": sum(latencies) / len(latencies) if latencies else 0.0,
+        "latency_max": max(latencies, default=0.0),
+    }
+    return _read_only(values)
 
 
 # Name, type, what it says; the value has the name without "_total", or that of the

@@ -11,6 +11,7 @@ import pytest
 
 import pywscore
 from pywscore import exceptions
+from pywscore.asyncio._stats import connection_stats, server_stats
 from pywscore.legacy.exceptions import AbortHandshake, RedirectHandshake
 from pywscore.proxy import Proxy
 
@@ -29,9 +30,14 @@ VALUES: list[Any] = [
     pywscore.Headers([("A", "1"), ("a", "2")]),
     pywscore.PerMessageDeflate(level=3),
     pywscore.parse_uri("ws://user:secret@host/path?query"),
-    *(
-        stats(**dict.fromkeys(inspect.signature(stats).parameters, 1))
-        for stats in (pywscore.ServerStats, pywscore.ConnectionStats)
+    connection_stats((1,) * 11, 0.5),
+    server_stats(
+        (1,) * 11,
+        dict.fromkeys(pywscore.State, 1),
+        [0.5],
+        accepted=2,
+        failed=1,
+        close_codes={1001: 1, 1000: 1},
     ),
     *pywscore.State,
     *pywscore.Side,
