@@ -54,20 +54,27 @@ class Lag:
 
     Attributes:
         queue: messages that it will get, in order.
-        size: of all of them; while it isn't above `limit`, new ones wait here, too.
+        size: of all of them; up to `limit`, new ones wait here, too.
         newest: for ``policy="latest"``, by key.
-        missed: messages that it won't get, and hasn't been told of; None if it can't
-            be known how many.
+        missed: messages that it won't get, and hasn't been told of.
     """
 
     __slots__ = ("limit", "missed", "newest", "queue", "size")
 
-    def __init__(self, queue: Iterable[Data] = (), missed: int | None = 0) -> None:
+    def __init__(self, queue: Iterable[Data] = (), room: int = 0) -> None:
         self.queue = deque(queue)
         self.size = sum(map(len, self.queue))
-        self.limit = self.size + HIGH_WATER if self.queue else 0
+        self.limit = self.size + room
         self.newest: OrderedDict[str | None, Data] = OrderedDict()
-        self.missed = missed
+        self.missed = 0
+
+    def put(self, data: Data) -> bool:
+        """Let it wait; whether there is room for it."""
+        if self.size + len(data) > self.limit:
+            return False
+        self.queue.append(data)
+        self.size += len(data)
+        return True
 
     def next(self) -> Data | None:
         if self.queue:
@@ -125,7 +132,7 @@ class Fanout:
         so many before them are missing."""
         self.members[member._key] = member
         if catch_up or missed != 0:
-            self._fall_behind(member, Lag(catch_up, 0), missed)
+            self._fall_behind(member, Lag(catch_up, HIGH_WATER), missed)
         else:
             self._include(member)
 
@@ -158,13 +165,15 @@ class Fanout:
                     self._push(member, lag, data, key)
 
     def tell(self, data: Data) -> None:
-        """What isn't a message: who lags behind does without."""
+        """What isn't a message: who reads too slowly does without."""
         if self._connections:
             _core.broadcast(self._connections, data, None, None, False, False)
         for member in self._outboxes:
             assert member._outbox is not None
             if not member._outbox.is_slow:
                 member._outbox.send_nowait(data)
+        for lag in self._lags.values():
+            lag.put(data)
 
     def _send_to_connections(
         self, connections: list[Connection], data: Data, key: str | None
@@ -205,9 +214,7 @@ class Fanout:
         self._start(self._catch_up(member, lag, missed))
 
     def _push(self, member: Seat, lag: Lag, data: Data, key: str | None) -> None:
-        if lag.size + len(data) <= lag.limit:
-            lag.queue.append(data)
-            lag.size += len(data)
+        if lag.put(data):
             return
         if self._policy == "close":
             self._start(self._close_soon(member))
@@ -219,7 +226,7 @@ class Fanout:
                 lag.newest.popitem(last=False)
             lag.newest[key] = data
             lag.newest.move_to_end(key)
-        elif lag.missed is not None:
+        else:
             lag.missed += 1
 
     async def _catch_up(self, member: Seat, lag: Lag, missed: int | None) -> None:

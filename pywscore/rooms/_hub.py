@@ -32,7 +32,8 @@ class Hub:
             hubs of one event loop share; ``redis://``, ``rediss://`` or ``unix://`` as
             redis-py takes them, ``redis+sentinel://host:port,host:port/service``,
             ``redis+cluster://host:port``. Several URLs: rooms are spread over them.
-        node: this node's name, another one for each; a random one by default.
+        node: this node's name, another one for each; a random one by default, drawn
+            anew by each ``open()``, so a hub may be made before processes are forked.
         prefix: what all keys and channels in Redis begin with.
         max_members: members a room may have on this node.
         max_rooms: rooms that may be served on this node.
@@ -64,6 +65,7 @@ class Hub:
         connect_timeout: float = 10.0,
         join_timeout: float = 10.0,
     ) -> None:
+        self._is_named = node is not None
         self.node = secrets.token_hex(8) if node is None else node
         if not self.node or not all(c.isalnum() or c in "-_" for c in self.node):
             raise ValueError("node must be letters, digits, - and _")
@@ -103,6 +105,8 @@ class Hub:
                 6.2, or refuses what is needed.
             RuntimeError: if it is open.
         """
+        if not self._is_named and self.state is HubState.CLOSED:
+            self.node = self._node.name = secrets.token_hex(8)
         await self._node.open()
 
     async def close(self) -> None:

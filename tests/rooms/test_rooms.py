@@ -422,6 +422,22 @@ async def test_states(hubs: Any, serving: Any) -> None:
         assert repr(hub).startswith(f"<Hub {hub.node} closed")
 
 
+async def test_a_node_has_a_new_name_each_time() -> None:
+    """So hubs made before processes are forked are different nodes."""
+    hub = Hub()
+    names = set()
+    for _ in range(3):
+        async with hub:
+            names.add(hub.node)
+            assert hub._node.name == hub.node
+            with pytest.raises(RuntimeError):
+                await hub.open()
+            assert hub._node.name == hub.node
+    assert len(names) == 3
+    async with Hub(node="mine") as hub:
+        assert hub.node == "mine" == hub._node.name
+
+
 async def test_counts(hubs: Any, serving: Any) -> None:
     async with hubs(2) as nodes, serving() as server:
         clients = await server.clients(3)

@@ -118,6 +118,24 @@ async def test_close() -> None:
         assert quick.ws.close_code is None
 
 
+@pytest.mark.parametrize("policy", ["skip", "latest", "close"])
+async def test_what_comes_while_a_member_catches_up(policy: Any) -> None:
+    """It waits for its turn, notices too: also behind a gap alone."""
+
+    async with hubs_of("memory://", 1) as [hub], serving() as server:
+        one, two = await server.clients(2)
+        room = hub.room("lobby", history=10, policy=policy, notice=told)
+        await room.join(one.server, since="unknown-1")
+        await room.publish("first")
+        assert await one.recv_many(2) == ["gap None", "first"]
+        member = await room.join(two.server, since="")
+        assert member._index < 0  # not yet with the others
+        room._service.fanout.tell("told")
+        await room.publish("second")
+        assert await two.recv_many(3) == ["first", "told", "second"]
+        assert member.skipped == 0
+
+
 async def test_catching_up_slowly_loses_nothing() -> None:
     """A history that is larger than what may wait for a connection."""
     async with hubs_of("memory://", 1) as [hub], serving(**SMALL) as server:
