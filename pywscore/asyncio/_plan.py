@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,11 +19,12 @@ from .server import Server, ServerConnection, default_logger, serve_any
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection as Pipe
 
-__all__ = ["Handler", "LoopFactory", "Plan", "StartMethod"]
+__all__ = ["Handler", "Lifespan", "LoopFactory", "Plan", "StartMethod"]
 
 StartMethod = Literal["fork", "spawn", "forkserver"]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Handler = Callable[[ServerConnection], Awaitable[Any]] | None
+Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 # Connections are cut at close_timeout; then their handlers get a moment to notice.
 NOTICE = 0.25
@@ -36,6 +38,7 @@ class Plan:
     host: str | Sequence[str] | None
     port: int | None
     loop: str | LoopFactory
+    lifespan: Lifespan | None
     arguments: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -93,18 +96,21 @@ class Plan:
         # A worker's Ctrl-C is its parent's to hear.
         numbers = STOP_SIGNALS if lifeline is None else (signal.SIGTERM,)
         with stop_signals(ask, numbers):
-            server = await serve_any(
-                self.handler, self.host, self.port, **self.arguments
-            )
-            try:
-                if lifeline is not None:
-                    asyncio.get_running_loop().add_reader(lifeline.fileno(), stop.set)
-                on_ready([sock.getsockname() for sock in server.sockets])
-                await stop.wait()
-            finally:
-                if lifeline is not None:
-                    asyncio.get_running_loop().remove_reader(lifeline.fileno())
-                clean = await _drain(server, self.close_timeout, hurry)
+            async with self.lifespan() if self.lifespan else nullcontext():
+                server = await serve_any(
+                    self.handler, self.host, self.port, **self.arguments
+                )
+                try:
+                    if lifeline is not None:
+                        asyncio.get_running_loop().add_reader(
+                            lifeline.fileno(), stop.set
+                        )
+                    on_ready([sock.getsockname() for sock in server.sockets])
+                    await stop.wait()
+                finally:
+                    if lifeline is not None:
+                        asyncio.get_running_loop().remove_reader(lifeline.fileno())
+                    clean = await _drain(server, self.close_timeout, hurry)
         return 0 if clean else 1
 
 

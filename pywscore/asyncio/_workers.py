@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Unpack
 
 from ._binding import Address, reserve
-from ._plan import Handler, LoopFactory, Plan, StartMethod
+from ._plan import Handler, Lifespan, LoopFactory, Plan, StartMethod
 from ._signatures import RunArguments
 from .server import serve_any
 
@@ -24,6 +24,7 @@ def run(
     workers: int = 1,
     loop: Literal["asyncio", "uvloop"] | LoopFactory = "asyncio",
     start_method: StartMethod | None = None,
+    lifespan: Lifespan | None = None,
     on_ready: Callable[[list[Address]], object] | None = None,
     **serve_arguments: Unpack[RunArguments],
 ) -> int:
@@ -48,6 +49,9 @@ def run(
         start_method: how ``multiprocessing`` starts workers: by default ``"fork"`` on
             Linux, ``"spawn"`` elsewhere. With ``"spawn"`` and ``"forkserver"``, handler
             and arguments are pickled: functions have to be importable.
+        lifespan: makes an async context manager, which each worker enters in its loop
+            before it listens, and leaves once its connections are closed; such as
+            ``lambda: hub`` for a ``rooms.Hub``.
         on_ready: called in this process with the addresses once all listen.
         serve_arguments: as for ``serve()``.
 
@@ -66,7 +70,7 @@ def run(
         raise RuntimeError("run() has a loop of its own: in a loop, await serve()")
     if workers < 1:
         raise ValueError("workers must be positive")
-    plan = Plan(handler, host, port, loop, {**serve_arguments})
+    plan = Plan(handler, host, port, loop, lifespan, {**serve_arguments})
     plan.factory()
     if workers == 1:
         return plan.run(on_ready or (lambda addresses: None))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from typing import Any, assert_type
 
 import pywscore
+from pywscore.rooms import Hub
 from pywscore.typing import Carrier, Subprotocol
 
 
@@ -84,6 +85,7 @@ async def servers(context: ssl.SSLContext, carrier: Carrier) -> None:
         assert_type(server, pywscore.Server)
     pywscore.run(echo, "127.0.0.1", 8765, workers=4, ssl=context, max_queue=(8, 2))
     pywscore.run(None, listener=Echo)
+    pywscore.run(echo, "127.0.0.1", 8765, lifespan=lambda: Hub())
 
 
 async def wrong_servers(context: ssl.SSLContext) -> None:
@@ -102,6 +104,7 @@ async def wrong_servers(context: ssl.SSLContext) -> None:
     pywscore.serve(lambda ws: None)  # type: ignore[arg-type, return-value]
     pywscore.serve(echo, extra_headers={})  # type: ignore[call-overload]
     pywscore.unix_serve(echo, "/tmp/socket", host="h")  # type: ignore[call-overload]
+    pywscore.run(echo, lifespan=Hub())  # type: ignore[arg-type]
     pywscore.run(echo, worker=4)  # type: ignore[call-arg]
     pywscore.run(echo, ssl="cert.pem")  # type: ignore[arg-type]
 

@@ -31,11 +31,19 @@ pytestmark = pytest.mark.skipif(
 PATIENCE = 20
 
 SCRIPT = """
-import asyncio, logging, multiprocessing, os, sys
+import asyncio, contextlib, logging, multiprocessing, os, sys
 import pywscore
+
+closed = []
 
 async def handler(ws):
     await ws.send(str(os.getpid()))
+    try:
+        await serve(ws)
+    finally:
+        closed.append(ws)
+
+async def serve(ws):
     async for message in ws:
         if message == "sleep":
             await asyncio.sleep(60)
@@ -45,6 +53,22 @@ async def handler(ws):
                     await asyncio.sleep(60)
                 except asyncio.CancelledError:
                     pass
+
+def say(line):
+    os.write(1, f"{line}\\n".encode())
+
+@contextlib.asynccontextmanager
+async def lifespan():
+    loop = asyncio.get_running_loop()
+    say(f"entered {os.getpid()}")
+    yield
+    assert asyncio.get_running_loop() is loop
+    say(f"left {os.getpid()} {'after' if closed else 'before'}")
+
+@contextlib.asynccontextmanager
+async def broken_lifespan():
+    raise RuntimeError("no life today")
+    yield
 
 def broken_loop():
     raise RuntimeError("no loop today")
@@ -67,7 +91,9 @@ class Fleet:
         self.pids: set[int] = set()
         assert process.stdout is not None
         assert process.stdout.readline() == f"parent {process.pid}\n"
-        line = process.stdout.readline()
+        self.said: list[str] = []
+        while (line := process.stdout.readline()) and not line.strip().isdigit():
+            self.said.append(line)
         self.port = int(line or 0)
 
     def connect(self) -> pywscore.connect:
@@ -98,6 +124,11 @@ class Fleet:
         start = time.monotonic()
         code = await asyncio.to_thread(self.process.wait, PATIENCE)
         return code, time.monotonic() - start
+
+    def output(self) -> list[str]:
+        """What the script said besides the port."""
+        assert self.process.stdout is not None
+        return [*self.said, *self.process.stdout]
 
     def errors(self) -> str:
         assert self.process.stderr is not None
@@ -197,6 +228,32 @@ def test_workers_share_the_port(start: Callable[..., Fleet], arguments: str) -> 
         await gone(fleet.pids)
 
     run(test())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lifespan(start: Callable[..., Fleet], workers: int) -> None:
+    """Entered in each worker before it listens, left after its connections."""
+
+    async def test() -> None:
+        fleet = start(f"workers={workers}, lifespan=lifespan")
+        pids = set((await fleet.open_until(workers)).values())
+        assert set(fleet.said) == {f"entered {pid}\n" for pid in pids}
+        fleet.stop()
+        code, _ = await fleet.ended()
+        assert (code, fleet.errors()) == (0, "")
+        assert set(fleet.output()) - set(fleet.said) == {
+            f"left {pid} after\n" for pid in pids
+        }
+
+    run(test())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_lifespan_that_fails(start: Callable[..., Fleet], workers: int) -> None:
+    fleet = start(f"workers={workers}, lifespan=broken_lifespan")
+    assert fleet.port == 0
+    assert fleet.process.wait(PATIENCE) == 1
+    assert "no life today" in fleet.errors()
 
 
 def test_ctrl_c_reaches_the_whole_group(start: Callable[..., Fleet]) -> None:
@@ -447,7 +504,7 @@ def test_worker_that_cannot_be_started_again(monkeypatch: Any, caplog: Any) -> N
         raise OSError(errno.EAGAIN, "no process to be had")
 
     fleet = fleet_module.Fleet(
-        plan_module.Plan(None, None, 0, "asyncio", {}), 2, "fork"
+        plan_module.Plan(None, None, 0, "asyncio", None, {}), 2, "fork"
     )
     fleet.workers = [fleet_module._Worker(number) for number in range(2)]
     fleet.logger = fleet.plan.logger
