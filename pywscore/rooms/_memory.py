@@ -15,18 +15,23 @@ from ._errors import HubError
 __all__ = ["MemoryBroker"]
 
 IDEMPOTENT_FOR = 300.0
+# What all histories may take together, by bodies and about what objects add to them.
+MAX_BYTES = 64 << 20
+OF_HISTORY = 1024
+OF_ENTRY = 256
 
 
 class _History:
     """The messages of one room that are kept."""
 
-    __slots__ = ("entries", "epoch", "expires", "known", "offset", "tag")
+    __slots__ = ("entries", "epoch", "expires", "known", "offset", "size", "tag")
 
     def __init__(self) -> None:
         self.epoch = secrets.token_hex(8)
         self.offset = 0
         self.tag = ""
         self.entries: deque[Entry] = deque()
+        self.size = OF_HISTORY
         self.expires = 0.0
         self.known: dict[str, tuple[float, Place | None]] = {}
 
@@ -34,8 +39,9 @@ class _History:
         self.offset += 1
         self.tag = publication.tag
         self.entries.append(Entry(self.offset, self.tag, publication.body))
+        self.size += len(publication.body) + OF_ENTRY
         while len(self.entries) > publication.history:
-            self.entries.popleft()
+            self.size -= len(self.entries.popleft().body) + OF_ENTRY
         return Place(self.epoch, self.offset, self.tag)
 
     def read(self, after: Place | None, limit: int) -> Reading:
@@ -55,7 +61,33 @@ class _Shared:
     def __init__(self) -> None:
         self.nodes: dict[str, tuple[Node, set[str]]] = {}
         self.histories: OrderedDict[str, _History] = OrderedDict()
+        self.size = 0  # of them
         self.members: dict[str, dict[str, bytes]] = {}
+
+    def history(self, room: str) -> _History:
+        """Of a room in which something is published now."""
+        history = self.histories.get(room)
+        if history is None:
+            history = self.histories[room] = _History()
+            self.size += history.size
+        self.histories.move_to_end(room)
+        return history
+
+    def forget_old(self, now: float) -> None:
+        """The room without a new message for longest is first, if all have the same
+        ttl; with others some are kept for longer."""
+        while self.histories and next(iter(self.histories.values())).expires <= now:
+            self._forget_first()
+
+    def forget_above(self, most: int) -> None:
+        """Down to so many bytes: rooms without a new message for longest go first, the
+        last one stays."""
+        while self.size > most and len(self.histories) > 1:
+            self._forget_first()
+
+    def _forget_first(self) -> None:
+        _, history = self.histories.popitem(last=False)
+        self.size -= history.size
 
 
 _shared: dict[tuple[asyncio.AbstractEventLoop, str], _Shared] = {}
@@ -103,14 +135,11 @@ class MemoryBroker(Broker):
         self._check()
         now = self._clock()
         room = publication.room
-        self._forget_old(now)
+        self._shared.forget_old(now)
         key = publication.idempotency_key
         history: _History | None = None
         if publication.history or key is not None:
-            history = self._shared.histories.get(room)
-            if history is None:
-                history = self._shared.histories[room] = _History()
-            self._shared.histories.move_to_end(room)
+            history = self._shared.history(room)
             history.expires = now + publication.ttl
         if history is not None and key is not None:
             _forget_keys(history.known, now)
@@ -118,7 +147,10 @@ class MemoryBroker(Broker):
                 return history.known[key][1]
         place = None
         if history is not None and publication.history:
+            before = history.size
             place = history.add(publication)
+            self._shared.size += history.size - before
+            self._shared.forget_above(MAX_BYTES)
         if history is not None and key is not None:
             history.known[key] = now + IDEMPOTENT_FOR, place
         for node, rooms in list(self._shared.nodes.values()):
@@ -135,7 +167,7 @@ class MemoryBroker(Broker):
 
     async def read(self, room: str, after: Place | None, limit: int) -> Reading:
         self._check()
-        self._forget_old(self._clock())
+        self._shared.forget_old(self._clock())
         history = self._shared.histories.get(room)
         if history is None:
             continued = after is None or after.offset == 0
@@ -168,13 +200,6 @@ class MemoryBroker(Broker):
         alive = list(self._shared.nodes)
         for node, _ in list(self._shared.nodes.values()):
             node.on_nodes(alive)
-
-    def _forget_old(self, now: float) -> None:
-        """The room without a new message for longest is first, if all have the same
-        ttl; with others some are kept for longer."""
-        histories = self._shared.histories
-        while histories and next(iter(histories.values())).expires <= now:
-            histories.popitem(last=False)
 
 
 def _forget_keys(known: dict[str, tuple[float, Place | None]], now: float) -> None:

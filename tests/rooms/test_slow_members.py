@@ -10,7 +10,7 @@ import pytest
 from conftest import Client, hubs_of, serving
 from waiting import until
 
-from pywscore.rooms import Gap, HubError
+from pywscore.rooms import Gap, HubError, _memory
 
 BIG = "x" * 16_000
 
@@ -295,3 +295,30 @@ async def test_an_envelope_that_raises(caplog: pytest.LogCaptureFixture) -> None
         await room.join(late, since="")
         await until(lambda: late.sent == ["<a>", "<b>"])
     assert "envelope() of room 'lobby' failed" in caplog.text
+
+
+async def test_histories_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes and goes, in however many rooms: those silent longest go first."""
+    monkeypatch.setattr(_memory, "MAX_BYTES", 1 << 20)
+    async with hubs_of("memory://", 1) as [hub]:
+        for number in range(500):
+            room = hub.room(f"{number}", history=5)
+            for _ in range(number % 10):
+                await room.publish(BIG)
+            await hub.room("busy", history=3).publish("x")
+        kept = {
+            name: [len(it.data) for it in await hub.room(name, history=5).history()]
+            for name in map(str, range(500))
+        }
+        size = sum(map(sum, kept.values()))
+        assert (1 << 20) - 10 * len(BIG) < size <= 1 << 20
+        assert kept["499"] == [len(BIG)] * 5 and kept["1"] == []
+        assert len(await hub.room("busy", history=3).history()) == 3
+        # One that is larger than all may be is there as long as nothing else is said.
+        great = hub.room("great", history=5)
+        for _ in range(5):
+            await great.publish("x" * 500_000)
+        assert len(await great.history()) == 5
+        assert await hub.room("499", history=5).history() == []
+        shared = hub._node.broker._shared
+        assert shared.size == sum(it.size for it in shared.histories.values())
