@@ -12,7 +12,7 @@ async def test_echo():
 from ._asserts import assert_closes
 from ._clock import Clock
 from ._frames import Frame
-from ._link import Faults, FaultyLink, Split
+from ._link import Faults, FaultyLink
 from ._memory import MemoryServer, Pair, connected, serve_in_memory
 from ._peer import ScriptedPeer, scripted_server
 from ._record import record
@@ -25,7 +25,6 @@ __all__ = [
     "MemoryServer",
     "FaultyLink",
     "Faults",
-    "Split",
     "ScriptedPeer",
     "scripted_server",
     "parse_script",
