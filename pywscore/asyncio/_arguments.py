@@ -10,24 +10,33 @@ import math
 import operator
 import re
 import ssl as ssl_module
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .._tls import TLSContext
-from ..http import is_token
+from ..http import Headers, is_token
 from ..protocol import checked_headers
 from ._listener import check_methods
 
-__all__ = ["ARGUMENTS", "Origins", "check_tls", "checked"]
+__all__ = [
+    "ARGUMENTS",
+    "Origins",
+    "as_given",
+    "check_tls",
+    "checked",
+    "number",
+    "port_number",
+    "whole_number",
+]
 
 Origins = Sequence[str | re.Pattern[str] | None]
 
 
-def _as_given(name: str, value: Any) -> Any:
+def as_given(name: str, value: Any) -> Any:
     return value
 
 
-def _number(name: str, value: Any, what: str) -> Any:
+def number(name: str, value: Any, what: str) -> Any:
     """Raises:
     TypeError: for what isn't a number: a text of digits, and True, are none.
     ValueError: for NaN, and less than 0.
@@ -43,14 +52,14 @@ def _number(name: str, value: Any, what: str) -> Any:
 
 def _whole(name: str, value: Any, what: str) -> int:
     """A number of things; 1e6 is one, infinity means no limit."""
-    value = _number(name, value, what)
+    value = number(name, value, what)
     if isinstance(value, float):
         return int(min(value, 1 << 62))
     return operator.index(value) if hasattr(value, "__index__") else int(value)
 
 
 def _seconds(name: str, value: Any) -> float | None:
-    seconds = float(_number(name, value, "a number of seconds or None"))
+    seconds = float(number(name, value, "a number of seconds or None"))
     return None if math.isinf(seconds) else seconds
 
 
@@ -178,10 +187,18 @@ def _logger(name: str, logger: Any) -> Any:
     )
 
 
-def _port(name: str, port: Any) -> Any:
-    if isinstance(port, int) and not 0 <= port <= 65535:
+def port_number(name: str, port: Any) -> Any:
+    if isinstance(port, str):
+        return port  # the system knows "8765", and names of services
+    if not 0 <= whole_number(name, port) <= 65535:
         raise ValueError(f"{name} must be from 0 to 65535, not {port}")
     return port
+
+
+def whole_number(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    return int(operator.index(value))
 
 
 def _uri(name: str, uri: Any) -> Any:
@@ -202,28 +219,43 @@ def _carrier(name: str, carrier: str) -> str:
     return carrier
 
 
+def _list(name: str, value: Any, what: str) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of {what}, not {value!r}")
+    return tuple(value)
+
+
 def _subprotocols(name: str, subprotocols: Any) -> tuple[str, ...]:
-    if isinstance(subprotocols, str):
-        raise TypeError(f"{name} must be a list of strings, not a string")
-    names = tuple(subprotocols or ())
+    names = () if subprotocols is None else _list(name, subprotocols, "strings")
     for subprotocol in names:
+        if not isinstance(subprotocol, str):
+            raise TypeError(f"{name} must be a list of strings, not {subprotocols!r}")
         if not is_token(subprotocol):  # RFC 6455 §4.1
-            raise ValueError(f"invalid subprotocol: {subprotocol!r}")
+            raise ValueError(f"{name} has an invalid subprotocol: {subprotocol!r}")
     return names
 
 
-def _origins(name: str, origins: Origins | None) -> Origins | None:
-    if origins is None:
-        return None
-    if isinstance(origins, (str, re.Pattern)):
-        raise TypeError(f"{name} must be a list")
-    allowed = tuple(origins)
+def _origins(name: str, origins: Any) -> Origins:
+    allowed = _list(name, origins, "strings, patterns and None")
     for origin in allowed:
         if origin is not None and not isinstance(origin, (str, re.Pattern)):
-            raise TypeError(f"not an origin: {origin!r}")
+            raise TypeError(f"{name} has something that is no origin: {origin!r}")
         if isinstance(origin, str):
             _check_origin(name, origin)
     return allowed
+
+
+def _headers(name: str, headers: Any) -> Headers:
+    # What they are isn't said: one may be a secret.
+    wrong = TypeError(f"{name} must be a mapping or pairs of strings")
+    if not hasattr(headers, "keys"):
+        headers = [*headers] if isinstance(headers, Iterable) else [None]
+        if any(not isinstance(it, (tuple, list)) or len(it) != 2 for it in headers):
+            raise wrong
+    try:
+        return checked_headers(headers)
+    except TypeError:
+        raise wrong from None
 
 
 def _check_origin(name: str, origin: str) -> None:
@@ -239,18 +271,23 @@ def _check_origin(name: str, origin: str) -> None:
 
 def _hosts(name: str, host: Any) -> Any:
     # Each try to listen has them all.
-    return host if host is None or isinstance(host, str) else tuple(host)
+    if isinstance(host, str):
+        return host
+    addresses = _list(name, host, "addresses")
+    if not all(isinstance(address, str) for address in addresses):
+        raise TypeError(f"{name} must be a list of addresses, not {host!r}")
+    return addresses
 
 
 ARGUMENTS: Mapping[str, Callable[[str, Any], Any]] = {
-    "additional_headers": _as_given,
+    "additional_headers": _optional(_headers),
     "carrier": _carrier,
     "close_timeout": _optional(_seconds),
-    "compression": _as_given,
+    "compression": as_given,
     "create_connection": _optional(_callable),
-    "extensions": _as_given,
+    "extensions": _optional(lambda name, value: _list(name, value, "extensions")),
     "handler": _optional(_handler),
-    "host": _hosts,
+    "host": _optional(_hosts),
     "idle_timeout": _optional(_seconds),
     "listener": _optional(_listener),
     "logger": _logger,
@@ -260,10 +297,10 @@ ARGUMENTS: Mapping[str, Callable[[str, Any], Any]] = {
     "max_size": message_limit,
     "open_timeout": _optional(_seconds),
     "origin": _optional(_text),
-    "origins": _origins,
+    "origins": _optional(_origins),
     "ping_interval": _optional(_seconds),
     "ping_timeout": _optional(_seconds),
-    "port": _port,
+    "port": _optional(port_number),
     "process_exception": _function_of(1),
     "process_request": _optional(_function_of(2)),
     "process_response": _optional(_function_of(3)),

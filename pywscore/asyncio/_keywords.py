@@ -4,29 +4,85 @@ knows."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Set
+import os
+import ssl as ssl_module
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._arguments import ARGUMENTS
+from ._arguments import ARGUMENTS, as_given, number, port_number, whole_number
 
 __all__ = ["OF_CLIENTS", "OF_SERVERS", "check_keywords"]
 
-_OF_BOTH = frozenset(
-    {
-        *("family", "flags", "sock", "ssl", "unix", "path"),
-        *("ssl_handshake_timeout", "ssl_shutdown_timeout"),
-    }
-)
+Check = Callable[[str, Any], Any]
+
+
+def _positive_seconds(name: str, value: Any) -> Any:
+    if not number(name, value, "a number of seconds or None"):
+        raise ValueError(f"{name} must be positive")
+
+
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+
+
+def _path(name: str, value: Any) -> None:
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{name} must be a path, not {value!r}")
+
+
+def _socket(name: str, value: Any) -> None:
+    if not hasattr(value, "fileno"):
+        raise TypeError(f"{name} must be a socket, not {value!r}")
+
+
+def _proxy_ssl(name: str, value: Any) -> None:
+    if not isinstance(value, ssl_module.SSLContext) and value is not True:
+        raise TypeError(f"{name} must be an SSLContext or True, not {value!r}")
+
+
+def _address(name: str, value: Any) -> None:
+    if not isinstance(value, (tuple, list)) or len(value) < 2:
+        raise TypeError(f"{name} must be (host, port), not {value!r}")
+
+
+_OF_BOTH: dict[str, Check] = {
+    "family": whole_number,
+    "flags": whole_number,
+    "path": _path,
+    "sock": _socket,
+    "ssl": as_given,  # check_tls() looks at it
+    "ssl_handshake_timeout": _positive_seconds,
+    "ssl_shutdown_timeout": _positive_seconds,
+    "unix": _flag,
+}
 OF_SERVERS = _OF_BOTH | {
-    *("backlog", "reuse_address", "reuse_port", "keep_alive", "start_serving"),
-    *("cleanup_socket", "mode"),
+    "backlog": whole_number,
+    "cleanup_socket": _flag,
+    "keep_alive": _flag,
+    "mode": whole_number,
+    "reuse_address": _flag,
+    "reuse_port": _flag,
+    "start_serving": _flag,
 }
 """Of ``loop.create_server()`` and ``loop.create_unix_server()``."""
 _OF_CLIENTS = _OF_BOTH | {
-    *("host", "port", "proto", "local_addr", "server_hostname"),
-    *("happy_eyeballs_delay", "interleave", "all_errors"),
+    "all_errors": _flag,
+    "happy_eyeballs_delay": _positive_seconds,
+    "host": _text,
+    "interleave": whole_number,
+    "local_addr": _address,
+    "port": port_number,
+    "proto": whole_number,
+    "server_hostname": _text,
 }
-OF_CLIENTS = _OF_CLIENTS | {f"proxy_{name}" for name in _OF_CLIENTS}
+OF_CLIENTS = _OF_CLIENTS | {f"proxy_{name}": it for name, it in _OF_CLIENTS.items()}
+OF_CLIENTS["proxy_ssl"] = _proxy_ssl
 """Of ``loop.create_connection()`` and ``loop.create_unix_connection()``; and the same
 for the connection to a proxy."""
 
@@ -51,18 +107,25 @@ _GONE = {
 
 
 def check_keywords(
-    function: Callable[..., Any], given: Mapping[str, object], passed_on: Set[str]
+    function: Callable[..., Any],
+    given: Mapping[str, object],
+    passed_on: Mapping[str, Check],
 ) -> None:
     """Raises:
-    TypeError: if there is an argument in ``given`` that isn't passed on; says what may
-        be meant.
+    TypeError: if there is an argument in ``given`` that isn't passed on, and says what
+        may be meant; or if one can't be used.
+    ValueError: if one can't be used.
     """
-    for name in given:
+    for name, value in given.items():
         if name not in passed_on:
             raise TypeError(_explained(function, name, passed_on))
+        if value is not None:
+            passed_on[name](name, value)
 
 
-def _explained(function: Callable[..., Any], name: str, passed_on: Set[str]) -> str:
+def _explained(
+    function: Callable[..., Any], name: str, passed_on: Mapping[str, Check]
+) -> str:
     import difflib
 
     text = f"{function.__name__}() got an unexpected keyword argument {name!r}"

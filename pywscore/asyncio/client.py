@@ -159,7 +159,7 @@ class connect(ChecksOverrides, Generic[C]):
         self.open_timeout: float | None = given["open_timeout"]
         self.reconnect_delays = reconnect_delays
         self.proxy = proxy
-        self.additional_headers = additional_headers
+        self.additional_headers = given["additional_headers"]
         self.ws_uri = parse_uri(uri)
         self.user_agent_header = user_agent_header
         self.create_connection_kwargs: dict[str, Any] = {**kwargs}
@@ -170,7 +170,7 @@ class connect(ChecksOverrides, Generic[C]):
         check_tls(kwargs.get("ssl"), server=False, carrier=carrier)
         self._log = LimitedLogger(logger or logging.getLogger("pywscore.client"))
         options = Options.of(given, self._log)
-        deflate = choose(compression, extensions, CLIENT_DEFAULT)
+        deflate = choose(compression, given["extensions"], CLIENT_DEFAULT)
         factory: Callable[..., Any] = create_connection or ClientConnection
 
         def new_connection(uri: WebSocketURI, headers: Headers) -> C:

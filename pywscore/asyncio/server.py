@@ -185,7 +185,7 @@ def serve(
     given = checked(locals())
     if (handler is None) == (listener is None):
         raise TypeError("either a handler or a listener is needed")
-    deflate = choose(compression, extensions, SERVER_DEFAULT)
+    deflate = choose(compression, given["extensions"], SERVER_DEFAULT)
     tls = kwargs.pop("ssl", None)
     check_tls(tls, server=True, carrier=carrier)
     if tls is not None and not isinstance(tls, TLSContext):

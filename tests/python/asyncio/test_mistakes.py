@@ -9,13 +9,15 @@ import logging
 import re
 import warnings
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from waiting import until
 
 import pywscore
 from pywscore import ConnectionClosed
+from pywscore.asyncio._keywords import OF_CLIENTS, OF_SERVERS
+from pywscore.asyncio._signatures import ConnectArguments, ServeArguments
 from pywscore.asyncio.server import ServerConnection
 
 
@@ -57,6 +59,32 @@ def test_sizes(function: Any, name: str) -> None:
             function(**{name: value})
     with pytest.raises(TypeError, match="write_limit must be a number of bytes"):
         function(write_limit=None)
+
+
+NONSENSE = [object(), b"x", 1 + 2j, [object()], {object(): 1}, -1.5]
+SERVING = {*get_type_hints(ServeArguments), *OF_SERVERS, "create_connection", "handler"}
+SERVING |= {"host", "listener", "port"}
+CONNECTING = {*get_type_hints(ConnectArguments), *OF_CLIENTS, "create_connection"}
+CONNECTING |= {"listener", "uri"}
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        *((pywscore.serve, name) for name in sorted(SERVING - {"path", "unix"})),
+        *((pywscore.connect, name) for name in sorted(CONNECTING)),
+    ],
+)
+def test_nonsense_is_refused_by_name(function: Any, name: str) -> None:
+    """Each argument, whatever it is: the message says which one is wrong."""
+    rest: dict[str, Any] = {"uri": "wss://h/"}
+    if function is pywscore.serve:
+        rest = {"host": "127.0.0.1", "port": 0, "handler": handler}
+    for value in NONSENSE:
+        if name in ("path", "proxy_path") and value == b"x":
+            continue
+        with pytest.raises((TypeError, ValueError), match=rf"\b{name}\b"):
+            function(**rest | {name: value})
 
 
 def test_what_is_accepted() -> None:

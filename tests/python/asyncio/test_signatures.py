@@ -82,10 +82,10 @@ def test_arguments_are_those_that_are_known() -> None:
     """A checker refuses what a call refuses."""
     own = named(pywscore.serve).keys()
     served = get_type_hints(ServeArguments).keys() - own
-    assert served == OF_SERVERS - {"unix", "path"}
+    assert served == OF_SERVERS.keys() - {"unix", "path"}
     connected = get_type_hints(CreateConnectionArguments).keys()
-    assert connected <= OF_CLIENTS
-    left_out = {name.removeprefix("proxy_") for name in OF_CLIENTS - connected}
+    assert connected <= OF_CLIENTS.keys()
+    left_out = {name.removeprefix("proxy_") for name in OF_CLIENTS.keys() - connected}
     assert left_out <= {"unix", "path", "host", "port", "sock"}
 
 
