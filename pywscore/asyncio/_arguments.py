@@ -20,15 +20,26 @@ from ._listener import check_methods
 
 __all__ = [
     "ARGUMENTS",
+    "Check",
     "Origins",
     "as_given",
     "check_tls",
     "checked",
+    "flag",
+    "function_of",
+    "headers_of",
+    "list_of",
     "number",
+    "optional",
     "port_number",
+    "positive",
+    "seconds_or_none",
+    "water_marks",
+    "whole",
     "whole_number",
 ]
 
+Check = Callable[[str, Any], Any]
 Origins = Sequence[str | re.Pattern[str] | None]
 
 
@@ -50,7 +61,7 @@ def number(name: str, value: Any, what: str) -> Any:
     return value
 
 
-def _whole(name: str, value: Any, what: str) -> int:
+def whole(name: str, value: Any, what: str) -> int:
     """A number of things; 1e6 is one, infinity means no limit."""
     value = number(name, value, what)
     if isinstance(value, float):
@@ -58,7 +69,7 @@ def _whole(name: str, value: Any, what: str) -> int:
     return operator.index(value) if hasattr(value, "__index__") else int(value)
 
 
-def _seconds(name: str, value: Any) -> float | None:
+def seconds_or_none(name: str, value: Any) -> float | None:
     seconds = float(number(name, value, "a number of seconds or None"))
     return None if math.isinf(seconds) else seconds
 
@@ -87,7 +98,7 @@ def _pair(name: str, value: Any) -> tuple[int | None, int | None]:
     if len(pair) != 2:
         raise ValueError(f"{name} must be a number or a pair, not {value!r}")
     what = "a whole number, None, or a pair of these"
-    first, second = (None if it is None else _whole(name, it, what) for it in pair)
+    first, second = (None if it is None else whole(name, it, what) for it in pair)
     return first, second
 
 
@@ -114,8 +125,8 @@ def message_limit(name: str, value: Any) -> int | None:
     return limit
 
 
-def _count(name: str, value: Any) -> int:
-    count = _whole(name, value, "a whole number or None")
+def positive(name: str, value: Any) -> int:
+    count = whole(name, value, "a whole number or None")
     if count < 1:
         raise ValueError(f"{name} must be positive")
     return count
@@ -127,11 +138,11 @@ def _callable(name: str, function: Any) -> Any:
     return function
 
 
-def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+def optional(check: Check) -> Check:
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _function_of(count: int) -> Callable[[str, Any], Any]:
+def function_of(count: int) -> Check:
     """Something to call with so many arguments."""
     few = ("no arguments", "1 argument", "2 arguments", "3 arguments")[count]
 
@@ -153,7 +164,7 @@ def _function_of(count: int) -> Callable[[str, Any], Any]:
 
 
 def _handler(name: str, handler: Any) -> Any:
-    _function_of(1)(name, handler)
+    function_of(1)(name, handler)
     if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
         raise TypeError(f"{name} must be a coroutine function; {handler!r} has a yield")
     return handler
@@ -162,7 +173,7 @@ def _handler(name: str, handler: Any) -> Any:
 def _listener(name: str, factory: Any) -> Any:
     if isinstance(factory, type):
         check_methods(factory)
-    return _function_of(0)(name, factory)
+    return function_of(0)(name, factory)
 
 
 def _text(name: str, value: Any) -> str:
@@ -201,6 +212,12 @@ def whole_number(name: str, value: Any) -> int:
     return int(operator.index(value))
 
 
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
 def _uri(name: str, uri: Any) -> Any:
     if not isinstance(uri, str):
         raise TypeError(f"{name} must be a string, not {uri!r}")
@@ -219,14 +236,14 @@ def _carrier(name: str, carrier: str) -> str:
     return carrier
 
 
-def _list(name: str, value: Any, what: str) -> tuple[Any, ...]:
+def list_of(name: str, value: Any, what: str) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"{name} must be a list of {what}, not {value!r}")
     return tuple(value)
 
 
 def _subprotocols(name: str, subprotocols: Any) -> tuple[str, ...]:
-    names = () if subprotocols is None else _list(name, subprotocols, "strings")
+    names = () if subprotocols is None else list_of(name, subprotocols, "strings")
     for subprotocol in names:
         if not isinstance(subprotocol, str):
             raise TypeError(f"{name} must be a list of strings, not {subprotocols!r}")
@@ -236,7 +253,7 @@ def _subprotocols(name: str, subprotocols: Any) -> tuple[str, ...]:
 
 
 def _origins(name: str, origins: Any) -> Origins:
-    allowed = _list(name, origins, "strings, patterns and None")
+    allowed = list_of(name, origins, "strings, patterns and None")
     for origin in allowed:
         if origin is not None and not isinstance(origin, (str, re.Pattern)):
             raise TypeError(f"{name} has something that is no origin: {origin!r}")
@@ -245,7 +262,7 @@ def _origins(name: str, origins: Any) -> Origins:
     return allowed
 
 
-def _headers(name: str, headers: Any) -> Headers:
+def headers_of(name: str, headers: Any) -> Headers:
     # What they are isn't said: one may be a secret.
     wrong = TypeError(f"{name} must be a mapping or pairs of strings")
     if not hasattr(headers, "keys"):
@@ -273,59 +290,59 @@ def _hosts(name: str, host: Any) -> Any:
     # Each try to listen has them all.
     if isinstance(host, str):
         return host
-    addresses = _list(name, host, "addresses")
+    addresses = list_of(name, host, "addresses")
     if not all(isinstance(address, str) for address in addresses):
         raise TypeError(f"{name} must be a list of addresses, not {host!r}")
     return addresses
 
 
-ARGUMENTS: Mapping[str, Callable[[str, Any], Any]] = {
-    "additional_headers": _optional(_headers),
+ARGUMENTS: Mapping[str, Check] = {
+    "additional_headers": optional(headers_of),
     "carrier": _carrier,
-    "close_timeout": _optional(_seconds),
+    "close_timeout": optional(seconds_or_none),
     "compression": as_given,
-    "create_connection": _optional(_callable),
-    "extensions": _optional(lambda name, value: _list(name, value, "extensions")),
-    "handler": _optional(_handler),
-    "host": _optional(_hosts),
-    "idle_timeout": _optional(_seconds),
-    "listener": _optional(_listener),
+    "create_connection": optional(_callable),
+    "extensions": optional(lambda name, value: list_of(name, value, "extensions")),
+    "handler": optional(_handler),
+    "host": optional(_hosts),
+    "idle_timeout": optional(seconds_or_none),
+    "listener": optional(_listener),
     "logger": _logger,
-    "max_connections": _optional(_count),
-    "max_connections_per_address": _optional(_count),
+    "max_connections": optional(positive),
+    "max_connections_per_address": optional(positive),
     "max_queue": water_marks,
     "max_size": message_limit,
-    "open_timeout": _optional(_seconds),
-    "origin": _optional(_text),
-    "origins": _optional(_origins),
-    "ping_interval": _optional(_seconds),
-    "ping_timeout": _optional(_seconds),
-    "port": _optional(port_number),
-    "process_exception": _function_of(1),
-    "process_request": _optional(_function_of(2)),
-    "process_response": _optional(_function_of(3)),
+    "open_timeout": optional(seconds_or_none),
+    "origin": optional(_text),
+    "origins": optional(_origins),
+    "ping_interval": optional(seconds_or_none),
+    "ping_timeout": optional(seconds_or_none),
+    "port": optional(port_number),
+    "process_exception": function_of(1),
+    "process_request": optional(function_of(2)),
+    "process_response": optional(function_of(3)),
     "proxy": _proxy,
-    "reconnect_delays": _function_of(0),
-    "select_subprotocol": _optional(_function_of(2)),
-    "server_header": _optional(_text),
+    "reconnect_delays": function_of(0),
+    "select_subprotocol": optional(function_of(2)),
+    "server_header": optional(_text),
     "subprotocols": _subprotocols,
     "uri": _uri,
-    "user_agent_header": _optional(_text),
+    "user_agent_header": optional(_text),
     "write_limit": _finite_water_marks,
 }
 """What each argument is made of what was given; by its name."""
 
 
-def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+def checked(
+    given: Mapping[str, Any], rows: Mapping[str, Check] = ARGUMENTS
+) -> dict[str, Any]:
     """The arguments among ``given``, the caller's ``locals()``, each by its row.
 
     Raises:
         TypeError, ValueError: if one can't be used.
     """
     return {
-        name: check(name, given[name])
-        for name, check in ARGUMENTS.items()
-        if name in given
+        name: check(name, given[name]) for name, check in rows.items() if name in given
     }
 
 

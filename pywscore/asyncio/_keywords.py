@@ -9,21 +9,22 @@ import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._arguments import ARGUMENTS, as_given, number, port_number, whole_number
+from ._arguments import (
+    ARGUMENTS,
+    Check,
+    as_given,
+    flag,
+    number,
+    port_number,
+    whole_number,
+)
 
 __all__ = ["OF_CLIENTS", "OF_SERVERS", "check_keywords"]
-
-Check = Callable[[str, Any], Any]
 
 
 def _positive_seconds(name: str, value: Any) -> Any:
     if not number(name, value, "a number of seconds or None"):
         raise ValueError(f"{name} must be positive")
-
-
-def _flag(name: str, value: Any) -> None:
-    if not isinstance(value, int):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
 
 
 def _text(name: str, value: Any) -> None:
@@ -59,20 +60,20 @@ _OF_BOTH: dict[str, Check] = {
     "ssl": as_given,  # check_tls() looks at it
     "ssl_handshake_timeout": _positive_seconds,
     "ssl_shutdown_timeout": _positive_seconds,
-    "unix": _flag,
+    "unix": flag,
 }
 OF_SERVERS = _OF_BOTH | {
     "backlog": whole_number,
-    "cleanup_socket": _flag,
-    "keep_alive": _flag,
+    "cleanup_socket": flag,
+    "keep_alive": flag,
     "mode": whole_number,
-    "reuse_address": _flag,
-    "reuse_port": _flag,
-    "start_serving": _flag,
+    "reuse_address": flag,
+    "reuse_port": flag,
+    "start_serving": flag,
 }
 """Of ``loop.create_server()`` and ``loop.create_unix_server()``."""
 _OF_CLIENTS = _OF_BOTH | {
-    "all_errors": _flag,
+    "all_errors": flag,
     "happy_eyeballs_delay": _positive_seconds,
     "host": _text,
     "interleave": whole_number,

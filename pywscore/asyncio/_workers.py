@@ -6,14 +6,33 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
+from ._arguments import Check, checked, function_of, optional, whole_number
 from ._binding import Address, reserve
 from ._plan import Handler, Lifespan, LoopFactory, Plan, StartMethod
 from ._signatures import RunArguments
 from .server import serve_any
 
 __all__ = ["run"]
+
+
+def _start_method(name: str, method: Any) -> None:
+    if method not in ("fork", "spawn", "forkserver"):
+        raise ValueError(f"{name} must be fork, spawn or forkserver, not {method!r}")
+
+
+def _workers(name: str, workers: Any) -> None:
+    if whole_number(name, workers) < 1:
+        raise ValueError(f"{name} must be positive")
+
+
+_ARGUMENTS: dict[str, Check] = {
+    "lifespan": optional(function_of(0)),
+    "on_ready": optional(function_of(1)),
+    "start_method": optional(_start_method),
+    "workers": _workers,
+}
 
 
 def run(
@@ -68,8 +87,7 @@ def run(
     """
     if asyncio._get_running_loop() is not None:
         raise RuntimeError("run() has a loop of its own: in a loop, await serve()")
-    if workers < 1:
-        raise ValueError("workers must be positive")
+    checked(locals(), _ARGUMENTS)
     plan = Plan(handler, host, port, loop, lifespan, {**serve_arguments})
     plan.factory()
     if workers == 1:

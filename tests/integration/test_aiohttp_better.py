@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
 import re
 import weakref
@@ -31,7 +32,12 @@ from aiohttp_rig import (
 )
 
 import pywscore
-from pywscore.integrations.aiohttp import CHECKED_VERSIONS, WebSocketResponse
+from pywscore.integrations.aiohttp import (
+    CHECKED_VERSIONS,
+    WebSocketResponse,
+    ws_connect,
+)
+from pywscore.integrations.aiohttp._arguments import OF_CLIENTS, OF_SERVERS
 
 
 def code_of(body: bytes) -> int:
@@ -290,6 +296,34 @@ def test_arguments() -> None:
     assert not missing
     for name in ("_handshake", "_req", "_waiting", "_start"):
         assert hasattr(theirs, name) and hasattr(ours, name)
+
+
+@pytest.mark.parametrize("name", OF_SERVERS)
+def test_nonsense_is_refused_by_the_server(name: str) -> None:
+    for value in (object(), b"x", 1 + 2j, [object()]):
+        with pytest.raises(TypeError, match=rf"\b{name} must be "):
+            WebSocketResponse(**{name: value})
+
+
+@pytest.mark.parametrize("name", OF_CLIENTS)
+def test_nonsense_is_refused_by_the_client(name: str) -> None:
+    session: Any = None
+    for value in (object(), b"x", 1 + 2j, [object()]):
+        with pytest.raises(TypeError, match=rf"\b{name} must be "):
+            ws_connect(session, "ws://h/", **{name: value})
+
+
+def test_negative_times_are_refused() -> None:
+    for name in ("timeout", "receive_timeout", "heartbeat"):
+        with pytest.raises(ValueError, match=f"{name} must not be negative"):
+            WebSocketResponse(**{name: -1})
+
+
+def test_rows_are_the_arguments() -> None:
+    servers = inspect.signature(WebSocketResponse).parameters.keys()
+    assert OF_SERVERS.keys() == servers - {"carrier"}
+    clients = inspect.signature(ws_connect).parameters.keys()
+    assert OF_CLIENTS.keys() == clients - {"session", "url", "request"}
 
 
 @scenario(*OURS)

@@ -553,6 +553,16 @@ def test_unix_socket(environment: Environment, tmp_path: Any) -> None:
 
 
 @model
+@pytest.mark.parametrize(
+    "name", ["ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout"]
+)
+def test_nonsense_in_the_configuration(name: str) -> None:
+    for value in (object(), "20", [1]):
+        config = uvicorn.Config(echo, log_config=None, **{name: value})
+        with pytest.raises(TypeError, match=f"{name} must be "):
+            integration.WebSocketProtocol(config, ServerState(), {})
+
+
 def test_attributes_that_tools_read() -> None:
     names = [
         "ping_sent_at",

@@ -23,7 +23,9 @@ from aiohttp import (
 from multidict import CIMultiDict
 
 from ... import _core
+from ...asyncio._arguments import checked
 from ...extensions import PerMessageDeflate
+from ._arguments import OF_CLIENTS
 from ._connection import (
     NotingConnection,
     UpgradedConnection,
@@ -290,6 +292,10 @@ def ws_connect(
         WSServerHandshakeError: if the server doesn't accept; when it is awaited, as
             what ``session.request()`` raises.
     """
+    given = checked(
+        {**locals(), "timeout": None if timeout is _DEFAULT else timeout}, OF_CLIENTS
+    )
+    max_msg_size, headers = given["max_msg_size"], given["headers"]
     if not isinstance(timeout, ClientWSTimeout):
         if timeout is not _DEFAULT:
             warnings.warn(
@@ -318,14 +324,14 @@ def ws_connect(
         compression=PerMessageDeflate(server_max_window_bits=bits, mem_level=5),
     )
     protocol.data_to_send()  # aiohttp sends the request
-    lines: CIMultiDict[str] = CIMultiDict(headers or {})
+    lines: CIMultiDict[str] = CIMultiDict() if headers is None else headers
     for name, value in _ASK.items():
         lines.setdefault(name, value)
     ours = protocol.request.headers
     lines[hdrs.SEC_WEBSOCKET_KEY] = ours[hdrs.SEC_WEBSOCKET_KEY]
     if compress:
         lines[hdrs.SEC_WEBSOCKET_EXTENSIONS] = ours[hdrs.SEC_WEBSOCKET_EXTENSIONS]
-    known = protocols if isinstance(protocols, Collection) else tuple(protocols)
+    known: Collection[str] = given["protocols"]
     if known:
         lines[hdrs.SEC_WEBSOCKET_PROTOCOL] = ",".join(known)
     if origin is not None:

@@ -11,8 +11,10 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from ... import _core
+from ...asyncio._arguments import checked
 from ...enums import CloseCode, State
 from ...http import Headers, Response
+from ._arguments import OF_SERVERS
 from ._connection import (
     CLOSING_TRANSPORT,
     NotingConnection,
@@ -117,20 +119,19 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         close_on_error: bool = True,
         carrier: str = "auto",
     ) -> None:
+        given = checked(locals(), OF_SERVERS)
         web.StreamResponse.__init__(self, status=101)
         if carrier not in ("auto", "transport"):
             raise ValueError(f"carrier must be auto or transport, not {carrier!r}")
-        # can_prepare() looks at them, too.
-        known = protocols if isinstance(protocols, Collection) else tuple(protocols)
-        self._protocols: Collection[str] = known
-        self._timeout = timeout
-        self._receive_timeout = receive_timeout
+        self._protocols: Collection[str] = given["protocols"]
+        self._timeout = given["timeout"]
+        self._receive_timeout = given["receive_timeout"]
         self._autoclose = autoclose
         self._autoping = autoping
-        self._heartbeat = heartbeat
+        self._heartbeat: float | None = given["heartbeat"]
         self._compress = compress
-        self._max_msg_size = max_msg_size
-        self._writer_limit = writer_limit
+        self._max_msg_size: int = given["max_msg_size"]
+        self._writer_limit: int = given["writer_limit"]
         self._decode_text = decode_text
         self._close_on_shutdown = close_on_shutdown
         self._close_on_error = close_on_error

@@ -19,7 +19,14 @@ from uvicorn.protocols.utils import (
 )
 
 from ... import _core
-from ...asyncio._arguments import water_marks
+from ...asyncio._arguments import (
+    Check,
+    checked,
+    optional,
+    seconds_or_none,
+    water_marks,
+    whole_number,
+)
 from ...asyncio._log import LimitedLogger
 from ...asyncio._options import Options, timers
 from ...enums import CloseCode, State
@@ -35,17 +42,30 @@ _SHUTDOWN_TIMEOUT = 1.0
 # data_received() goes through the receive buffer in steps of at most this.
 _STEP = 65536
 
+
+def _interval(name: str, value: Any) -> float | None:
+    # To uvicorn, what isn't positive is none.
+    above = max(value, 0) if isinstance(value, (int, float)) else value
+    return seconds_or_none(name, above) or None
+
+
+_ARGUMENTS: dict[str, Check] = {
+    "ws_max_queue": whole_number,
+    "ws_max_size": optional(whole_number),
+    "ws_ping_interval": optional(_interval),
+    "ws_ping_timeout": optional(seconds_or_none),
+}
 _options: weakref.WeakKeyDictionary[Any, Options] = weakref.WeakKeyDictionary()
 
 
 def _options_of(config: Any) -> Options:
     """What the connections of one uvicorn configuration have in common."""
     if config not in _options:
-        interval = config.ws_ping_interval
+        given = checked(vars(config), _ARGUMENTS)
         _options[config] = Options(
-            ping_interval=interval if interval is not None and interval > 0 else None,
-            ping_timeout=config.ws_ping_timeout,
-            max_queue=water_marks("ws_max_queue", max(config.ws_max_queue, 1)),
+            ping_interval=given["ws_ping_interval"],
+            ping_timeout=given["ws_ping_timeout"],
+            max_queue=water_marks("ws_max_queue", max(given["ws_max_queue"], 1)),
             log=LimitedLogger(logger),
         )
     return _options[config]
@@ -89,13 +109,14 @@ class WebSocketProtocol(_Base):
     ) -> None:
         if not config.loaded:
             config.load()
+        options = _options_of(config)
         protocol = _core.ServerProtocol(
             max_size=config.ws_max_size,
             compression=self.compression if config.ws_per_message_deflate else None,
             max_head=MAX_HEAD,
             any_request=True,
         )
-        super().__init__(protocol, options=_options_of(config))
+        super().__init__(protocol, options=options)
         self.config = config
         self.app = config.loaded_app
         self.app_state = app_state

@@ -87,6 +87,14 @@ def test_nonsense_is_refused_by_name(function: Any, name: str) -> None:
             function(**rest | {name: value})
 
 
+@pytest.mark.parametrize("name", ["workers", "start_method", "on_ready", "loop"])
+def test_nonsense_is_refused_by_run(name: str) -> None:
+    arguments: dict[str, Any] = {"workers": 2}
+    for value in (object(), b"x", "x", -1, 1.5, [1]):
+        with pytest.raises((TypeError, ValueError), match=rf"\b{name}\b"):
+            pywscore.run(handler, "127.0.0.1", 0, **arguments | {name: value})
+
+
 def test_what_is_accepted() -> None:
     async def main() -> None:
         for arguments in (
