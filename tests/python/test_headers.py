@@ -55,7 +55,7 @@ def test_parsers_agree_with_those_of_websockets(name: str, value: str) -> None:
 def test_extensions_with_parameters() -> None:
     # RFC 6455 §9.1, RFC 7692 §5.1
     value = 'foo; bar; baz=2, permessage-deflate; client_max_window_bits="10"'
-    extensions = [
+    extensions: list[Any] = [
         ("foo", [("bar", None), ("baz", "2")]),
         ("permessage-deflate", [("client_max_window_bits", "10")]),
     ]

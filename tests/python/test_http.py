@@ -171,3 +171,8 @@ def test_basic_credentials() -> None:
 def test_bad_basic_credentials(value: str) -> None:
     with pytest.raises(ValueError):
         parse_basic_credentials(value)
+
+
+def test_a_request_as_it_travels() -> None:
+    request = Request("/chat?x", Headers([("Host", "a"), ("X", "é")]), method="POST")
+    assert request.serialize() == b"POST /chat?x HTTP/1.1\r\nHost: a\r\nX: \xe9\r\n\r\n"

@@ -249,3 +249,31 @@ def test_aiohttp_is_used_already() -> None:
             raise AssertionError
         assert web.WebSocketResponse is WebSocketResponse
     """)
+
+
+def test_uvicorn_has_no_other_names() -> None:
+    run("""
+        import pywscore
+        pywscore.install("websockets")
+        from uvicorn.protocols.websockets.websockets_impl import WebSocketProtocol
+        assert WebSocketProtocol.__module__.startswith("pywscore.")
+        try:
+            from uvicorn.protocols.websockets.websockets_impl import Server
+        except ImportError as exc:
+            assert "cannot import name 'Server'" in str(exc)
+        else:
+            raise AssertionError
+    """)
+
+
+def test_what_others_put_in_its_place_stays() -> None:
+    run("""
+        import sys, types
+        import pywscore
+        pywscore.install("websockets")
+        sys.modules["websockets.uri"] = other = types.ModuleType("websockets.uri")
+        pywscore.uninstall()
+        assert sys.modules["websockets.uri"] is other
+        assert "websockets" not in sys.modules
+        pywscore.uninstall()  # there is nothing to undo
+    """)
