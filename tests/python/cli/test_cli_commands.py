@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ import pytest
 import trustme
 
 import pywscore
+from pywscore.utils import accept_key
 
 COMMAND = [sys.executable, "-m", "pywscore"]
 PATIENCE = 20
@@ -97,6 +99,9 @@ def test_host_that_is_not_ours() -> None:
 
 def test_certificate_that_is_not_there() -> None:
     assert_one_line(run("echo", "--cert", "/nowhere.pem"), "no such file")
+    assert_one_line(run("echo", "--key", "/nowhere.pem"), "--key needs --cert")
+    result = run("connect", "wss://127.0.0.1/", "--ca", "/nowhere.pem")
+    assert_one_line(result, "cannot load /nowhere.pem: no such file")
 
 
 @pytest.mark.parametrize("command", ["connect", "bench"])
@@ -171,6 +176,14 @@ def test_wrong_usage() -> None:
         result = run(*arguments)
         assert result.returncode == 2
         assert "Traceback" not in result.stderr
+    for option, text, part in (
+        ("--connections", "many", "'many' is not a whole number"),
+        ("--duration", "long", "'long' is not a number"),
+        ("--duration", "0", "must be above 0 and up to"),
+        ("--duration", "nan", "must be above 0 and up to"),
+    ):
+        result = run("bench", "ws://127.0.0.1/", option, text)
+        assert result.returncode == 2 and part in result.stderr
     assert run("--version").stdout.startswith("pywscore ")
     assert "/ping" in run("connect", "--help").stdout
 
@@ -193,6 +206,125 @@ def test_connect_in_a_pipe() -> None:
     assert "Pong after " in result.stderr
     assert "no command /nonsense" in result.stderr
     assert "Connection closed: 1000 (normal closure)." in result.stderr
+
+
+def test_a_client_that_vanishes_disturbs_nobody() -> None:
+    with server("echo") as address:
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as peer:
+            peer.sendall(
+                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            assert peer.recv(4096).startswith(b"HTTP/1.1 101 ")
+            # Close it by a reset.
+            peer.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+        assert run("connect", f"ws://{address}/", stdin="hello\n").stdout == "hello\n"
+
+
+def test_commands_that_can_not_be_done() -> None:
+    """They are said, and the connection goes on."""
+    with server("echo") as address:
+        result = run(
+            *("connect", f"ws://{address}/"),
+            stdin=f"/binary 0\n/binary x\n/ping {'x' * 126}\n/close 1000 {'x' * 124}\n"
+            "/help\nhello\n",
+        )
+    assert result.returncode == 0 and result.stdout == "hello\n"
+    assert result.stderr.count("/binary needs pairs of hex digits\n") == 2
+    assert "A ping carries at most 125 bytes.\n" in result.stderr
+    assert "A reason has at most 123 bytes.\n" in result.stderr
+    assert "Type a line to send it" in result.stderr
+
+
+def test_pings_with_the_same_text() -> None:
+    """The second isn't sent while the first waits for its pong."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = subprocess.Popen(
+            [*COMMAND, "connect", f"ws://127.0.0.1:{port}/"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        listener.settimeout(PATIENCE)
+        peer, _ = listener.accept()
+        with peer:
+            key = peer.recv(4096).split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+            peer.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\n"
+                b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: "
+                + accept_key(key.decode()).encode()
+                + b"\r\n\r\n"
+            )
+            assert process.stdin is not None and process.stderr is not None
+            assert process.stderr.readline().startswith("Connected to ")
+            process.stdin.write("/ping same\n/ping same\n")
+            process.stdin.flush()
+            assert process.stderr.readline() == (
+                "A ping with this text is still waiting.\n"
+            )
+            peer.sendall(b"\x88\x02\x03\xe8")
+            assert process.stderr.readline() == (
+                "Connection closed: 1000 (normal closure).\n"
+            )
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_a_subprotocol_is_offered_and_shown() -> None:
+    async def scenario() -> None:
+        async def handler(ws: pywscore.Connection) -> None:
+            await ws.wait_closed()
+
+        async with pywscore.serve(
+            handler, "127.0.0.1", 0, subprotocols=["v2.chat", "chat"]
+        ) as ours:
+            url = f"ws://127.0.0.1:{ours.sockets[0].getsockname()[1]}/"
+            offer = ("--subprotocol", "chat", "--subprotocol", "v2.chat")
+            result = await asyncio.to_thread(run, "connect", url, *offer)
+            assert result.returncode == 0
+            assert result.stderr.startswith(f"Connected to {url} (v2.chat).")
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_ctrl_c_before_the_connection_is_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = subprocess.Popen(
+            [*COMMAND, "connect", f"ws://127.0.0.1:{port}/"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        listener.settimeout(PATIENCE)
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(4096)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, stderr) == (130, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pipe")
+def test_a_reader_that_is_gone() -> None:
+    """As of ``pywscore bench ... | head -0``: no traceback."""
+    with server("echo") as address:
+        read, write = os.pipe()
+        os.close(read)
+        process = subprocess.run(
+            [*COMMAND, "bench", f"ws://{address}/", "--messages", "10"],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+        os.close(write)
+    assert (process.returncode, process.stderr) == (1, b"")
 
 
 def test_connect_closes_with_a_code() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import ssl
 
 import pytest
@@ -105,6 +106,17 @@ def test_tls_failures_are_one_line() -> None:
     error = ssl.SSLCertVerificationError(1, "[SSL: X] failed")
     error.verify_message = "self-signed certificate"
     assert explain(error) == "certificate refused: self-signed certificate"
+    other = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong\x1b version")
+    other.reason = "WRONG_VERSION_NUMBER"
+    assert explain(other) == "tls failed: wrong_version_number".replace("tls", "TLS")
+
+
+def test_failures_of_the_system_are_one_line() -> None:
+    assert explain(ConnectionResetError(104, "")) == "connection reset by peer"
+    # Numbers of getaddrinfo() aren't errno's.
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or\nservice not known")
+    assert explain(unknown) == "name or\\nservice not known"
+    assert explain(OSError()) == "OSError"
 
 
 def test_own_origins() -> None:
