@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -315,8 +316,7 @@ def test_autoclose_off(connect: Any, loop: str) -> None:
     run(main(), loop)
 
 
-@both
-def test_heartbeat(connect: Any, loop: str) -> None:
+def check_heartbeat(connect: Any, loop: str) -> None:
     async def script(reader: Any, writer: Any) -> None:
         await reader.readexactly(6)  # a ping
         writer.write(frame(PONG, mask=False))
@@ -330,6 +330,31 @@ def test_heartbeat(connect: Any, loop: str) -> None:
             assert message.type is WSMsgType.ERROR
             assert isinstance(message.data, aiohttp.ServerTimeoutError)
             assert ws.closed and ws.close_code == 1006
+
+    run(main(), loop)
+
+
+@both
+def test_heartbeat(connect: Any, loop: str) -> None:
+    check_heartbeat(connect, loop)
+
+
+@ours
+def test_heartbeat_without_the_kernels_help(
+    connect: Any, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere no socket says when it received something."""
+    monkeypatch.delattr(socket, "TCP_INFO")
+    check_heartbeat(connect, loop)
+
+
+@both
+def test_timeout_as_a_number_is_deprecated(connect: Any, loop: str) -> None:
+    async def main() -> None:
+        async with server() as url, aiohttp.ClientSession() as session:
+            with pytest.warns(DeprecationWarning, match="ClientWSTimeout"):
+                ws = await connect(session, url, timeout=3.0)
+            assert await ws.close()
 
     run(main(), loop)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import tempfile
 from typing import Any
@@ -265,9 +266,7 @@ async def test_autoping_off(kind: Kind) -> None:
         ]
 
 
-@scenario()
-@pytest.mark.threat("DED-3")
-async def test_heartbeat(kind: Kind) -> None:
+async def check_heartbeat(kind: Kind) -> None:
     async def handler(ws: Any, log: list[Any]) -> None:
         async for message in ws:
             log.append((message.type, type(message.data)))
@@ -297,6 +296,58 @@ async def test_heartbeat(kind: Kind) -> None:
             (WSMsgType.ERROR, TimeoutError),
             (True, 1006, TimeoutError),
         ]
+
+
+@scenario()
+@pytest.mark.threat("DED-3")
+async def test_heartbeat(kind: Kind) -> None:
+    await check_heartbeat(kind)
+
+
+@scenario(*OURS)
+@pytest.mark.threat("DED-3")
+async def test_heartbeat_without_the_kernels_help(kind: Kind) -> None:
+    """Elsewhere no socket says when it received something."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(socket, "TCP_INFO")
+        await check_heartbeat(kind)
+
+
+@scenario()
+async def test_a_close_frame_without_a_code(kind: Kind) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        await ws.send_frame(b"", WSMsgType.CLOSE)
+        await collect(ws, log)
+
+    async with served(kind, handler) as rig, rig.open_peer() as peer:
+        assert await peer.frame() == (CLOSE, b"")
+        peer.send(frame(CLOSE))
+
+
+@scenario(*OURS)
+async def test_what_a_handler_writes_to_the_transport_comes_after_what_it_sent(
+    kind: Kind,
+) -> None:
+    async def handler(ws: Any, log: list[Any]) -> None:
+        async for message in ws:
+            await ws.send_str(message.data)
+            transport = rig.requests[-1].transport
+            log.append(transport.get_extra_info("peername")[0])
+            if message.data == "end":
+                transport.write_eof()
+            elif message.data == "lines":
+                transport.writelines([frame(TEXT, b"l", mask=False)] * 2)
+            else:
+                transport.write(frame(TEXT, b"w", mask=False))
+
+    async with served(kind, handler) as rig, rig.open_peer() as peer:
+        peer.send(*(frame(TEXT, text) for text in (b"line", b"lines", b"end")))
+        frames = await peer.frames_to_end()
+        expected = [b"line", b"w", b"lines", b"l", b"l", b"end"]
+        assert frames == [(TEXT, text) for text in expected]
+        peer.writer.transport.abort()
+        await rig.done.wait()
+        assert rig.log == ["127.0.0.1"] * 3
 
 
 @scenario()

@@ -212,6 +212,50 @@ def bare_server(
     return config, factory
 
 
+class Double:
+    """As little of a transport as unit tests of uvicorn's classes have."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def get_extra_info(self, name: str) -> Any:
+        return {"sockname": ("127.0.0.1", 80), "peername": ("127.0.0.1", 9)}.get(name)
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+def test_transports_of_unit_tests() -> None:
+    async def main() -> None:
+        _, factory = bare_server(5)
+        protocol, transport = factory(), Double()
+        protocol.connection_made(transport)
+        assert (protocol.server, protocol.client) == (
+            ("127.0.0.1", 80),
+            ("127.0.0.1", 9),
+        )
+        protocol.data_received(request())
+        await until(lambda: b"\r\n\r\n" in transport.written)
+        assert transport.written.startswith(b"HTTP/1.1 101 ")
+        transport.written = b""
+        protocol.data_received(frame(9, b"hello"))
+        await until(lambda: transport.written)
+        assert transport.written == b"\x8a\x05hello"
+        protocol.transport.abort()
+        assert transport.closed
+        protocol.connection_lost(None)
+        await until(lambda: not protocol.tasks)
+
+    ONE.run(main)
+
+
 @pytest.mark.threat("HSK-8")
 def test_silent_client_is_cut() -> None:
     async def main() -> None:

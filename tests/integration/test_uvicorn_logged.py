@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import websockets
+from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn_servers import ENVIRONMENTS, THEIRS, Environment
 
 # The order of headers, and what TCP does, are each one's own.
@@ -63,3 +64,24 @@ def test_frames_are_said_as_by_their_class(
         "connection closed: 1001 (going away) bye",
     ):
         assert ours.count(line) == 1, line
+
+
+def test_connections_are_said_at_the_level_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environment = Environment(*ENVIRONMENTS[0])
+
+    async def main() -> None:
+        async with environment.serve(echo, log_level="trace") as served:
+            uri = f"ws://127.0.0.1:{served.port}/"
+            async with websockets.connect(uri, proxy=None) as ws:
+                host, port = ws.local_address[:2]
+                said.append(f"{host}:{port} - WebSocket connection ")
+
+    said: list[str] = []
+    with caplog.at_level(TRACE_LOG_LEVEL, "uvicorn.error"):
+        environment.run(main)
+    traced = [r.getMessage() for r in caplog.records if r.levelno == TRACE_LOG_LEVEL]
+    assert [it for it in traced if said[0] in it] == [
+        said[0] + what for what in ("made", "lost")
+    ]
