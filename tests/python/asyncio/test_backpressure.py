@@ -341,3 +341,38 @@ async def test_a_task_that_only_sends_notices_the_end(
             await asyncio.wait_for(ended.wait(), 5)
             assert seen[0].state is State.CLOSED
             reading.cancel()
+
+
+@pytest.mark.threat("SLW-1")
+@pytest.mark.parametrize("call", ["ping", "pong", "send"])
+async def test_all_that_is_sent_waits_for_room(
+    serve: Any, raw_client: Any, call: str
+) -> None:
+    full = asyncio.Event()
+    sent = asyncio.Event()
+
+    async def fragments() -> Any:
+        for piece in (b"first", b"last"):
+            yield piece
+
+    async def handler(ws: Any) -> None:
+        while ws.send_nowait(bytes(65536)):
+            pass
+        argument = fragments() if call == "send" else b"data"
+        sending = asyncio.create_task(getattr(ws, call)(argument))
+        await asyncio.wait([sending], timeout=0.1)
+        assert not sending.done() and ws.write_paused
+        full.set()
+        await sending
+        sent.set()
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        async with raw_client(server) as peer:
+            await full.wait()
+            while (await peer.receive())[1] not in (b"data", b"first"):
+                pass
+            if call == "send":
+                assert await peer.receive() == (0, b"last")
+            await sent.wait()
+            peer.send_close()

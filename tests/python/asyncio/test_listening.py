@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -217,3 +218,64 @@ async def test_origins_of_an_iterator(serve: Any, echo: Any, uri_of: Any) -> Non
                 uri_of(server), origin="https://a.example", proxy=None
             ) as ws:
                 assert ws.response.status_code == 101
+
+
+async def test_accepting_over_tls_goes_on_when_there_are_descriptors_again(
+    serve: Any,
+    connect: Any,
+    echo: Any,
+    uri_of: Any,
+    certificates: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    accept = socket.socket.accept
+    failures = [errno.EMFILE, errno.ENOBUFS]
+
+    def fail(sock: socket.socket) -> Any:
+        if failures:
+            raise OSError(failures.pop(0), "on purpose")
+        return accept(sock)
+
+    monkeypatch.setattr("pywscore.asyncio._acceptor.ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr(socket.socket, "accept", fail)
+    async with serve(echo, "127.0.0.1", 0, ssl=certificates.server) as server:
+        uri = uri_of(server, scheme="wss")
+        async with connect(uri, ssl=certificates.client) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+    said = [text for text in caplog.messages if text.startswith("can't accept")]
+    assert said == [f"can't accept connections: {it}" for it in ("EMFILE", "ENOBUFS")]
+
+
+async def test_a_connection_that_no_task_can_be_made_for(
+    serve: Any,
+    connect: Any,
+    echo: Any,
+    uri_of: Any,
+    certificates: Any,
+) -> None:
+    """It is closed, its place is free again, and others are served."""
+    loop = asyncio.get_running_loop()
+    problems: list[str] = []
+    loop.set_exception_handler(
+        lambda _, context: problems.append(repr(context["exception"]))
+    )
+
+    def fail(loop: Any, coroutine: Any, **kwargs: Any) -> Any:
+        if coroutine.__name__ == "_open":
+            loop.set_task_factory(None)
+            raise RuntimeError("on purpose")
+        return asyncio.Task(coroutine, loop=loop, **kwargs)
+
+    async with serve(
+        echo, "127.0.0.1", 0, ssl=certificates.server, max_connections=1
+    ) as server:
+        loop.set_task_factory(fail)
+        with pytest.raises(OSError):
+            await connect(uri_of(server, scheme="wss"), ssl=certificates.client)
+        assert problems == ["RuntimeError('on purpose')"]
+        uri = uri_of(server, scheme="wss")
+        async with connect(uri, ssl=certificates.client) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"

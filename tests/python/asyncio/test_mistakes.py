@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import inspect
 import logging
 import re
 import warnings
@@ -215,6 +216,31 @@ def test_handlers() -> None:
         connect(reconnect_delays=lambda x: iter(()))
 
 
+async def test_a_handler_that_gives_a_task(
+    serve: Any, connect: Any, uri_of: Any
+) -> None:
+    """Whatever can be awaited will do, not coroutines only."""
+
+    async def echo(ws: ServerConnection) -> None:
+        async for message in ws:
+            await ws.send(message)
+
+    def handler(ws: ServerConnection) -> asyncio.Task[None]:
+        return asyncio.create_task(echo(ws))
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        async with connect(uri_of(server)) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+
+
+def test_hooks_whose_arguments_nobody_knows() -> None:
+    """Of some functions in C there is no signature to look at."""
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(max)
+    serve(process_request=max)
+
+
 async def test_synchronous_handler(
     serve: Any, connect: Any, uri_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -291,6 +317,16 @@ def test_server_that_never_starts() -> None:
     with pytest.warns(RuntimeWarning, match="a server was never started"):
         del server
         gc.collect()
+
+
+def test_names_that_a_server_has_not() -> None:
+    server = serve()
+    with pytest.raises(AttributeError, match=r"'Server' .*has no attribute 'port'"):
+        _ = server.port
+    with pytest.raises(AttributeError, match="doesn't listen yet"):
+        _ = server.sockets
+    with warnings.catch_warnings(action="ignore"):
+        del server
 
 
 def test_server_that_could_not_start_says_nothing_more() -> None:

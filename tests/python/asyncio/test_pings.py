@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -62,3 +63,13 @@ def test_chosen_payloads_are_four_random_bytes() -> None:
     pings = Pings()
     chosen = {pings.choose(None) for _ in range(100)}
     assert len(chosen) > 90 and {len(payload) for payload in chosen} == {4}
+
+
+def test_a_payload_that_is_in_use_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = iter([b"same", b"same", b"same", b"else"])
+    monkeypatch.setattr(os, "urandom", lambda size: next(drawn))
+    pings = Pings()
+    pings.keepalive_sent(pings.choose(None))
+    assert pings.choose(None) == b"else"

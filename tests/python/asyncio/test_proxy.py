@@ -227,6 +227,8 @@ async def test_wrong_arguments(connect: Any) -> None:
         await connect("ws://h/", proxy="https://127.0.0.1:1", proxy_ssl=None)
     with pytest.raises(InvalidProxy):
         await connect("ws://h/", proxy="gopher://h")
+    with pytest.raises(ValueError, match="more than a host"):
+        await connect("ws://h/", proxy="http://127.0.0.1:1", host="h/path")
 
 
 # SOCKS

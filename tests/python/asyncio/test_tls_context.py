@@ -210,6 +210,12 @@ def test_what_is_refused(files: Files) -> None:
             context.add_certificate("localhost", other)
     with pytest.raises(ValueError):
         files.client().add_certificate("localhost", context)
+    file = files.chain
+    with pytest.raises(ValueError, match="client certificates need client_ca"):
+        pywscore.TLSContext.server(file, client_certificates="required")
+    for version in ("1.1", "1.4", "TLSv1.3"):
+        with pytest.raises(ValueError, match="minimum_version must be"):
+            pywscore.TLSContext.client(minimum_version=version)  # type: ignore[arg-type]
 
 
 @pytest.mark.threat("SEC-1")

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
@@ -23,6 +24,7 @@ import pytest
 import pywscore
 from pywscore.asyncio import _fleet as fleet_module
 from pywscore.asyncio import _plan as plan_module
+from pywscore.asyncio._binding import reserve
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SO_REUSEPORT"), reason="no SO_REUSEPORT"
@@ -420,6 +422,36 @@ def test_no_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(ImportError, match="pip install uvloop"):
         pywscore.run(_handler, "127.0.0.1", 0, loop="uvloop")
+
+
+def test_several_workers_from_another_thread() -> None:
+    failed = []
+
+    def start_workers() -> None:
+        try:
+            pywscore.run(_handler, "127.0.0.1", 0, workers=2)
+        except RuntimeError as exc:
+            failed.append(str(exc))
+
+    thread = threading.Thread(target=start_workers)
+    thread.start()
+    thread.join(PATIENCE)
+    assert failed == ["several workers are started from the main thread only"]
+
+
+def test_workers_have_one_port_for_all_addresses() -> None:
+    with contextlib.ExitStack() as stack:
+        sockets = reserve(["127.0.0.1", "::1"], 0)
+        for sock in sockets:
+            stack.enter_context(sock)
+        first, second = (sock.getsockname() for sock in sockets)
+        assert (first[0], second[0]) == ("127.0.0.1", "::1")
+        assert first[1] == second[1] != 0
+        sockets[1].listen()
+        with pytest.raises(OSError, match="in use"):
+            reserve(["127.0.0.1", "::1"], first[1])
+    with pytest.raises(OSError, match="no address"):
+        reserve([], 0)
 
 
 # --- what can't be started ---
