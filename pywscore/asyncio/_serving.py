@@ -199,22 +199,29 @@ class Server(Attending, ChecksOverrides):
         connections = list(self._all)
         for ws in connections:
             ws._check_thread()
-        self._close_task = loop.create_task(self._finish())
+        finishing = self._finish(close_connections, code, reason)
+        self._close_task = loop.create_task(finishing)
         self._closing = True
         self.server.close()
         for ws in connections:
-            try:
-                if ws.request is None and not ws._ended:
-                    ws._refuse_unasked(shutting_down())
-                elif close_connections and ws.state is State.OPEN:
-                    self._end(ws, code, reason)
-            except Exception as exc:
-                ws._log(logging.ERROR, "closing a connection failed", exc_info=exc)
-                ws._cut("it could not be closed")
+            if ws.request is None and not ws._ended:
+                self._let_go(ws, lambda ws: ws._refuse_unasked(shutting_down()))
 
-    async def _finish(self) -> None:
-        await asyncio.sleep(0)  # tasks may be eager
+    @staticmethod
+    def _let_go(ws: Attended, how: Callable[[Attended], None]) -> None:
+        try:
+            how(ws)
+        except Exception as exc:
+            ws._log(logging.ERROR, "closing a connection failed", exc_info=exc)
+            ws._cut("it could not be closed")
+
+    async def _finish(self, close_connections: bool, code: int, reason: str) -> None:
+        # Tasks may be eager; and what others that run now have to say goes out.
+        await asyncio.sleep(0)
         self._log.log_always(logging.INFO, "server closing")
+        for ws in list(self._all) if close_connections else ():
+            if ws.state is State.OPEN:
+                self._let_go(ws, lambda ws: self._end(ws, code, reason))
         await self.server.wait_closed()  # half-open ones may be whole until then
         while self._all or self._tasks:
             self._changed.clear()

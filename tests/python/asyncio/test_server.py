@@ -166,6 +166,25 @@ async def test_close_says_1001_to_all(serve: Any, connect: Any, uri_of: Any) -> 
         await connect("ws://127.0.0.1:1/")
 
 
+async def test_what_tasks_send_when_the_server_closes_goes_out(
+    serve: Any, connect: Any, uri_of: Any
+) -> None:
+    async def farewell(ws: Any) -> None:
+        await ws.send("bye")
+
+    server = await serve(nothing, "127.0.0.1", 0)
+    async with connect(uri_of(server)) as client:
+        await (await client.ping())
+        [ws] = server.connections
+        saying = asyncio.create_task(farewell(ws))
+        server.close()
+        assert await client.recv() == "bye"
+        with pytest.raises(ConnectionClosedOK):
+            await client.recv()
+        await saying
+    await server.wait_closed()
+
+
 @pytest.mark.threat("DED-7")
 async def test_close_with_a_deaf_peer_ends_after_close_timeout(
     serve: Any, raw_client: Any
