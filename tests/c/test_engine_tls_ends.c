@@ -6,7 +6,6 @@
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tls_peer.h"
@@ -98,19 +97,6 @@ static void errors_of_others_are_not_ours(void)
     }
 }
 
-/* In place of the link to a server that peer_init_as() has made. */
-static void
-connect_again(struct peer *peer, const struct wsc_tls_context *client, const char *name)
-{
-    int fds[2];
-    wsc_link_close(peer->link);
-    (void)close(peer->fd);
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
-    CHECK(wsc_link_new(peer->engine, fds[0], peer, &peer->link) == WSC_OK);
-    CHECK(wsc_link_start_tls(peer->link, client, name) == WSC_OK);
-    peer->fd = fds[1];
-}
-
 /* A failure of a peer that isn't trusted, in its words and with its code. */
 static void who_is_not_trusted(void)
 {
@@ -119,7 +105,7 @@ static void who_is_not_trusted(void)
         struct wsc_tls_context *client;
         peer_init_as(&peer, true, versions[i]);
         CHECK_INT(wsc_tls_context_new(&peer.allocator.base, false, &client), WSC_OK);
-        connect_again(&peer, client, "localhost");
+        peer_link_again(&peer, client, "localhost");
         peer_receive(&peer);
         (void)SSL_do_handshake(peer.ssl);
         leave_an_error();
@@ -144,7 +130,7 @@ static void a_client_that_can_not_begin(void)
     const char *const names[] = {name, "", NULL};
     for (int i = 0; i < 3; i++) {
         peer_init_as(&peer, true, TLS1_3_VERSION);
-        connect_again(&peer, peer.contexts.client, names[i]);
+        peer_link_again(&peer, peer.contexts.client, names[i]);
         peer_poll(&peer);
         CHECK(peer.error && peer.failed);
         CHECK(strstr(peer.failure.reason, "servername") != NULL);

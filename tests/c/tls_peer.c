@@ -50,6 +50,18 @@ void peer_init(struct peer *peer, int version)
     peer_init_as(peer, false, version);
 }
 
+void peer_link_again(struct peer *peer, const struct wsc_tls_context *context,
+                     const char *name)
+{
+    int fds[2];
+    wsc_link_close(peer->link);
+    (void)close(peer->fd);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+    CHECK(wsc_link_new(peer->engine, fds[0], peer, &peer->link) == WSC_OK);
+    CHECK(wsc_link_start_tls(peer->link, context, name) == WSC_OK);
+    peer->fd = fds[1];
+}
+
 void peer_fini(struct peer *peer)
 {
     if (peer->link != NULL) {

@@ -47,6 +47,9 @@ extern bool peer_received_ahead;
 void peer_init(struct peer *peer, int version);
 /* The same, or a server to a client of the engine. */
 void peer_init_as(struct peer *peer, bool server, int version);
+/* The engine's end again, over a new socket pair, with other settings. */
+void peer_link_again(struct peer *peer, const struct wsc_tls_context *context,
+                     const char *name);
 void peer_fini(struct peer *peer);
 
 /* What the engine does with what came. */
