@@ -1,6 +1,7 @@
 """The C extension: sans-IO protocol objects and the asyncio connection's hot path."""
 
 import asyncio
+import ssl
 from collections.abc import (
     AsyncIterable,
     Callable,
@@ -1064,12 +1065,17 @@ class EngineTransport:
         engine: Engine,
         fd: int,
         connection: Connection,
-        tls: TLSContext | None = None,
+        tls: TLSContext
+        | tuple[ssl.SSLObject, Any, ssl.SSLContext, ssl.MemoryBIO, ssl.MemoryBIO]
+        | None = None,
         server_hostname: str | None = None,
     ) -> None: ...
     def _tls_info(
         self,
     ) -> tuple[str, str, int, str | None, bool, bytes, bool] | None: ...
+    def _received(self) -> None: ...
+    def _ssl_object(self) -> tuple[ssl.SSLObject, ssl.SSLContext] | None:
+        """With its context, once the handshake is done."""
     def fileno(self) -> int: ...
     def _address(self, peer: bool, /) -> bytes:
         """The socket's address as a struct sockaddr, also after its end; empty for what

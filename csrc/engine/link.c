@@ -26,6 +26,7 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
     link->end_waits = false;
     link->notifies = false;
     link->plenty = false;
+    link->limit = engine->buffer_size;
     link->reading = true;
     if (wsc_source_watch(&link->source, true, false) < 0) {
         wsc_source_free(&link->source);
@@ -158,22 +159,34 @@ void wsc_link_notify(struct wsc_link *link, bool on)
     link->notifies = on;
 }
 
+void wsc_link_limit(struct wsc_link *link, size_t size)
+{
+    link->limit = size < link->limit ? size : link->limit;
+}
+
 int wsc_link_fd(const struct wsc_link *link)
 {
     return link->source.fd;
 }
 
+/* Where there is what was received ahead and not given out; NULL if there is none. */
+static struct wsc_ready *ahead_of(const struct wsc_link *link)
+{
+    struct wsc_engine *engine = link->source.engine;
+    for (size_t at = engine->ready_next; at < engine->ahead_end; at++) {
+        if (engine->ready[at].owner == link && engine->ready[at].ahead != NULL) {
+            return &engine->ready[at];
+        }
+    }
+    return NULL;
+}
+
 /* Its socket takes nothing any more. */
 static void lost_tls(struct wsc_link *link)
 {
-    const struct wsc_engine *engine = link->source.engine;
-    const struct wsc_ready *ready = &engine->ready[engine->ready_next];
-    const struct wsc_ready *end = &engine->ready[engine->ahead_end];
-    while (ready < end && (ready->owner != link || ready->ahead == NULL)) {
-        ready++;
-    }
-    wsc_tls_lost(link->tls, link->source.fd, ready < end ? ready->ahead : NULL,
-                 ready < end ? ready->got : 0);
+    const struct wsc_ready *ready = ahead_of(link);
+    wsc_tls_lost(link->tls, link->source.fd, ready != NULL ? ready->ahead : NULL,
+                 ready != NULL ? ready->got : 0);
 }
 
 static enum wsc_status write_tls(struct wsc_link *link, struct wsc_outgoing *outgoing)
@@ -251,7 +264,7 @@ bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
     }
     if (data == NULL) {
         data = engine->buffer;
-        size = engine->buffer_size;
+        size = link->limit;
     }
     ssize_t got = wsc_socket_receive(link->source.fd, data, size);
     link->plenty = got >= (ssize_t)WSC_AHEAD_WINDOW;
@@ -374,6 +387,13 @@ next_ahead(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
     size_t len = wsc_tls_received(link->tls, link->source.fd, data, ready->got,
                                   engine->buffer, engine->buffer_size);
     return received_tls(link, len, out);
+}
+
+bool wsc_link_take_ahead(struct wsc_link *link, struct wsc_io *out)
+{
+    struct wsc_ready *ready = ahead_of(link);
+    memset(out, 0, sizeof(*out));
+    return ready != NULL && next_ahead(link, ready, out);
 }
 
 bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)

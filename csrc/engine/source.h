@@ -25,6 +25,7 @@ struct wsc_acceptor {
 struct wsc_link {
     struct wsc_source source;
     struct wsc_tls *tls; /* NULL without TLS */
+    size_t limit;        /* bytes received at once into the engine's buffer */
     bool reading;
     bool notifies;    /* WSC_IO_READABLE, not WSC_IO_DATA */
     bool write_waits; /* WSC_NEED_SPACE was said, WSC_IO_WRITABLE was not */

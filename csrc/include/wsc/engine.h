@@ -140,6 +140,11 @@ WSC_API bool wsc_link_reads(const struct wsc_link *link);
 /* From now on (or no more) WSC_IO_READABLE comes in the place of what is received, so
  * that the caller can say where to. Not with TLS, where it changes nothing. */
 WSC_API void wsc_link_notify(struct wsc_link *link, bool on);
+/* Receive no more than `size` bytes at once into the engine's buffer. */
+WSC_API void wsc_link_limit(struct wsc_link *link, size_t size);
+/* What was received ahead, before the caller got to this link, and was not given out:
+ * true with *out, as if by wsc_engine_next. */
+WSC_API bool wsc_link_take_ahead(struct wsc_link *link, struct wsc_io *out);
 /* Receive at most `size` bytes into `data`; NULL: into the engine's buffer. True with
  * *out: WSC_IO_DATA, WSC_IO_EOF or WSC_IO_ERROR. False: nothing after all. */
 WSC_API bool

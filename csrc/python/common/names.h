@@ -130,6 +130,12 @@
     NAME(LISTENER_ON_PONG, "on_pong")                                                  \
     NAME(ON_CLOSE, "on_close")                                                         \
     NAME(DATA, "_data")                                                                \
+    NAME(READ, "read")                                                                 \
+    NAME(RECEIVED, "_received")                                                        \
+    NAME(PENDING, "pending")                                                           \
+    NAME(DO_HANDSHAKE, "do_handshake")                                                 \
+    NAME(UNWRAP, "unwrap")                                                             \
+    NAME(WRITE_EOF, "write_eof")                                                       \
     NAME(GET, "GET")                                                                   \
     NAME(HTTP_1_1, "HTTP/1.1")                                                         \
     NAME(SWITCHING_PROTOCOLS, "Switching Protocols")                                   \

@@ -1,10 +1,12 @@
-/* A link of the engine, as the transport of a connection: transport.c is its way
- * between the two, transport_type.c the transport that asyncio knows. */
+/* A link of the engine, as the transport of a connection: transport.c has its beginning
+ * and its end, transport_io.c the way between the two, transport_tls.c the same with
+ * Python's TLS, transport_type.c the transport that asyncio knows. */
 #ifndef PYWSC_ENGINE_TRANSPORT_H
 #define PYWSC_ENGINE_TRANSPORT_H
 
 #include "connection/carrier.h"
 #include "engine/engine.h"
+#include "engine/ssl_object.h"
 
 struct pywsc_transport {
     PyObject_HEAD PyObject *engine; /* keeps the link's engine alive */
@@ -18,6 +20,7 @@ struct pywsc_transport {
     struct pywsc_transport **noted_at;
     PyObject *local; /* bytes: this end's address, once the socket is closed */
     PyObject *tls;   /* TLSContext, NULL without */
+    struct pywsc_ssl_object *ssl;   /* TLS by Python's ssl, NULL without */
     struct wsc_tls_failure failure; /* what ended it, unless its reason is NULL */
     unsigned long thread;           /* of the connection, which may go away */
     int error;                      /* errno that ended it, or 0 */
@@ -60,26 +63,16 @@ pywsc_transport_connection(struct pywsc_transport *self)
 /* Into the list of its engine, which takes a reference. */
 void pywsc_transport_note(struct pywsc_transport *self);
 
-/* The carrier of connections on such transports. */
-extern const struct pywsc_carrier pywsc_engine_carrier;
-
-/* Send the connection's output as far as the socket takes it. */
-int pywsc_transport_flush(struct pywsc_transport *self);
-/* Bytes that have not left. */
-size_t pywsc_transport_output_size(struct pywsc_transport *self);
-/* The socket is gone, or is to be: tell the connection, in the loop's next round. This
- * and the next two: 0, or -1 with an exception. */
+/* What Python's TLS has written leaves, as far as the socket takes it. As of
+ * wsc_link_write(). */
+enum wsc_status pywsc_transport_send_encrypted(struct pywsc_transport *self);
+/* Say that it is our end, in Python's TLS, unless something before that hasn't left. */
+void pywsc_transport_say_end(struct pywsc_transport *self);
+/* The socket is gone, or is to be: tell the connection, in the loop's next round. 0, or
+ * -1 with an exception. */
 int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset);
-/* All output has left: do what waited for that. */
-int pywsc_transport_output_left(struct pywsc_transport *self);
-/* close(): once all output has left. */
-int pywsc_transport_close(struct pywsc_transport *self);
 /* The method _lost(): call connection_lost(). */
 PyObject *pywsc_transport_lost(struct pywsc_transport *self);
-
-/* Handle an event of the transport's link: 0, or -1 with an exception. WSC_IO_READABLE
- * becomes what was received. */
-int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io);
 /* Out of the list of its engine, if it is there: that may have been the last
  * reference. */
 void pywsc_transport_let_go(struct pywsc_transport *self);

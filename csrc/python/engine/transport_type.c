@@ -9,11 +9,17 @@
 #include "engine/engine.h"
 #include "engine/tls.h"
 #include "engine/transport.h"
+#include "engine/transport_io.h"
+#include "engine/transport_tls.h"
 #include "values/errors.h"
 
 #if WSC_HAVE_ENGINE
 
 /* EngineTransport: a link of the engine, with the interface of asyncio's transports. */
+
+/* Of what Python's TLS decrypts at once: with what it holds of a record, less than the
+ * loop's memory for that has. */
+#define SSL_RECEIVE_SIZE ((size_t)64 << 10)
 
 /* Methods that the application may call, from wherever it does. */
 static int check_thread(struct pywsc_transport *self)
@@ -108,7 +114,7 @@ static PyObject *transport_pause_reading(PyObject *op, PyObject *unused)
         return NULL;
     }
     if (pywsc_transport_link(self) != NULL && !self->closing) {
-        wsc_link_read(self->link, false);
+        (void)pywsc_transport_read(self, false);
     }
     Py_RETURN_NONE;
 }
@@ -121,7 +127,7 @@ static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
         return NULL;
     }
     if (pywsc_transport_link(self) != NULL && !self->closing && !self->ended &&
-        wsc_link_read(self->link, true) != WSC_OK) {
+        pywsc_transport_read(self, true) != WSC_OK) {
         return to_none(pywsc_transport_finish(self, errno, false));
     }
     Py_RETURN_NONE;
@@ -140,8 +146,9 @@ static PyObject *transport_is_reading(PyObject *op, PyObject *unused)
     if (check_thread(self) < 0) {
         return NULL;
     }
-    return PyBool_FromLong(pywsc_transport_link(self) != NULL && !self->closing &&
-                           wsc_link_reads(self->link));
+    return PyBool_FromLong(
+        pywsc_transport_link(self) != NULL && !self->closing &&
+        (self->ssl == NULL ? wsc_link_reads(self->link) : self->ssl->reads));
 }
 
 /* The connection, None after its end: an engine has no other protocol. */
@@ -264,6 +271,25 @@ static PyObject *transport_tls_info(PyObject *op, PyObject *unused)
     return result;
 }
 
+/* (SSLObject, its context), once the handshake is done; None before, and without. */
+static PyObject *transport_ssl_object(PyObject *op, PyObject *unused)
+{
+    const struct pywsc_ssl_object *ssl = ((struct pywsc_transport *)op)->ssl;
+    (void)unused;
+    if (ssl == NULL || !ssl->open) {
+        Py_RETURN_NONE;
+    }
+    return PyTuple_Pack(2, ssl->object, ssl->context);
+}
+
+static PyObject *transport_received(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return to_none(check_thread((struct pywsc_transport *)op) < 0
+                       ? -1
+                       : pywsc_transport_received((struct pywsc_transport *)op));
+}
+
 static PyObject *transport_lost(PyObject *op, PyObject *unused)
 {
     (void)unused;
@@ -287,7 +313,19 @@ static int start_tls(struct pywsc_transport *self, PyObject *tls, const char *na
     return -1;
 }
 
-/* EngineTransport(engine, fd, connection, tls=None, server_hostname=None) */
+/* The same of Python's TLS: what a client says first leaves. */
+static int start_ssl(struct pywsc_transport *self)
+{
+    wsc_link_limit(self->link, SSL_RECEIVE_SIZE);
+    if (pywsc_transport_send_encrypted(self) == WSC_ERR_IO) {
+        (void)PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return 0;
+}
+
+/* EngineTransport(engine, fd, connection, tls=None, server_hostname=None); `tls` is a
+ * TLSContext, or the parts of Python's TLS. */
 static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"engine",          "fd", "connection", "tls",
@@ -304,7 +342,8 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
                                      &name)) {
         return -1;
     }
-    if (tls != Py_None && !Py_IS_TYPE(tls, state->tls_context)) {
+    bool by_python = PyTuple_Check(tls);
+    if (tls != Py_None && !by_python && !Py_IS_TYPE(tls, state->tls_context)) {
         PyErr_SetString(PyExc_TypeError, "tls must be a TLSContext");
         return -1;
     }
@@ -317,16 +356,28 @@ static int transport_init(PyObject *op, PyObject *args, PyObject *kwargs)
         pywsc_connection_check_thread((struct pywsc_connection *)connection) < 0) {
         return -1;
     }
+    struct pywsc_ssl_object *ssl = NULL;
+    if (by_python && (ssl = pywsc_ssl_object_new(state, tls)) == NULL) {
+        return -1;
+    }
+    if (self->engine != NULL) { /* code of Python's TLS has called it again */
+        pywsc_ssl_object_free(ssl);
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
+        return -1;
+    }
     enum wsc_status status = wsc_link_new(owner->engine, fd, self, &self->link);
     if (status != WSC_OK) {
+        pywsc_ssl_object_free(ssl);
         (void)pywsc_raise(state, status);
         return -1;
     }
+    self->ssl = ssl;
     /* Now: it can't be asked for after a reset, which is when people want to log it. */
     self->peer_len = (uint8_t)wsc_link_address(self->link, true, self->peer);
     self->engine = Py_NewRef(engine);
     self->thread = ((struct pywsc_connection *)connection)->thread;
-    if (tls != Py_None && start_tls(self, tls, name) < 0) {
+    if (tls != Py_None &&
+        (by_python ? start_ssl(self) : start_tls(self, tls, name)) < 0) {
         wsc_link_forget(self->link); /* the descriptor stays the caller's */
         self->link = NULL;
         return -1;
@@ -344,7 +395,7 @@ static int transport_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->engine);
     Py_VISIT(self->connection);
-    return 0;
+    return self->ssl == NULL ? 0 : pywsc_ssl_object_traverse(self->ssl, visit, arg);
 }
 
 static int transport_clear(PyObject *op)
@@ -364,6 +415,7 @@ static void transport_dealloc(PyObject *op)
     Py_CLEAR(self->engine);
     Py_CLEAR(self->local);
     Py_CLEAR(self->tls);
+    pywsc_ssl_object_free(self->ssl);
     pywsc_free(op);
 }
 
@@ -387,6 +439,8 @@ static PyMethodDef transport_methods[] = {
     {"fileno", transport_fileno, METH_NOARGS, NULL},
     {"_address", transport_address, METH_O, NULL},
     {"_tls_info", transport_tls_info, METH_NOARGS, NULL},
+    {"_ssl_object", transport_ssl_object, METH_NOARGS, NULL},
+    {"_received", transport_received, METH_NOARGS, NULL},
     {"_lost", transport_lost, METH_NOARGS, NULL},
     {NULL},
 };

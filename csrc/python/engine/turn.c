@@ -8,6 +8,7 @@
 #include "connection/steps.h"
 #include "engine/acceptor.h"
 #include "engine/transport.h"
+#include "engine/transport_io.h"
 #include "protocol/receive.h"
 #include "tasks/loop.h"
 
