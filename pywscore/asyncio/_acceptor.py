@@ -16,7 +16,13 @@ from typing import Any, cast
 
 from .._tls import TLSContext
 from ._attending import REFUSAL_TIMEOUT
-from ._engine import EngineTransport, engine_of, uses_engine
+from ._engine import (
+    EngineTransport,
+    end_slow_handshake,
+    engine_of,
+    start_tls,
+    uses_engine,
+)
 from ._log import LimitedLogger, is_exit
 from ._serving import Listening, ServerConnection
 
@@ -34,6 +40,7 @@ class Acceptor:
         where: host and port, nothing for a Unix socket.
         tls: what each connection has to begin with.
         arguments: of ``loop.create_server()``, and ``unix``.
+        timeouts: those of TLS, where ``arguments`` say none.
         carrier: as for ``serve()``.
         new_connection: makes what a transport gets.
         admit: gives a connection a place, by the peer's address.
@@ -44,6 +51,7 @@ class Acceptor:
     where: tuple[Any, ...]
     tls: ssl_module.SSLContext | TLSContext | None
     arguments: Mapping[str, Any]
+    timeouts: Mapping[str, float | None]
     carrier: str
     new_connection: Callable[[], ServerConnection]
     admit: Callable[[ServerConnection, Any], None]
@@ -59,9 +67,9 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         arguments = dict(self.arguments)
         timeouts = {
-            name: arguments.pop(name, None)
-            for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout")
-            if self.tls is not None
+            name: arguments.pop(name)
+            for name in self.timeouts
+            if self.tls is not None and name in arguments
         }
         unix = arguments.pop("unix", False)
         start = arguments.pop("start_serving", True)
@@ -75,9 +83,9 @@ class Acceptor:
         server: Listening = bound
         try:
             if on_engine:
-                server = EngineServer(self, bound, backlog)
+                server = EngineServer(self, bound, backlog, timeouts)
             elif self.tls is not None:
-                server = TLSServer(self, bound, backlog, timeouts)
+                server = TLSServer(self, bound, backlog, {**self.timeouts, **timeouts})
             # The server of the loop knows nothing of TLS.
             assert self.tls is None or server is not bound
             if start:
@@ -200,12 +208,19 @@ class BoundServer:
 
 
 class EngineServer(BoundServer):
-    """Accepts into the engine, without TLS or with that of a TLSContext."""
+    """Accepts into the engine. A connection is known from the start, and its deadline
+    covers TLS."""
 
-    def __init__(self, acceptor: Acceptor, bound: asyncio.Server, backlog: int) -> None:
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        bound: asyncio.Server,
+        backlog: int,
+        timeouts: Mapping[str, float | None],
+    ) -> None:
         super().__init__(acceptor, bound, backlog)
-        assert not isinstance(acceptor.tls, ssl_module.SSLContext)
         self._tls = acceptor.tls
+        self._handshake_timeout = timeouts.get("ssl_handshake_timeout")
         self._engine = engine_of(bound.get_loop())
 
     def _accept_from(self, sock: socket.socket) -> Callable[[], object]:
@@ -221,14 +236,15 @@ class EngineServer(BoundServer):
         return listener.close
 
     def _accepted(self, fd: int) -> None:
-        tls = None if self._tls is None else self._tls._current
         try:
+            tls = None if self._tls is None else start_tls(self._tls, server_side=True)
             connection = self._acceptor.new_connection()
             transport = EngineTransport(self._engine, fd, connection, tls)
         except BaseException:
             os.close(fd)
             raise
         begin(connection, cast(asyncio.Transport, transport))
+        end_slow_handshake(connection, self._handshake_timeout)
 
 
 class TLSServer(BoundServer):

@@ -74,6 +74,9 @@ class Attended(Connection):
             self.server._answer(self, request)
 
     def _on_lost(self, exc: Exception | None) -> None:
+        if not isinstance(exc, OSError | None):
+            # Of a context's or an SSLObject's subclass; now, as it has its traceback.
+            self._log(logging.ERROR, "TLS failed", exc_info=exc)
         super()._on_lost(exc)
         if self._opened:
             self._tell_closed()

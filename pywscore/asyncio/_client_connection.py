@@ -71,7 +71,8 @@ class ClientConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._at_end = True
-        if isinstance(exc, ssl.SSLError):
+        # What ends TCP says less than that there was no response.
+        if isinstance(exc, ssl.SSLError) or not isinstance(exc, OSError | None):
             self._fail_handshake(exc)
         super().connection_lost(exc)
 

@@ -16,6 +16,7 @@ from ._logged import Logged
 
 __all__ = ["Ending", "as_protocol_error", "check_close"]
 
+_ENGINE: Any = getattr(_core, "EngineTransport", ())
 _NOBODY = asyncio.BufferedProtocol()
 
 # Output that the peer hasn't taken, if it is no more than a close frame and the like,
@@ -130,6 +131,11 @@ class Ending(Logged):
         if self.state is State.OPEN:
             self.protocol.fail(code, reason)
             self.flush()
+
+    def _fail_handshake(self, exc: Exception) -> None:
+        """TLS or the opening handshake won't come about, because of ``exc``."""
+        if self._cause is None:
+            self._cause = exc
 
     def _on_no_pong(self) -> None:
         self._debug("- timed out waiting for keepalive pong")
@@ -276,7 +282,9 @@ class Ending(Logged):
         for callback in self._callbacks:
             self.loop.call_soon(callback, self)
         with contextlib.suppress(AttributeError):  # there is none, or it has let go
-            if self.transport.get_extra_info("sslcontext") is not None:
+            if not isinstance(self.transport, _ENGINE) and (
+                self.transport.get_extra_info("sslcontext") is not None
+            ):
                 # TLS of the loops keeps methods of its protocol, which has it.
                 self.transport.set_protocol(_NOBODY)
 

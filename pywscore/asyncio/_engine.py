@@ -22,17 +22,29 @@ __all__ = [
     "Handover",
     "adopt",
     "can_take_over",
+    "end_slow_handshake",
     "engine_of",
     "feed",
+    "start_tls",
+    "tls_parts",
     "take_over",
     "uses_engine",
 ]
 
 BYTES = sys.byteorder
 
-_TLS_NAMES = frozenset(
-    {"ssl_object", "cipher", "alpn", "session_reused", "peercert_der"}
-)
+# Of what get_extra_info() knows, what TLS agreed on: how each is asked for.
+_TLS_NAMES: dict[str, Callable[[Any], Any]] = {
+    "ssl_object": lambda tls: tls,
+    "cipher": lambda tls: tls.cipher(),
+    "compression": lambda tls: tls.compression(),
+    "peercert": lambda tls: None if type(tls) is TLSObject else tls.getpeercert(),
+    "alpn": lambda tls: tls.selected_alpn_protocol(),
+    "session_reused": lambda tls: tls.session_reused,
+    "peercert_der": lambda tls: tls.getpeercert(binary_form=True),
+}
+
+AnyTLS = ssl_module.SSLContext | TLSContext
 
 C = TypeVar("C", bound=Connection)
 
@@ -57,13 +69,53 @@ def can_use_engine(loop: asyncio.AbstractEventLoop) -> bool:
 
 def uses_engine(carrier: str, loop: asyncio.AbstractEventLoop, ssl: Any) -> bool:
     """Whether a server or client with these arguments is carried by the engine."""
-    if isinstance(ssl, TLSContext):
-        if not can_use_engine(loop):
-            raise ValueError("TLSContext needs the engine, which this loop can't watch")
-        return True
-    if carrier == "engine" and ssl is not None:
-        raise ValueError("the engine doesn't carry ssl.SSLContext")
-    return carrier != "transport" and ssl is None and can_use_engine(loop)
+    if isinstance(ssl, TLSContext) and not can_use_engine(loop):
+        raise ValueError("TLSContext needs the engine, which this loop can't watch")
+    return carrier != "transport" and can_use_engine(loop)
+
+
+def start_tls(
+    tls: AnyTLS, *, server_side: bool, server_hostname: str | None = None
+) -> Any:
+    """What an EngineTransport takes for ``tls`` of a new connection."""
+    if isinstance(tls, TLSContext):
+        return tls._current
+    incoming, outgoing = ssl_module.MemoryBIO(), ssl_module.MemoryBIO()
+    made = tls.wrap_bio(
+        incoming, outgoing, server_side=server_side, server_hostname=server_hostname
+    )
+    return tls_parts(made, tls, incoming, outgoing)
+
+
+def tls_parts(made: Any, context: Any, incoming: Any, outgoing: Any) -> Any:
+    """The same for an SSLObject between what are, or behave like, two MemoryBIOs."""
+    # What read() and write() of Python's own class hand over to, and no more.
+    own = type(made) is ssl_module.SSLObject
+    stream = getattr(made, "_sslobj", made) if own else made
+    return made, stream, context, incoming, outgoing
+
+
+def end_slow_handshake(connection: Connection, seconds: float | None) -> None:
+    """``ssl_handshake_timeout`` of a connection whose TLS is Python's."""
+    if seconds is None:
+        return
+    known = weakref.ref(connection)
+
+    def look() -> None:
+        ws = known()
+        transport: Any = None if ws is None else ws.transport
+        if (
+            ws is None
+            or transport is None
+            or transport.is_closing()
+            or transport.get_extra_info("ssl_object") is not None
+        ):
+            return
+        text = f"SSL handshake is taking longer than {seconds} seconds"
+        ws._fail_handshake(ConnectionAbortedError(text))
+        transport.abort()
+
+    connection.loop.call_later(seconds, look)
 
 
 def engine_of(loop: asyncio.AbstractEventLoop) -> _core.Engine:
@@ -144,9 +196,10 @@ class EngineTransport(_EngineTransport):
         return f"<{name} {state} fd={self.fileno()} {local} to {remote}>"
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, a
-        ``TLSObject``, and from it ``cipher``, ``alpn``,
-        ``session_reused`` and ``peercert_der``."""
+        """``socket``, ``sockname`` or ``peername``; with TLS ``ssl_object``, an
+        ``ssl.SSLObject`` or a ``TLSObject``, and from it ``cipher``, ``compression``,
+        ``peercert``, ``alpn``, ``session_reused`` and ``peercert_der``; ``sslcontext``
+        if that is an ``ssl.SSLContext``."""
         if name == "socket":
             sock = self._get_socket()
             return default if sock is None else trsock.TransportSocket(sock)
@@ -156,18 +209,12 @@ class EngineTransport(_EngineTransport):
                 self._note_names()
                 value = self._sockname if name == "sockname" else self._peername
             return default if value is None else value
+        if name == "sslcontext":
+            parts = self._ssl_object()
+            return default if parts is None else parts[1]
         tls = self._get_tls() if name in _TLS_NAMES else None
-        if tls is None:
-            return default
-        if name == "ssl_object":
-            return tls
-        if name == "cipher":
-            return tls.cipher()
-        if name == "session_reused":
-            return tls.session_reused
-        if name == "alpn":
-            return tls.selected_alpn_protocol() or default
-        return tls.getpeercert(binary_form=True) or default
+        value = None if tls is None else _TLS_NAMES[name](tls)
+        return default if value is None else value
 
     def writelines(
         self, list_of_data: Iterable[bytes | bytearray | memoryview]
@@ -182,7 +229,10 @@ class EngineTransport(_EngineTransport):
         if protocol is not self.get_protocol():
             raise NotImplementedError("an engine's transport has one connection only")
 
-    def _get_tls(self) -> TLSObject | None:
+    def _get_tls(self) -> TLSObject | ssl_module.SSLObject | None:
+        parts = self._ssl_object()
+        if parts is not None:
+            return parts[0]
         # Once asked for, it stays when the connection has ended.
         if self._tls_object is None and (info := self._tls_info()) is not None:
             cipher, version, bits, alpn, reused, certificate, server = info
@@ -233,13 +283,17 @@ def adopt(
     transport: asyncio.Transport,
     handover: Handover,
     connection: C,
-    tls: TLSContext | None = None,
+    start_tls: Callable[[], Any] | None = None,
     server_hostname: str | None = None,
 ) -> C:
-    """Take the socket over from a transport that has sent nothing."""
+    """Take the socket over from a transport that has sent nothing of ours.
+
+    ``start_tls`` makes what an EngineTransport takes.
+    """
     try:
-        if tls is not None and handover.received:
+        if start_tls is not None and handover.received:
             raise ssl_module.SSLError("the server isn't one for TLS")
+        tls = None if start_tls is None else start_tls()
         take_over(transport, connection, tls, server_hostname)
     except BaseException:
         transport.abort()
@@ -271,7 +325,7 @@ def can_take_over(
 def take_over(
     transport: asyncio.Transport,
     connection: Connection,
-    tls: TLSContext | None = None,
+    tls: Any = None,
     server_hostname: str | None = None,
 ) -> asyncio.Transport:
     """Give ``connection`` the socket of ``transport``, which is at its end with that.
@@ -293,7 +347,7 @@ def take_over(
             engine_of(connection.loop),
             fd,
             connection,
-            None if tls is None else tls._current,
+            tls,
             server_hostname,
         )
     except BaseException:

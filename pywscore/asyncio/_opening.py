@@ -7,15 +7,19 @@ import dataclasses
 import functools
 import ssl as ssl_module
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from .._tls import TLSContext
 from ..exceptions import InvalidURI
 from ..http import host_header
 from ..uri import WebSocketURI, parse_uri
 from ._client_connection import ClientConnection
-from ._engine import Handover, adopt, uses_engine
+from ._default_tls import default_context
+from ._engine import Handover, adopt, end_slow_handshake, start_tls, uses_engine
 from ._log import is_exit
+
+if TYPE_CHECKING:
+    from ._proxy import Proxy
 
 __all__ = ["open_connection"]
 
@@ -43,14 +47,11 @@ async def open_connection(
         if kwargs.get("ssl") is None:
             kwargs["ssl"] = True
         kwargs.setdefault("server_hostname", uri.host)
-    on_engine = uses_engine(carrier, loop, kwargs.get("ssl"))
-    tls: TLSContext | None = None
-    name: str | None = None
-    if isinstance(kwargs.get("ssl"), TLSContext):
-        tls = kwargs.pop("ssl")
-        name = kwargs.pop("server_hostname") or uri.host
+    on_engine: OnEngine | None = None
+    if uses_engine(carrier, loop, kwargs.get("ssl")):
+        on_engine = OnEngine.of(uri, kwargs)
     if kwargs.get("unix"):
-        return await _connect(factory, on_engine, tls, name, **kwargs)
+        return await _connect(factory, on_engine, **kwargs)
     kwargs.pop("unix", None)
     target = uri
     if kwargs.get("sock") is not None:
@@ -67,37 +68,104 @@ async def open_connection(
         kwargs.pop("port", None)
         parsed = parse_proxy(proxy)
         if parsed.scheme.startswith("http"):
-            if tls is not None:
-                raise ValueError("TLSContext doesn't go with an HTTP proxy")
             ours, theirs = _split(kwargs, parsed.scheme == "https")
+            if on_engine is not None:
+                return await on_engine.through(
+                    factory, parsed, target, user_agent_header, theirs
+                )
             transport = await connect_http(parsed, target, user_agent_header, **theirs)
             return await _through(transport, _new(factory, transport), **ours)
         sock = await connect_socks(parsed, target, kwargs.pop("local_addr", None))
         try:
-            return await _connect(factory, on_engine, tls, name, **kwargs, sock=sock)
+            return await _connect(factory, on_engine, **kwargs, sock=sock)
         except Exception:
             sock.close()  # by an argument that can't be used, no transport has it
             raise
     if kwargs.get("sock") is None:
         kwargs.setdefault("host", uri.host)
         kwargs.setdefault("port", uri.port)
-    return await _connect(factory, on_engine, tls, name, **kwargs)
+    return await _connect(factory, on_engine, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OnEngine:
+    """How a connection begins that the engine carries.
+
+    Attributes:
+        tls: settings of TLS, None for none.
+        name: of the server, for TLS; None says and checks none.
+        handshake_timeout: ``ssl_handshake_timeout``.
+    """
+
+    tls: ssl_module.SSLContext | TLSContext | None
+    name: str | None
+    handshake_timeout: float | None
+
+    @classmethod
+    def of(cls, uri: WebSocketURI, kwargs: dict[str, Any]) -> OnEngine:
+        """By the arguments for TLS, which it takes out of ``kwargs``."""
+        tls = kwargs.pop("ssl", None)
+        name = kwargs.pop("server_hostname", None)
+        if tls is None:
+            return cls(None, None, None)
+        kwargs.pop("ssl_shutdown_timeout", None)  # it waits for no close_notify
+        timeout = kwargs.pop("ssl_handshake_timeout", None)
+        if tls is True:
+            tls = default_context()
+        if name is None or isinstance(tls, TLSContext):
+            name = name or uri.host
+        return cls(tls, name or None, timeout)
+
+    def _start_tls(self) -> Any:
+        assert self.tls is not None
+        return start_tls(self.tls, server_side=False, server_hostname=self.name)
+
+    def adopt(self, transport: asyncio.Transport, handover: Handover, made: C) -> C:
+        """Take the socket over from a transport that has sent nothing of ours."""
+        begin = None if self.tls is None else self._start_tls
+        adopt(transport, handover, made, begin, self.name)
+        end_slow_handshake(made, self.handshake_timeout)
+        return made
+
+    async def through(
+        self,
+        factory: Callable[[], C],
+        proxy: Proxy,
+        target: WebSocketURI,
+        user_agent_header: str | None,
+        kwargs: dict[str, Any],
+    ) -> C:
+        """The same over an HTTP proxy, with ``kwargs`` for the way to it."""
+        from ._proxy import connect_http
+
+        if proxy.scheme == "http":
+            transport = await connect_http(proxy, target, user_agent_header, **kwargs)
+            return self.adopt(transport, Handover(), _new(factory, transport))
+        if isinstance(self.tls, TLSContext):
+            raise ValueError("TLSContext doesn't go with an https:// proxy")
+        from ._tls_proxy import connect_https
+
+        transport, outer = await connect_https(
+            proxy, target, user_agent_header, **kwargs
+        )
+        begin = functools.partial(outer.start_tls, self.tls, self.name)
+        made = adopt(transport, Handover(), _new(factory, transport), begin)
+        end_slow_handshake(made, self.handshake_timeout)
+        return made
 
 
 async def _connect(
     factory: Callable[[], C],
-    on_engine: bool,
-    tls: TLSContext | None,
-    name: str | None,
+    on_engine: OnEngine | None,
     *,
     unix: bool = False,
     **kwargs: Any,
 ) -> C:
     loop = asyncio.get_running_loop()
     create = loop.create_unix_connection if unix else loop.create_connection
-    if on_engine:
+    if on_engine is not None:
         transport, handover = await create(Handover, **kwargs)
-        return adopt(transport, handover, _new(factory, transport), tls, name)
+        return on_engine.adopt(transport, handover, _new(factory, transport))
     _, arrival = await create(functools.partial(_Arrival, factory), **kwargs)
     failure, arrival.failure = arrival.failure, None
     try:

@@ -18,7 +18,7 @@ from ..exceptions import (
 from ..http import Headers, Response, basic_credentials, host_header
 from ..uri import WebSocketURI, unwanted
 
-__all__ = ["Proxy", "get_proxy", "parse_proxy"]
+__all__ = ["Connecting", "Proxy", "connect_request", "get_proxy", "parse_proxy"]
 
 _DEFAULT_PORTS = {
     "http": 80,
@@ -179,7 +179,7 @@ def connect_request(
     return f"CONNECT {target} HTTP/1.1\r\n".encode() + headers.serialize()
 
 
-class _Connecting(asyncio.Protocol):
+class Connecting(asyncio.Protocol):
     """Reads the proxy's response to CONNECT, and nothing after it."""
 
     def __init__(self, request: bytes) -> None:
@@ -212,7 +212,7 @@ class _Connecting(asyncio.Protocol):
                 # In neither TLS nor WebSocket the server speaks first.
                 raise ValueError("data after the response")
         except ValueError as exc:
-            self._fail(exc)
+            self.fail(exc)
         else:
             self.answered.set_result(None)
 
@@ -226,12 +226,13 @@ class _Connecting(asyncio.Protocol):
         return response
 
     def eof_received(self) -> None:
-        self._fail(EOFError("proxy closed the connection"))
+        self.fail(EOFError("proxy closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(exc or EOFError("proxy closed the connection"))
+        self.fail(exc or EOFError("proxy closed the connection"))
 
-    def _fail(self, cause: Exception) -> None:
+    def fail(self, cause: Exception) -> None:
+        """There won't be a response, because of ``cause``."""
         if not self.answered.done():
             error = InvalidProxyMessage(
                 "did not receive a valid HTTP response from proxy"
@@ -252,7 +253,7 @@ async def connect_http(
     """
     request = connect_request(proxy, uri, user_agent_header)
     transport, protocol = await asyncio.get_running_loop().create_connection(
-        lambda: _Connecting(request), proxy.host, proxy.port, **kwargs
+        lambda: Connecting(request), proxy.host, proxy.port, **kwargs
     )
     try:
         await protocol.answered

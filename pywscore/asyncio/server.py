@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from .. import _core
-from .._tls import TLSContext
 from ..extensions.permessage_deflate import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
 from ..typing import Carrier, LoggerLike, PathLike
@@ -188,9 +187,6 @@ def serve(
     deflate = choose(compression, given["extensions"], SERVER_DEFAULT)
     tls = kwargs.pop("ssl", None)
     check_tls(tls, server=True, carrier=carrier)
-    if tls is not None and not isinstance(tls, TLSContext):
-        kwargs.setdefault("ssl_handshake_timeout", given["open_timeout"])
-        kwargs.setdefault("ssl_shutdown_timeout", given["close_timeout"])
     log = LimitedLogger(logger or default_logger())
     options = Options.of(given, log)
     handshake = Handshake(
@@ -220,6 +216,10 @@ def serve(
         where=(given["host"], port),
         tls=tls,
         arguments=kwargs,
+        timeouts={
+            "ssl_handshake_timeout": given["open_timeout"],
+            "ssl_shutdown_timeout": given["close_timeout"],
+        },
         carrier=carrier,
         new_connection=new_connection,
         admit=lambda ws, address: server._admit(ws, address),

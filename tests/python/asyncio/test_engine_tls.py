@@ -1,4 +1,4 @@
-"""TLSContext: TLS in the engine."""
+"""TLS of both kinds of settings: in the engine, and with transports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 import pytest
-from tls_peer import Files
+from tls_peer import KINDS, Files
 from waiting import until
 
 import pywscore
@@ -23,15 +23,31 @@ from pywscore import ConnectionClosedError, TLSContext
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engine")
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"))
+@pytest.fixture(scope="module", params=KINDS)
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"), request.param)
+
+
+# Of what ssl.SSLContext has otherwise, or not at all.
+tls_context = pytest.mark.parametrize("files", ["TLSContext"], indirect=True)
+
+
+# Loops' own TLS ends differently there, or says less.
+engine_only = pytest.mark.usefixtures("on_engine")
+
+
+@pytest.fixture
+def on_engine(environment: Any) -> None:
+    if environment.carrier == "transport":
+        pytest.skip("elsewhere: the loop's own TLS")
 
 
 @pytest.fixture(autouse=True)
-def only_auto(environment: Any) -> None:
-    if environment.carrier == "transport":
-        pytest.skip("elsewhere: the engine only")
+def of_the_carrier(environment: Any, files: Files) -> None:
+    if environment.carrier == "transport" and files.kind == "TLSContext":
+        pytest.skip("TLSContext is the engine's")
 
 
 MESSAGES: list[Any] = ["text", b"", b"x" * 16384, b"y" * 900_000, ["a", "b"]]
@@ -58,21 +74,29 @@ async def test_echo(
             if ends == "both":
                 cipher = ws.transport.get_extra_info("cipher")
                 assert cipher[1:] == ("TLSv1.3", 256)
-                assert ws.transport.get_extra_info("alpn") == "http/1.1"
-                der = ws.transport.get_extra_info("peercert_der")
                 tls = ws.transport.get_extra_info("ssl_object")
                 assert tls.cipher() == cipher and tls.version() == "TLSv1.3"
-                assert tls.selected_alpn_protocol() == "http/1.1"
                 assert tls.compression() is None and not tls.server_side
-                assert tls.getpeercert(binary_form=True) == der
-                with pytest.raises(ValueError, match="binary_form"):
-                    tls.getpeercert()
+                der = tls.getpeercert(binary_form=True)
+                assert ssl.DER_cert_to_PEM_cert(der) in files.chain.read_text()
+                if files.kind == "TLSContext":
+                    assert ws.transport.get_extra_info("alpn") == "http/1.1"
+                    assert ws.transport.get_extra_info("peercert_der") == der
+                    assert tls.selected_alpn_protocol() == "http/1.1"
+                    with pytest.raises(ValueError, match="binary_form"):
+                        tls.getpeercert()
+                else:
+                    assert isinstance(tls, ssl.SSLObject)
+                    assert ws.transport.get_extra_info("sslcontext") is theirs
+                    named = ws.transport.get_extra_info("peercert")
+                    assert ("DNS", "localhost") in named["subjectAltName"]
                 (there,) = server.connections
                 theirs = there.transport.get_extra_info("ssl_object")
                 assert theirs.server_side and theirs.getpeercert() is None
         assert ws.close_code == 1000
         if ends == "both":
             assert ws.transport.get_extra_info("ssl_object") is tls
+            assert tls.cipher() == cipher
 
 
 async def test_websockets_as_client(
@@ -187,6 +211,7 @@ async def test_resumption(serve: Any, echo: Any, files: Files) -> None:
         assert reused
 
 
+@tls_context
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 async def test_resumption_by_clients(
     serve: Any, connect: Any, echo: Any, files: Files, version: str
@@ -223,6 +248,7 @@ async def test_resumption_by_clients(
             assert not await visit("localhost", client)
 
 
+@tls_context
 async def test_server_names_and_reload(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
@@ -253,6 +279,7 @@ async def test_server_names_and_reload(
         await visit("three.example")
 
 
+@engine_only
 async def test_client_certificates(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
@@ -264,7 +291,8 @@ async def test_client_certificates(
             async with connect(uri, ssl=files.client(certificate=mine)) as ws:
                 await ws.send("x")
                 (there,) = server.connections
-                assert there.transport.get_extra_info("peercert_der")
+                tls = there.transport.get_extra_info("ssl_object")
+                assert tls.getpeercert(binary_form=True)
             if without:
                 async with connect(uri, ssl=files.client()):
                     pass
@@ -281,9 +309,9 @@ async def test_server_not_trusted(
     context, client = files.server(), files.client()
     name = {"name": "other.example", "address": "127.0.0.9"}.get(why, "localhost")
     if why == "authority":
-        client = TLSContext.client()
+        client = files.client(trusting=False)
     if why == "expired":
-        context = TLSContext.server(files.expired("localhost"))
+        context = files.server(files.expired("localhost"))
     async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
         with pytest.raises(ssl.SSLError, match="certificate verify failed: "):
             await connect(
@@ -412,6 +440,7 @@ async def test_failed_handshakes_leave_nothing(
             gc.enable()
 
 
+@tls_context
 async def test_arguments(files: Files, echo: Any) -> None:
     with pytest.raises(ValueError, match="transport"):
         pywscore.serve(echo, "127.0.0.1", 0, ssl=files.server(), carrier="transport")

@@ -1,6 +1,6 @@
-"""Idle TLS clients: python tls_clients.py PORT COUNT. Says "warm" after the first 20 of
-them, waits for a line, opens COUNT more, each with one echo, says "idle" and waits for
-the end of its input."""
+"""Idle TLS clients: python tls_clients.py PORT COUNT SIZE. Says "warm" after the first
+20 of them, waits for a line, opens COUNT more, each with one echo of SIZE bytes, says
+"idle" and waits for the end of its input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ REQUEST = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 WARM = 20
-SIZE = 16000
 
-port, count = int(sys.argv[1]), int(sys.argv[2])
+port, count, size = map(int, sys.argv[1:])
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.check_hostname = False
 context.verify_mode = ssl.CERT_NONE
@@ -28,9 +27,8 @@ def open_clients(count: int) -> None:
         sock.settimeout(10)
         sock.sendall(REQUEST)
         assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
-        # As long as a record: all of OpenSSL's buffers are touched.
-        sock.sendall(b"\x82\xfe" + SIZE.to_bytes(2) + bytes(4 + SIZE))
-        left = 4 + SIZE
+        sock.sendall(b"\x82\xfe" + size.to_bytes(2) + bytes(4 + size))
+        left = 4 + size
         while left:
             left -= len(sock.recv(left))
         clients.append(sock)

@@ -12,10 +12,15 @@ import trustme
 
 from pywscore import TLSContext
 
+KINDS = ["TLSContext", "SSLContext"]
+
 
 class Files:
-    def __init__(self, folder: pathlib.Path) -> None:
+    """``server()`` and ``client()`` make settings of one of KINDS."""
+
+    def __init__(self, folder: pathlib.Path, kind: str = "TLSContext") -> None:
         self.folder = folder
+        self.kind = kind
         self.authority = trustme.CA()
         self.ca = folder / "ca.pem"
         self.authority.cert_pem.write_to_path(self.ca)
@@ -31,11 +36,28 @@ class Files:
         past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
         return self.issue("expired", name, not_after=past)
 
-    def server(self, **kwargs: Any) -> TLSContext:
-        return TLSContext.server(self.chain, **kwargs)
+    def server(self, chain: pathlib.Path | None = None, **kwargs: Any) -> Any:
+        if self.kind == "TLSContext":
+            return TLSContext.server(chain or self.chain, **kwargs)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain or self.chain)
+        if kwargs:
+            context.load_verify_locations(kwargs.pop("client_ca"))
+            optional = kwargs.pop("client_certificates", "") == "optional"
+            context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
+        assert not kwargs
+        return context
 
-    def client(self, **kwargs: Any) -> TLSContext:
-        return TLSContext.client(ca=self.ca, **kwargs)
+    def client(
+        self, certificate: pathlib.Path | None = None, trusting: bool = True
+    ) -> Any:
+        ca = self.ca if trusting else None
+        if self.kind == "TLSContext":
+            return TLSContext.client(ca=ca, certificate=certificate)
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+        return context
 
     def python_client(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.ca))

@@ -1,4 +1,4 @@
-"""An echo server in a process of its own: python tls_server.py PEM. Says its
+"""An echo server in a process of its own: python tls_server.py KIND PEM. Says its
 port, and after each line of its input how many bytes of memory it has."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import pathlib
+import ssl
 import sys
 from typing import Any
 
@@ -26,7 +27,11 @@ async def echo(ws: Any) -> None:
 
 
 async def main() -> None:
-    tls = pywscore.TLSContext.server(sys.argv[1])
+    kind, chain = sys.argv[1:]
+    tls: Any = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(chain)
+    if kind == "TLSContext":
+        tls = pywscore.TLSContext.server(chain)
     async with pywscore.serve(
         echo, "127.0.0.1", 0, ssl=tls, ping_interval=None
     ) as server:
