@@ -51,6 +51,7 @@ PEERS = {
         _python("pywscore_listener", "pywscore", "pywscore listener"),
         _python("pywscore_tls_context", "pywscore", "pywscore with a TLSContext"),
         _python("pywscore_transport", "pywscore", "pywscore on transports"),
+        _python("pywscore_ssl_context", "pywscore", "pywscore, ssl.SSLContext"),
         _python("pywscore_beside", "pywscore", "pywscore"),
         _python("pywscore_beside_transport", "pywscore", "pywscore on transports"),
         _python("websockets_beside", "websockets", "websockets"),
