@@ -603,7 +603,6 @@ class Connection:
     def __init__(
         self,
         protocol: ServerProtocol | ClientProtocol,
-        *,
         loop: asyncio.AbstractEventLoop,
         receive_buffer: ReceiveBuffer,
         timers: Timers,

@@ -136,8 +136,11 @@ class Attending:
         self._changed: asyncio.Event = asyncio.Event()
         handshake.is_closing = lambda: self._closing
 
-    def _admit(self, ws: Attended, address: Any) -> None:
-        network = network_of(address) if self._places.counts_addresses else ""
+    def _admit(self, ws: Attended, address: Any = None) -> None:
+        """Give it a place; ``address`` is asked of its transport if it isn't given."""
+        network = ""
+        if self._places.counts_addresses:
+            network = network_of(ws.remote_address if address is None else address)
         # Those that are refused are gone soon, and hold no place meanwhile.
         ws._has_place = self._places.take(network)
         if network:
@@ -145,7 +148,7 @@ class Attending:
 
     def _arrived(self, ws: Attended) -> None:
         if ws._has_place is None:
-            self._admit(ws, ws.remote_address)
+            self._admit(ws)
         self._all.add(ws)
         self._totals.arrived()
         if self._closing:

@@ -257,8 +257,8 @@ class EngineTransport(_EngineTransport):
             pass
 
     def _detach(self) -> None:
-        # The descriptor is about to be closed in C.
-        if _address_of(self._address(False)) is None:
+        # The descriptor is about to be closed in C, which keeps addresses of IP.
+        if _address_of(self._address(True)) is None:
             self._note_names()
         if self._socket is not None:
             self._socket.detach()

@@ -122,9 +122,10 @@ class Handshake:
             return self._refuse(connection, exc, protocol.refusal)
         try:
             self._check_origin(connection, protocol.origin, request)
-            subprotocol = self._choose_subprotocol(
-                connection, protocol.offered_subprotocols
-            )
+            subprotocol = None
+            if self.subprotocols or self.select_subprotocol is not None:
+                offered = protocol.offered_subprotocols
+                subprotocol = self._choose_subprotocol(connection, offered)
             return protocol.build_response(
                 subprotocol=subprotocol,
                 headers=()
@@ -186,8 +187,6 @@ class Handshake:
     def _choose_subprotocol(
         self, connection: Connection, offered: list[str]
     ) -> str | None:
-        if self.select_subprotocol is None and not self.subprotocols:
-            return None
         if self.select_subprotocol is not None:
             return connection._timed(self.select_subprotocol)(connection, offered)
         if not offered:

@@ -87,6 +87,8 @@ class Logged(_core.Connection, asyncio.BufferedProtocol):
     def _tell_closed(self) -> None:
         """With the peer's close frame, or what there was in its place."""
         self._tell_state()
+        if not self.options.log.is_enabled_for(logging.INFO):
+            return
         protocol = self.protocol
         close = protocol.close_received
         text = str(protocol.close_exception) if close is None else str(close)

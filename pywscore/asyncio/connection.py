@@ -75,16 +75,17 @@ class Connection(Ending, ChecksOverrides):
         options: Options,
     ) -> None:
         loop = asyncio.get_running_loop()
+        # By position: names of arguments are looked up one by one.
         super().__init__(
             protocol,
-            loop=loop,
-            receive_buffer=receive_buffer(loop),
-            timers=timers(loop),
-            max_queue=options.max_queue,
-            write_limit=options.write_limit,
-            ping_interval=options.ping_interval,
-            ping_timeout=options.ping_timeout,
-            idle_timeout=options.idle_timeout,
+            loop,
+            receive_buffer(loop),
+            timers(loop),
+            options.max_queue,
+            options.write_limit,
+            options.ping_interval,
+            options.ping_timeout,
+            options.idle_timeout,
         )
         self.options = options
         self._by_loop = loop.get_debug()

@@ -391,7 +391,7 @@
     "    coroutine: the other one."
 
 #define PYWSC_DOC_CONNECTION \
-    "Connection(protocol, *, loop, receive_buffer, timers, max_queue, write_limit, ping_interval, ping_timeout, idle_timeout)\n" \
+    "Connection(protocol, loop, receive_buffer, timers, max_queue, write_limit, ping_interval, ping_timeout, idle_timeout)\n" \
     "--\n\n" \
     "The hot path of an asyncio connection: a BufferedProtocol, the receive queue, and\n" \
     "the awaitables of recv() and send(). pywscore.asyncio.Connection derives from it.\n\n" \

@@ -287,7 +287,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *write_limit;
     PyObject *clocks[3];
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!$OO!O!OOOOO", keywords, state->protocol, &protocol, &loop,
+            args, kwargs, "O!OO!O!OOOOO", keywords, state->protocol, &protocol, &loop,
             state->receive_buffer, &receive_buffer, state->timers, &timers, &max_queue,
             &write_limit, &clocks[0], &clocks[1], &clocks[2])) {
         return -1;

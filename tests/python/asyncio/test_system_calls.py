@@ -1,4 +1,4 @@
-"""What a message costs in system calls: one to receive it, one to send the answer."""
+"""What messages and handshakes cost in system calls: one to receive, one to send."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,11 @@ HELLO = b"\x81\x85\0\0\0\0hello"  # masked with a key of zeros
 ANSWER = b"\x81\x05hello"
 CALL = re.compile(r"^(?:\d+ +)?(?:<\.\.\. )?(\w+)(?:\(| resumed>)")
 TRACE = (
-    "recvfrom,recvmsg,read,sendto,sendmsg,write,writev,epoll_wait,epoll_pwait,epoll_ctl"
+    "recvfrom,recvmsg,read,sendto,sendmsg,write,writev,epoll_wait,epoll_pwait,epoll_ctl,"
+    "accept,accept4,getpeername,getsockname,setsockopt,fcntl,ioctl"
 )
+# Works with a server on a port, in two parts; the first one isn't counted.
+Work = Callable[[int], Generator[None, None, None]]
 
 
 def can_trace() -> bool:
@@ -47,11 +51,8 @@ def receive(sock: socket.socket, end: bytes) -> None:
         got += piece
 
 
-def traced_echoes(loop: str, clients: int, rounds: int, log: Path) -> Counter[str]:
-    """System calls of a server while ``clients`` send a message each ``rounds`` times.
-
-    What it does before the first message, and the handshakes, are in it.
-    """
+def traced(loop: str, log: Path, work: Work) -> Counter[str]:
+    """System calls of a server meanwhile."""
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     script = str(Path(__file__).with_name("overload_server.py"))
@@ -75,21 +76,13 @@ def traced_echoes(loop: str, clients: int, rounds: int, log: Path) -> Counter[st
         stack.callback(process.terminate)
         assert process.stdin is not None and process.stdout is not None
         port = int(process.stdout.readline())
-        socks = []
-        for _ in range(clients):
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            sock.settimeout(20)
-            sock.sendall(REQUEST)
-            receive(sock, b"\r\n\r\n")
-            socks.append(sock)
+        working = work(port)
+        stack.callback(working.close)
+        next(working)
         process.stdin.write("?\n")  # a mark: from here on
         process.stdin.flush()
         process.stdout.readline()
-        for _ in range(rounds):
-            for sock in socks:
-                sock.sendall(HELLO)
-            for sock in socks:
-                receive(sock, ANSWER)
+        next(working)
         process.stdin.write("?\n")
         process.stdin.flush()
         process.stdout.readline()
@@ -102,12 +95,54 @@ def traced_echoes(loop: str, clients: int, rounds: int, log: Path) -> Counter[st
     )
 
 
+@contextlib.contextmanager
+def opened(port: int, clients: int) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        socks = []
+        for _ in range(clients):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            sock.settimeout(20)
+            sock.sendall(REQUEST)
+            receive(sock, b"\r\n\r\n")
+            socks.append(sock)
+        yield socks
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_calls_per_handshake(loop: str, tmp_path: Path) -> None:
+    clients = 100
+
+    def work(port: int) -> Generator[None, None, None]:
+        yield
+        with opened(port, clients):
+            yield
+
+    calls = traced(loop, tmp_path / "log", work)
+    once = clients + 10  # of the mark, and of the loop's own
+    for name in ("sendto", "epoll_ctl", "setsockopt", "fcntl"):
+        assert clients <= calls[name] <= once, name
+    # The second one finds nobody.
+    assert clients <= calls["accept4"] <= 2 * clients
+    # Once it is reset, its address can't be asked for; this end's can until it closes.
+    assert calls["getpeername"] == clients and calls["getsockname"] == 0
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize(("clients", "rounds"), [(1, 300), (50, 20)])
 def test_calls_per_message(
     loop: str, clients: int, rounds: int, tmp_path: Path
 ) -> None:
-    calls = traced_echoes(loop, clients, rounds, tmp_path / "log")
+    def work(port: int) -> Generator[None, None, None]:
+        with opened(port, clients) as socks:
+            yield
+            for _ in range(rounds):
+                for sock in socks:
+                    sock.sendall(HELLO)
+                for sock in socks:
+                    receive(sock, ANSWER)
+            yield
+
+    calls = traced(loop, tmp_path / "log", work)
     messages = clients * rounds
     received = calls["recvfrom"] + calls["recvmsg"]
     sent = calls["sendto"] + calls["sendmsg"]
