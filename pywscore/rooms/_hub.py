@@ -30,8 +30,9 @@ class Hub:
     Args:
         url: ``memory://`` for rooms of this process; ``memory://name`` for those that
             hubs of one event loop share; their histories take 64 MiB at most, those of
-            rooms that were silent longest go first. ``redis://``, ``rediss://`` or ``unix://`` as
-            redis-py takes them, ``redis+sentinel://host:port,host:port/service``,
+            rooms that were silent longest go first. ``redis://``, ``rediss://`` or
+            ``unix://`` as redis-py takes them,
+            ``redis+sentinel://host:port,host:port/service``,
             ``redis+cluster://host:port``. Several URLs: rooms are spread over them.
         node: this node's name, another one for each; a random one by default, drawn
             anew by each ``open()``, so a hub may be made before processes are forked.

@@ -233,9 +233,9 @@ class Room:
         self, ws: Any, user: Any, since: str | None, send: Send | None
     ) -> Member:
         packed = json.dumps(user)
-        connection = None if send else connection_of(ws)
+        connection = connection_of(ws)
         key = ws if connection is None else connection
-        sender = sender_of(ws, send) if connection is None else None
+        sender = sender_of(ws, send) if send or connection is None else None
         self._check_join(key)
         service = await self._hold()
         try:
@@ -392,8 +392,11 @@ class Member(Seat):
         Raises:
             PublishError: as of ``Room.publish()``.
             LimitError: as of ``Room.publish()``, or for too many in a second.
+            HubError: if it has left.
         """
         room = self.room
+        if room._member(self._key) is not self:
+            raise HubError(f"it has left room {room.name!r}")
         room._memberships.count_publish(self, room._node.limits.publishes_per_second)
         return await room.publish(
             message,

@@ -236,6 +236,36 @@ async def test_a_function_that_sends() -> None:
     assert sent == [("t", None), (None, b"b")]
 
 
+async def test_a_function_that_sends_to_a_connection_of_ours() -> None:
+    """It is found by what has joined, and leaves when the connection ends."""
+
+    class Application:
+        def __init__(self, connection: Any) -> None:
+            own = {"connection": lambda: connection}
+            self.scope = {"extensions": {"pywscore": own}}
+
+    async with hubs_of("memory://", 1) as [hub], serving() as server:
+        one, two = await server.clients(2)
+        room = hub.room("lobby")
+        for client in (one, two):
+            ws = Application(client.server)
+
+            async def send(data: Any, client: Client = client) -> None:
+                await client.server.send(f"<{data}>")
+
+            await room.join(ws, send=send)
+            with pytest.raises(HubError, match="already"):
+                await room.join(client.server)
+        await room.publish("text", exclude=ws)
+        await room.publish("end")
+        assert await one.recv_many(2) == ["<text>", "<end>"]
+        assert await two.recv() == "<end>"
+        await room.leave(ws)
+        assert hub.stats().members == 1
+        await one.ws.close()
+        await until(lambda: hub.stats().members == 0)
+
+
 async def test_another_library_that_is_slow() -> None:
     async with hubs_of("memory://", 1) as [hub]:
         room = hub.room("lobby", notice=told)
