@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from .. import _core
+from .._tls import TLSContext
 from ..extensions.permessage_deflate import SERVER_DEFAULT, PerMessageDeflate, choose
 from ..http import SERVER
 from ..typing import Carrier, LoggerLike, PathLike

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from checker import Missing, problems
-from conftest import Client, hubs_of, needs_redis, serving
 from faults import Proxy, all_faults
+from nodes import Client, hubs_of, needs_redis, serving
 from servers import Redis, with_sentinel
 
 from pywscore.rooms import Gap, Hub, HubState, PublishError, Room

@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import hubs_of, needs_redis, serving
 from faults import Proxy
+from nodes import hubs_of, needs_redis, serving
 from servers import Redis, free_port
 from waiting import until
 

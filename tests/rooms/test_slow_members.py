@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Client, hubs_of, serving
+from nodes import Client, hubs_of, serving
 from waiting import until
 
 from pywscore.rooms import Gap, HubError, _memory
