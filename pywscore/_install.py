@@ -63,7 +63,8 @@ def install(*packages: str) -> None:
     After it ``import websockets`` gives pywscore under that name, also where
     ``websockets`` isn't installed; modules without a counterpart (``websockets.sync``)
     aren't found, and uvicorn has ``pywscore.integrations.uvicorn.WebSocketProtocol``
-    where it would use them. In aiohttp, ``web.WebSocketResponse`` and
+    where it would use them; the loggers are ``websockets.server`` and
+    ``websockets.client``. In aiohttp, ``web.WebSocketResponse`` and
     ``ClientSession.ws_connect`` are those of ``pywscore.integrations.aiohttp``.
 
     This changes what other code of the process imports: it is for the program's first
@@ -96,9 +97,15 @@ def uninstall() -> None:
     for name, module in _installed.items():
         if sys.modules.get(name) is module:
             del sys.modules[name]
+    if _installed:
+        _log().package = "pywscore"
     _installed.clear()
     if "pywscore.integrations.aiohttp._install" in sys.modules:
         _aiohttp().uninstall()
+
+
+def _log() -> Any:
+    return importlib.import_module("pywscore.asyncio._log")
 
 
 def _aiohttp() -> Any:
@@ -127,6 +134,7 @@ def _install_websockets() -> None:
             setattr(modules[package], attribute, module)
     sys.modules.update(modules)
     _installed.update(modules)
+    _log().package = "websockets"
 
 
 def _module(name: str) -> Any:

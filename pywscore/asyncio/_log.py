@@ -34,6 +34,15 @@ LINES_PER_SECOND = {
 }
 
 
+package = "pywscore"
+"""Of whom loggers have their names; ``install()`` makes it websockets."""
+
+
+def default_logger(side: str) -> logging.Logger:
+    """What the server, or the client, logs to without ``logger=``."""
+    return logging.getLogger(f"{package}.{side}")
+
+
 def is_exit(exc: BaseException) -> bool:
     """Whether it is to end the program, and isn't a failure of what raised it."""
     return isinstance(exc, (KeyboardInterrupt, SystemExit))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..typing import LoggerLike
 from ._binding import Address
+from ._log import default_logger
 from ._options import CLOSE_TIMEOUT
 from ._signals import STOP_SIGNALS, stop_signals
-from .server import Server, ServerConnection, default_logger, serve_any
+from .server import Server, ServerConnection, serve_any
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection as Pipe
@@ -69,7 +70,7 @@ class Plan:
     @property
     def logger(self) -> LoggerLike:
         logger: LoggerLike | None = self.arguments.get("logger")
-        return logger or default_logger()
+        return logger or default_logger("server")
 
     def run(
         self,

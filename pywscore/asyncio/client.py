@@ -23,7 +23,7 @@ from ._arguments import check_tls, checked
 from ._client_connection import ClientConnection
 from ._keywords import OF_CLIENTS, check_keywords
 from ._listener import ListenerFactory
-from ._log import LimitedLogger
+from ._log import LimitedLogger, default_logger
 from ._opening import open_connection
 from ._options import (
     CLOSE_TIMEOUT,
@@ -168,7 +168,7 @@ class connect(ChecksOverrides, Generic[C]):
         if self.ws_uri.secure and kwargs.get("ssl", True) is None:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
         check_tls(kwargs.get("ssl"), server=False, carrier=carrier)
-        self._log = LimitedLogger(logger or logging.getLogger("pywscore.client"))
+        self._log = LimitedLogger(logger or default_logger("client"))
         options = Options.of(given, self._log)
         deflate = choose(compression, given["extensions"], CLIENT_DEFAULT)
         factory: Callable[..., Any] = create_connection or ClientConnection

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -17,7 +16,7 @@ from ._auth import basic_auth
 from ._handshake import Handshake
 from ._keywords import OF_SERVERS, check_keywords
 from ._listener import ListenerFactory
-from ._log import LimitedLogger
+from ._log import LimitedLogger, default_logger
 from ._options import (
     CLOSE_TIMEOUT,
     MAX_QUEUE,
@@ -50,11 +49,6 @@ __all__ = [
 
 
 C = TypeVar("C", bound=ServerConnection)
-
-
-def default_logger() -> logging.Logger:
-    """What is logged to without ``logger=``."""
-    return logging.getLogger("pywscore.server")
 
 
 @overload
@@ -188,7 +182,7 @@ def serve(
     deflate = choose(compression, given["extensions"], SERVER_DEFAULT)
     tls = kwargs.pop("ssl", None)
     check_tls(tls, server=True, carrier=carrier)
-    log = LimitedLogger(logger or default_logger())
+    log = LimitedLogger(logger or default_logger("server"))
     options = Options.of(given, log)
     handshake = Handshake(
         origins=given["origins"],

@@ -85,6 +85,34 @@ def test_no_counterpart(name: str) -> None:
     """)
 
 
+def test_loggers_have_the_names_that_the_program_knows() -> None:
+    said = run("""
+        import pywscore
+        pywscore.install("websockets")
+
+        import asyncio, logging, sys, websockets
+
+        logging.basicConfig(stream=sys.stdout, level="INFO", format="%(name)s")
+        logging.getLogger("websockets.client").setLevel("DEBUG")
+
+        async def main():
+            server = await websockets.serve(lambda ws: ws.wait_closed(), "127.0.0.1", 0)
+            uri = "ws://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+            async with websockets.connect(uri):
+                pass
+            server.close()
+            await server.wait_closed()
+            pywscore.uninstall()
+            async with pywscore.serve(print, "127.0.0.1", 0):
+                pass
+
+        asyncio.run(main())
+    """).split()
+    last = said.index("pywscore.server")
+    assert set(said[:last]) == {"websockets.server", "websockets.client"}
+    assert set(said[last:]) == {"pywscore.server"}
+
+
 def test_a_program_runs() -> None:
     run("""
         import pywscore
