@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Awaitable
 
 __all__ = [
     "escape",
@@ -12,6 +13,7 @@ __all__ = [
     "shown_address",
     "shown_header",
     "shown_url",
+    "unawaited",
     "without_user_info",
 ]
 
@@ -112,3 +114,8 @@ def _is_printable(char: str) -> bool:
 
 def _escaped(text: str) -> str:
     return text.encode("unicode_escape").decode("ascii")
+
+
+def unawaited(value: object) -> str:
+    """The end of a message about what can't be sent, such as ``ws.recv()``."""
+    return ": an await is missing" if isinstance(value, Awaitable) else ""

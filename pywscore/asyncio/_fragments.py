@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Coroutine,
     Iterable,
     Mapping,
 )
 from typing import Any
 
+from .._shown import unawaited
 from ..enums import CloseCode
 from ._ending import Ending
 
@@ -32,8 +32,8 @@ async def send_fragments(
         await connection._wait_open()
         await connection.send(message, text, compress)
         return
-    if isinstance(message, Coroutine) or asyncio.isfuture(message):
-        raise TypeError(f"send() got {message!r}: an await is missing")
+    if hint := unawaited(message):
+        raise TypeError(f"send() got {message!r}{hint}")
     if isinstance(message, Mapping):
         raise TypeError("data is a dict-like object")
     if isinstance(message, AsyncIterable):

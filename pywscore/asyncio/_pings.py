@@ -6,6 +6,7 @@ import asyncio
 import os
 from time import monotonic as clock  # finer than the clock of uvloop's loops
 
+from .._shown import unawaited
 from ..exceptions import ConcurrencyError
 from ..typing import DataLike
 
@@ -16,7 +17,7 @@ def payload_of(data: DataLike) -> bytes:
         return data.encode()
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
-    raise TypeError("data must be str or bytes-like")
+    raise TypeError(f"data must be str or bytes-like{unawaited(data)}")
 
 
 class Pings:

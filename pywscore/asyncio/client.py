@@ -199,6 +199,10 @@ class connect(ChecksOverrides, Generic[C]):
         self._additional_headers = checked_headers(headers)
         self._headers_given = True
 
+    def __repr__(self) -> str:
+        how = "to be awaited, or used by async with or async for"
+        return f"<{type(self).__name__} to {shown_url(self.uri)}, {how}>"
+
     # One connection
 
     async def connect(self) -> C:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from .. import _core
 from .._overrides import ChecksOverrides
-from .._shown import printable, shown_address
+from .._shown import printable, shown_address, unawaited
 from ..enums import CloseCode, State
 from ..exceptions import ConcurrencyError, ConnectionClosed
 from ..http import Response
@@ -380,7 +380,7 @@ def broadcast(
         ExceptionGroup: if ``raise_exceptions`` and something went wrong.
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
-        raise TypeError("data must be str or bytes-like")
+        raise TypeError(f"data must be str or bytes-like{unawaited(message)}")
     if slow not in ("skip", "close"):
         raise ValueError("slow must be 'skip' or 'close'")
     problems = _core.broadcast(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import Any
 
+from .._shown import unawaited
 from ..asyncio.connection import Connection
 from ._body import Body, id_of, message_of, pack, place_of
 from ._broker import Place, Publication
@@ -501,7 +502,8 @@ def _data_of(message: Any) -> str | bytes:
         return message
     if isinstance(message, (bytearray, memoryview)):
         return bytes(message)
-    raise TypeError(f"a message is str or bytes-like, not {type(message).__name__}")
+    name = type(message).__name__
+    raise TypeError(f"a message is str or bytes-like, not {name}{unawaited(message)}")
 
 
 def _check_key(name: str, key: str | None) -> None:

@@ -37,8 +37,11 @@ int pywsc_bytes_get(PyObject *object, bool accept_str, struct pywsc_bytes *out)
         return bytes_of_str(object, out);
     }
     if (!PyObject_CheckBuffer(object)) {
-        PyErr_Format(PyExc_TypeError, "expected %sbytes-like object, got %.100s",
-                     accept_str ? "str or a " : "a ", Py_TYPE(object)->tp_name);
+        const PyAsyncMethods *async = Py_TYPE(object)->tp_as_async;
+        bool awaitable = async != NULL && async->am_await != NULL;
+        PyErr_Format(PyExc_TypeError, "expected %sbytes-like object, got %.100s%s",
+                     accept_str ? "str or a " : "a ", Py_TYPE(object)->tp_name,
+                     awaitable ? ": an await is missing" : "");
         return -1;
     }
     if (PyObject_GetBuffer(object, &out->view, PyBUF_SIMPLE) < 0) {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import EofStream, WebSocketError, WSCloseCode, WSMessage, WSMsgType
 
 from ... import _core
+from ..._shown import unawaited
 from ...enums import CloseCode, State
 from ...exceptions import ConnectionClosed
 from ._connection import CLOSING_TRANSPORT, UpgradedConnection
@@ -42,6 +43,10 @@ def _compression(connection: UpgradedConnection, compress: int | None) -> bool |
     if compress and connection.protocol.compression is not None:
         return True
     return None
+
+
+def _wrong(what: str, value: object) -> TypeError:
+    return TypeError(f"{what} ({type(value)!r}){unawaited(value)}")
 
 
 class Messages(_core.MessageStream):
@@ -159,7 +164,7 @@ class Messages(_core.MessageStream):
         """
         connection = self._open_connection()
         if not isinstance(message, (bytes, bytearray, memoryview)):
-            raise TypeError(f"message must be byte-ish ({type(message)!r})")
+            raise _wrong("message must be byte-ish", message)
         if connection.state is not State.OPEN:
             raise ClientConnectionResetError(CLOSING_TRANSPORT)
         if opcode in (_TEXT, _BINARY):
@@ -177,13 +182,13 @@ class Messages(_core.MessageStream):
     async def _send_str_slow(self, data: str, compress: int | None = None) -> None:
         connection = self._open_connection()
         if not isinstance(data, str):
-            raise TypeError(f"data argument must be str ({type(data)!r})")
+            raise _wrong("data argument must be str", data)
         await self._send(connection, data, True, compress)
 
     async def _send_bytes_slow(self, data: bytes, compress: int | None = None) -> None:
         connection = self._open_connection()
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
+            raise _wrong("data argument must be byte-ish", data)
         await self._send(connection, data, False, compress)
 
     async def _send_lost(self) -> None:

@@ -286,6 +286,19 @@ async def test_await_that_is_missing(
                 said = str(exc)
             gc.collect()
         assert "an await is missing" in said
+        for send in (
+            ws.send_nowait,
+            ws.ping,
+            ws.pong,
+            functools.partial(pywscore.broadcast, [ws]),
+            pywscore.is_valid_utf8,
+        ):
+            later = asyncio.sleep(0)
+            with pytest.raises(TypeError, match="an await is missing"):
+                sent = send(later)
+                if sent is not None:
+                    await sent
+            later.close()
         await ws.send("still there")
         assert await ws.recv() == "still there"
 

@@ -73,3 +73,8 @@ def test_protocols() -> None:
         pass
 
     assert repr(Mine()).startswith("<Mine CONNECTING at 0x")
+
+
+def test_a_connection_to_be() -> None:
+    made = pywscore.connect("ws://user:secret@host/path")
+    assert repr(made).startswith("<connect to ws://host/path, to be awaited")
