@@ -60,10 +60,11 @@ _receive_buffers: weakref.WeakKeyDictionary[
 
 def receive_buffer(loop: asyncio.AbstractEventLoop) -> ReceiveBuffer:
     """The memory that all connections of ``loop`` receive into."""
-    try:
-        return _receive_buffers[loop]
-    except KeyError:
-        return _receive_buffers.setdefault(loop, ReceiveBuffer())
+    found = _receive_buffers.get(loop)
+    if found is None:
+        # Not by setdefault(): without memory, CPython 3.13 damages the dictionary.
+        found = _receive_buffers[loop] = ReceiveBuffer()
+    return found
 
 
 # The timers hold the loop, so that this must not hold the timers: connections do.

@@ -20,10 +20,6 @@ pytestmark = [
         importlib.util.find_spec("_testcapi") is None, reason="needs _testcapi"
     ),
     pytest.mark.skipif(sys.platform != "linux", reason="the engine, and no Proactor"),
-    # PyFunction_NewWithQualName() looks at a function that there is no memory for.
-    pytest.mark.skipif(
-        sys.version_info >= (3, 12), reason="CPython 3.12 itself crashes"
-    ),
 ]
 
 
