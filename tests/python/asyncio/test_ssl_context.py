@@ -9,6 +9,7 @@ import logging
 import os
 import pathlib
 import shutil
+import socket
 import ssl
 import sys
 import weakref
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import REQUEST, frame
+from conftest import REQUEST, accept_response, frame
 from nesting import NestingLoop
 from tls_peer import Files, TLSPeer
 from waiting import until
@@ -44,6 +45,12 @@ def only_auto(request: pytest.FixtureRequest) -> None:
         return
     if request.getfixturevalue("environment").carrier == "transport":
         pytest.skip("elsewhere: the engine only")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def is_on_engine(ws: Any) -> bool:
@@ -656,6 +663,47 @@ async def test_new_keys_and_renegotiation(
         await process.stdout.readuntil(b"two")
         process.stdin.close()
         await process.wait()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
+@pytest.mark.parametrize(
+    ("command", "version"), [("K", "-tls1_3"), ("k", "-tls1_3"), ("r", "-tls1_2")]
+)
+async def test_new_keys_and_renegotiation_of_a_client(
+    connect: Any, files: Files, command: str, version: str
+) -> None:
+    """A renegotiation that the server asks for is done, as OpenSSL does it: sending
+    waits for the server's part meanwhile."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "s_server", "-accept", f"127.0.0.1:{port}", version),
+        *("-cert", str(files.chain), "-key", str(files.chain)),
+        *("-cert_chain", str(files.chain)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    await process.stdout.readuntil(b"ACCEPT")
+    uri = f"wss://127.0.0.1:{port}/"
+    task = asyncio.create_task(
+        connect(uri, ssl=files.client(), compression=None).connect()
+    )
+    head = await process.stdout.readuntil(b"Sec-WebSocket-Version: 13\r\n\r\n")
+    process.stdin.write(accept_response(head.decode()))
+    ws = await task
+    process.stdin.write(frame(1, b"one", mask=False))
+    assert await ws.recv() == "one"
+    process.stdin.write(command.encode() + b"\n")
+    sent = b"".join(b"%06d" % number for number in range(30_000))
+    for start in range(0, len(sent), 6000):
+        await ws.send(sent[start : start + 6000])
+        await asyncio.sleep(0)
+    process.stdin.write(frame(1, b"two", mask=False))
+    assert await ws.recv() == "two"
+    ws.transport.abort()
+    process.terminate()
+    await process.communicate()
 
 
 @pytest.mark.slow  # resident memory says nothing under the sanitizers
