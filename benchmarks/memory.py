@@ -56,8 +56,9 @@ USED = Kind(title="permessage-deflate, used", compression=True, used=True)
 SILENT = Kind(title="plain, silent", silent=True)
 SILENT_DEFLATE = Kind(title="permessage-deflate, silent", compression=True, silent=True)
 KINDS = [PLAIN, TLS, DEFLATE, USED, SILENT, SILENT_DEFLATE]
+SSL_CONTEXT = "pywscore_ssl_context"
 PEERS = (
-    *("pywscore", "pywscore_listener", "pywscore_transport", "uws_echo"),
+    *("pywscore", "pywscore_listener", "pywscore_transport", SSL_CONTEXT, "uws_echo"),
     *("picows_callback", "picows_async", "node_ws", "websockets"),
     *("aiohttp", "pywscore_aiohttp", "uvicorn", "pywscore_uvicorn"),
 )
@@ -133,6 +134,8 @@ def measure(peer: Peer, count: int, kind: Kind) -> float | None:
         return None
     if kind.tls and peer.module in NO_TLS:
         return None
+    if not kind.tls and peer.module == SSL_CONTEXT:
+        return None
     [loop] = peer.loops(["asyncio"])
     with contextlib.ExitStack() as stack:
         tls = stack.enter_context(certificate()) if kind.tls else None
@@ -156,6 +159,7 @@ def verdicts(figures: dict[tuple[str, Kind], float | None]) -> list[Verdict]:
         ("pywscore, plain, KiB", of("pywscore", PLAIN), 8.0),
         ("listener, plain, KiB", of("pywscore_listener", PLAIN), 2.0),
         ("pywscore, TLS, KiB", of("pywscore", TLS), 40.0),
+        ("pywscore, ssl.SSLContext, KiB", of(SSL_CONTEXT, TLS), 32.0),
         (
             "pywscore, what permessage-deflate adds to a silent connection, KiB",
             of("pywscore", SILENT_DEFLATE, SILENT),

@@ -62,6 +62,7 @@ class Scenario:
 QUANTILES: tuple[Figure, ...] = ("p10_us", "p50_us", "p99_us")
 ECHO = ("pywscore", "pywscore_listener", "epoll_echo", "uws_echo")
 TRANSPORT = "pywscore_transport"
+SSL_CONTEXT = "pywscore_ssl_context"
 BESIDE_TRANSPORT = "pywscore_beside_transport"
 
 CLIENTS = (
@@ -183,12 +184,14 @@ SCENARIOS = [
         client="load-tls",
         tls=True,
         peers=(
-            *("pywscore", "pywscore_listener", "uws_echo", TRANSPORT),
+            *("pywscore", "pywscore_listener", SSL_CONTEXT, "uws_echo", TRANSPORT),
             *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
         ),
         goals=(
             Goal(peer="uws_echo", most=1.3),
             Goal(peer="picows_async", most=0.65),
+            Goal(ours=SSL_CONTEXT, peer="pywscore", most=1.15),
+            Goal(ours=SSL_CONTEXT, peer="picows_async", most=0.75),
         ),
     ),
     Scenario(
