@@ -47,7 +47,7 @@ def on_engine(environment: Any) -> None:
 @pytest.fixture(autouse=True)
 def of_the_carrier(environment: Any, files: Files) -> None:
     if environment.carrier == "transport" and files.kind == "TLSContext":
-        pytest.skip("TLSContext is the engine's")
+        pytest.skip("elsewhere: TLSContext is the engine's")
 
 
 MESSAGES: list[Any] = ["text", b"", b"x" * 16384, b"y" * 900_000, ["a", "b"]]

@@ -63,7 +63,7 @@ class Ours:
 @pytest.fixture
 def ours(environment: Any, files: Files) -> Ours:
     if environment.carrier == "transport" and files.kind == "TLSContext":
-        pytest.skip("TLSContext is the engine's")
+        pytest.skip("elsewhere: TLSContext is the engine's")
     return Ours(files, environment.carrier != "transport")
 
 
