@@ -393,7 +393,7 @@ def test_invalid_frames(environment: Environment, data: bytes, code: int) -> Non
 def test_keepalive(environment: Environment) -> None:
     async def main() -> None:
         async with environment.serve(
-            idle, ws_ping_interval=0.05, ws_ping_timeout=0.1
+            idle, ws_ping_interval=0.05, ws_ping_timeout=0.5
         ) as served:
             async with raw(served.port) as silent, raw(served.port) as client:
                 await client.open()

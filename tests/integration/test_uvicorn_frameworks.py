@@ -74,7 +74,7 @@ async def items(
 async def late(ws: fastapi.WebSocket) -> None:
     await ws.accept()
     await ws.receive_text()
-    await asyncio.sleep(0.1)  # the client has closed by now
+    await until(lambda: "gone" in log)
     try:
         await ws.send_text("too late")
     except fastapi.WebSocketDisconnect as exc:
@@ -127,8 +127,9 @@ def test_fastapi(environment: Environment) -> None:
             log.clear()
             async with websockets.connect(served.uri + "/late") as client:
                 await client.send("now")
-            await until(lambda: log)
-            assert log == [1006]
+            log.append("gone")
+            await until(lambda: len(log) == 2)
+            assert log == ["gone", 1006]
 
     environment.run(main)
 
