@@ -192,11 +192,12 @@ def validate_subprotocols(subprotocols: Sequence[str]) -> None:
         subprotocols: a list of strings.
 
     Raises:
-        TypeError: for a single string.
+        TypeError: for what isn't a sequence, and for a single string.
         ValueError: if one isn't a token.
     """
-    if isinstance(subprotocols, str):
-        raise TypeError("subprotocols must be a list of strings, not a string")
+    if isinstance(subprotocols, str) or not isinstance(subprotocols, Sequence):
+        kind = type(subprotocols).__name__
+        raise TypeError(f"subprotocols must be a list of strings, not {kind}")
     for subprotocol in subprotocols:
         if _token.fullmatch(subprotocol) is None:
             raise ValueError(f"invalid subprotocol: {subprotocol!r}")

@@ -14,11 +14,13 @@ import pytest
 import websockets
 import websockets.asyncio.client as their_client
 import websockets.asyncio.server as their_server
+import websockets.headers
 import websockets.typing
 
 import pywscore
 import pywscore.asyncio.client as client
 import pywscore.asyncio.server as server
+import pywscore.headers
 import pywscore.typing
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -332,3 +334,10 @@ def test_methods(name: str, method: str) -> None:
     assert hasattr(ours, method)
     if callable(getattr(theirs, method, None)):
         compare(getattr(theirs, method), getattr(ours, method))
+
+
+@pytest.mark.parametrize("subprotocols", ["sip", {"sip": None}, {"sip"}])
+def test_subprotocols_are_a_sequence(subprotocols: Any) -> None:
+    for headers in (websockets.headers, pywscore.headers):
+        with pytest.raises(TypeError, match="subprotocols must be a list"):
+            headers.validate_subprotocols(subprotocols)
