@@ -78,10 +78,11 @@ def environment(python: Python) -> Path:
     folder = ROOT / ".venv/pythons" / python.name
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     settings = tomllib.loads(project)
-    needed = [
-        *settings["build-system"]["requires"],
-        *settings["project"]["optional-dependencies"]["test"],
-    ]
+    extras = settings["project"]["optional-dependencies"]
+    # Benchmarks are tested, too.
+    needed = dict.fromkeys(
+        [*settings["build-system"]["requires"], *extras["test"], *extras["bench"]]
+    )
     ready = folder / "ready"
     text = "\n".join([str(python), *needed])
     inside = folder / "bin/python"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,6 +76,16 @@ CALLS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.fixture
+def little_to_collect() -> Iterator[None]:
+    """Collections look at what is made from now on."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("little_to_collect")
 @scenario(*OURS)
 async def test_each_call(kind: Kind) -> None:
     for name, (owner, attribute) in CALLS.items():

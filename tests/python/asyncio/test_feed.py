@@ -84,7 +84,7 @@ def test_as_programs() -> None:
     def start(*arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-u", str(PATH), *arguments],
-            env={"PYTHONPATH": str(PATH.parents[1]), "PATH": ""},
+            env={"PYTHONPATH": str(Path(pywscore.__file__).parents[1]), "PATH": ""},
             stdout=subprocess.PIPE,
             text=True,
         )
