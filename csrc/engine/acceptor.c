@@ -20,7 +20,9 @@ enum wsc_status wsc_acceptor_new(struct wsc_engine *engine, int fd, void *owner,
         wsc_source_free(&acceptor->source);
         return WSC_ERR_IO;
     }
-    *out_acceptor = acceptor;
+    if (out_acceptor != NULL) {
+        *out_acceptor = acceptor;
+    }
     return WSC_OK;
 }
 

@@ -1,22 +1,13 @@
 /* An echo server on libwsc, its core and its engine, in one thread:
- *
  *     cc -std=c11 echo.c $(pkg-config --cflags --libs wsc) -o echo && ./echo 8765
- *
- * Messages go back as they came, compressed if the client can. Who is silent for a
- * minute is asked to leave, who doesn't read isn't read from. Ctrl-C ends it. */
-#define _POSIX_C_SOURCE 200809L
-
+ * Messages go back as they came, compressed if the client can. Who sends nothing whole
+ * for a minute is asked to leave, who doesn't read isn't read from. Ctrl-C ends it. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-#include <wsc/conn.h>
-#include <wsc/engine.h>
-#include <wsc/short_poll.h>
-#include <wsc/timer_wheel.h>
+#include <wsc/wsc.h>
 
-#define PATIENCE     60 /* seconds */
-#define RECEIVE_SIZE ((size_t)256 << 10)
+#define PATIENCE 60000000000U /* nanoseconds */
 
 struct client {
     struct wsc_timer timer; /* first, since the wheel gives out timers */
@@ -25,38 +16,14 @@ struct client {
 };
 
 static struct wsc_conn_config config;
+static const struct wsc_deflate_settings deflate = {.level = 6, .mem_level = 8};
 static struct wsc_engine *engine;
 static struct wsc_timer_wheel clients; /* all of them, each with a deadline */
 static volatile sig_atomic_t stopped;
 
 static void stop(int number)
 {
-    (void)number;
-    stopped = 1;
-}
-
-static uint64_t seconds(void)
-{
-    return wsc_clock_ns() / 1000000000;
-}
-
-static void be_patient(struct client *client)
-{
-    wsc_timers_add(&clients, &client->timer, seconds() + PATIENCE);
-}
-
-static void welcome(int fd)
-{
-    struct client *client = calloc(1, sizeof(*client));
-    if (client != NULL && wsc_conn_init(&client->conn, &config) == WSC_OK) {
-        if (wsc_link_new(engine, fd, client, &client->link) == WSC_OK) {
-            be_patient(client);
-            return;
-        }
-        wsc_conn_fini(&client->conn);
-    }
-    free(client);
-    (void)close(fd);
+    stopped = number;
 }
 
 static void drop(struct client *client)
@@ -67,110 +34,86 @@ static void drop(struct client *client)
     free(client);
 }
 
-/* What waits, as far as the socket takes it. Then the client ends TCP, when it knows.
- */
-static void flush(struct client *client)
+static void welcome(const struct wsc_io *io)
 {
-    if (wsc_link_flush(client->link, &client->conn) < 0) {
-        drop(client);
+    struct client *client = calloc(1, sizeof(*client));
+    if (client != NULL && wsc_conn_init(&client->conn, &config) == WSC_OK) {
+        if (wsc_link_new(engine, io->fd, client, &client->link) == WSC_OK) {
+            wsc_timers_add(&clients, &client->timer, wsc_clock_ns() + PATIENCE);
+            return;
+        }
+        wsc_conn_fini(&client->conn);
     }
+    free(client);
+    wsc_io_refuse(io);
 }
 
-static enum wsc_status echo(struct wsc_conn *conn, struct wsc_message *message)
-{
-    bool is_text = message->kind == WSC_PAYLOAD_TEXT;
-    enum wsc_status status =
-        wsc_conn_send(conn, is_text ? WSC_OPCODE_TEXT : WSC_OPCODE_BINARY,
-                      message->data, message->len, true, WSC_COMPRESS_AUTO, NULL, NULL);
-    free(message->data);
-    return status;
-}
-
-static void receive(struct client *client, const struct wsc_io *io)
+/* False if the client has gone, or memory is short; its own errors are answered. */
+static bool serve(struct client *client, const struct wsc_io *io)
 {
     struct wsc_conn *conn = &client->conn;
     struct wsc_event event;
     enum wsc_status status = wsc_conn_feed(conn, io->data, io->len);
     while (status == WSC_OK && (status = wsc_conn_next_event(conn, &event)) == WSC_OK) {
+        wsc_timers_add(&clients, &client->timer, wsc_clock_ns() + PATIENCE);
         if (event.type == WSC_EVENT_REQUEST) {
             status = wsc_conn_accept(conn, wsc_str_of(NULL));
         }
         else if (event.type == WSC_EVENT_MESSAGE) {
-            status = echo(conn, &event.message);
+            status = wsc_conn_send_message(conn, wsc_message_opcode(&event.message),
+                                           event.message.data, event.message.len);
+            free(event.message.data);
         } /* pings and the close frame have been answered */
     }
-    if (status < 0 && conn->error == WSC_OK) {
-        drop(client); /* out of memory; the client's own errors have been answered */
-        return;
-    }
-    if (conn->state == WSC_CONN_OPEN) {
-        be_patient(client);
-    }
-    flush(client);
+    return io->type != WSC_IO_EOF && io->type != WSC_IO_ERROR &&
+           (status >= 0 || conn->error != WSC_OK) &&
+           wsc_link_flush(client->link, conn) >= 0;
 }
 
 /* Say goodbye to those whose time is over by then; drop those who know. */
 static void part(uint64_t now)
 {
-    struct wsc_timer *timer;
-    while ((timer = wsc_timers_next(&clients, now)) != NULL) {
-        struct client *client = (struct client *)timer;
+    struct client *client;
+    while ((client = (struct client *)wsc_timers_next(&clients, now)) != NULL) {
+        wsc_timers_add(&clients, &client->timer, wsc_clock_ns() + PATIENCE);
         if (client->conn.state != WSC_CONN_OPEN ||
-            wsc_conn_send_close(&client->conn, WSC_CLOSE_GOING_AWAY, "", 0) != WSC_OK) {
+            wsc_conn_send_close(&client->conn, WSC_CLOSE_GOING_AWAY, "", 0) != WSC_OK ||
+            wsc_link_flush(client->link, &client->conn) < 0) {
             drop(client);
-            continue;
         }
-        be_patient(client);
-        flush(client);
-    }
-}
-
-static void handle(struct wsc_io *io)
-{
-    if (io->type == WSC_IO_ACCEPTED) {
-        welcome(io->fd);
-    }
-    else if (io->type == WSC_IO_DATA) {
-        receive(io->owner, io);
-    }
-    else if (io->type == WSC_IO_WRITABLE) {
-        flush(io->owner);
-    }
-    else if (io->owner != NULL) { /* an end or an error, not of the acceptor */
-        drop(io->owner);
     }
 }
 
 int main(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = stop};
-    struct wsc_deflate_settings deflate;
-    struct wsc_acceptor *acceptor;
-    struct wsc_io io;
     uint16_t port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 8765);
+    struct wsc_io io;
     int fd;
-    (void)sigaction(SIGINT, &action, NULL);
-    wsc_deflate_settings_init(&deflate);
     wsc_conn_config_init(&config, WSC_ROLE_SERVER);
     config.deflate = &deflate;
-    wsc_timers_init(&clients, seconds());
+    wsc_timers_init(&clients, wsc_clock_ns());
     if (wsc_socket_listen("127.0.0.1", &port, &fd) != WSC_OK ||
-        wsc_engine_new(config.allocator, RECEIVE_SIZE, &engine) != WSC_OK ||
-        wsc_acceptor_new(engine, fd, NULL, &acceptor) != WSC_OK) {
+        wsc_engine_new(config.allocator, 1 << 18, &engine) != WSC_OK ||
+        wsc_acceptor_new(engine, fd, NULL, NULL) != WSC_OK) {
         perror("echo");
         return 1;
     }
+    (void)signal(SIGINT, stop);
     printf("ws://127.0.0.1:%d/\n", port);
     (void)fflush(stdout);
     while (!stopped) {
         (void)wsc_engine_poll(engine, 1000);
         while (wsc_engine_next(engine, &io)) {
-            handle(&io);
+            if (io.type == WSC_IO_ACCEPTED) {
+                welcome(&io);
+            }
+            else if (io.owner != NULL && !serve(io.owner, &io)) {
+                drop(io.owner);
+            }
         }
-        part(seconds());
+        part(wsc_clock_ns());
     }
     part(UINT64_MAX); /* all deadlines, the last ones after the goodbyes too */
     wsc_engine_free(engine);
-    (void)close(fd);
     return 0;
 }

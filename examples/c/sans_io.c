@@ -25,8 +25,8 @@ static void check(enum wsc_status status)
 static void send_text(struct end *end, const char *text)
 {
     struct wsc_str str = wsc_str_of(text);
-    check(wsc_conn_send(&end->conn, WSC_OPCODE_TEXT, (const uint8_t *)str.data, str.len,
-                        true, WSC_COMPRESS_AUTO, NULL, NULL));
+    check(wsc_conn_send_message(&end->conn, WSC_OPCODE_TEXT, (const uint8_t *)str.data,
+                                str.len));
 }
 
 static void handle(struct end *end, struct wsc_event *event)

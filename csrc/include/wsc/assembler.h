@@ -38,6 +38,12 @@ struct wsc_message {
     bool compressed; /* it came with RSV1 */
 };
 
+/* The opcode to send such a message with. */
+static inline enum wsc_opcode wsc_message_opcode(const struct wsc_message *message)
+{
+    return message->kind == WSC_PAYLOAD_TEXT ? WSC_OPCODE_TEXT : WSC_OPCODE_BINARY;
+}
+
 struct wsc_assembler {
     const struct wsc_payload_memory *memory; /* borrowed for life */
     struct wsc_deflate *deflate;             /* borrowed; NULL when not agreed */

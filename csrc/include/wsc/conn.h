@@ -268,6 +268,14 @@ WSC_API WSC_NODISCARD enum wsc_status
 wsc_conn_send(struct wsc_conn *conn, enum wsc_opcode opcode, const uint8_t *data,
               size_t len, bool fin, enum wsc_compress compress,
               const struct wsc_reference *reference, bool *out_referenced);
+/* A whole message, copied, and compressed above the threshold if that was agreed. */
+static inline WSC_NODISCARD enum wsc_status
+wsc_conn_send_message(struct wsc_conn *conn, enum wsc_opcode opcode,
+                      const uint8_t *data, size_t len)
+{
+    return wsc_conn_send(conn, opcode, data, len, true, WSC_COMPRESS_AUTO, NULL, NULL);
+}
+
 /* Send a message that many get. A server queues the frame that they share; it is held
  * until it is sent, or copied where that is cheaper. Its compressor starts anew, since
  * the peer's window is no longer its own. A client masks a frame of its own (§5.3).

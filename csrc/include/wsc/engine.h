@@ -47,8 +47,8 @@ struct wsc_io {
     enum wsc_io_type type;
     void *owner;         /* what the link or acceptor was made with */
     const uint8_t *data; /* in the engine's receive buffer: until the next call of
-                            wsc_engine_next */
-    size_t len;
+                            wsc_engine_next; NULL but for DATA */
+    size_t len;          /* 0 but for DATA */
     int fd;
     int error;
 };
@@ -90,7 +90,8 @@ WSC_API WSC_NODISCARD enum wsc_status
 wsc_socket_listen(const char *address, uint16_t *port, int *out_fd);
 /* Accept from `fd`, which is listening and non-blocking; it stays the caller's. When
  * descriptors or memory are short, WSC_IO_ERROR comes: stop accepting for a while. With
- * EMFILE one connection has been taken and closed by a spare descriptor. */
+ * EMFILE one connection has been taken and closed by a spare descriptor. `out_acceptor`
+ * may be NULL. */
 WSC_API WSC_NODISCARD enum wsc_status
 wsc_acceptor_new(struct wsc_engine *engine, int fd, void *owner,
                  struct wsc_acceptor **out_acceptor);
