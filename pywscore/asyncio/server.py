@@ -161,7 +161,7 @@ def serve(
             64 bits; None also behind a reverse proxy, whose address all have.
         logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
         carrier: who does the I/O: ``"transport"`` is asyncio's transports;
-            ``"engine"`` is sockets in C, on Linux and macOS, TLS by TLSContext;
+            ``"engine"`` is sockets in C, on Linux and macOS;
             ``"auto"`` is the engine where it can serve.
         create_connection: called as ``ServerConnection(protocol, server,
             options=...)``.

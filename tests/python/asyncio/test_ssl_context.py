@@ -261,6 +261,7 @@ async def test_contexts_that_wrap_another(
 # Deadlines
 
 
+@pytest.mark.threat("TLS-1")
 @pytest.mark.parametrize("who", ["client", "server"])
 async def test_handshake_timeout(
     serve: Any, connect: Any, echo: Any, files: Files, who: str
@@ -359,6 +360,7 @@ def act_on(ws: Any, action: str) -> Any:
 ACTIONS = ["raise", "odd", "abort", "close", "send", "collect"]
 
 
+@pytest.mark.threat("LIF-1")
 @pytest.mark.parametrize("method", ["read", "write"])
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_what_happens_in_read_and_write(
@@ -413,6 +415,7 @@ async def test_what_happens_in_read_and_write(
         assert isinstance(ended[0].__cause__, Odd)
 
 
+@pytest.mark.threat("LIF-1")
 @pytest.mark.parametrize("action", ["raise", "odd", "abort", "close", "shutdown"])
 @pytest.mark.parametrize("place", ["sni", "do_handshake", "wrap_bio"])
 async def test_what_happens_in_a_handshake(
@@ -565,6 +568,7 @@ async def test_a_write_that_takes_a_part(
             await exchange(ws)
 
 
+@pytest.mark.threat("BOR-2")
 def test_a_loop_inside_of_callbacks(files: Files) -> None:
     """It serves the other connections, in memory that nobody else reads from:
     handshakes and messages of several clients, in each other's calls."""
@@ -616,6 +620,7 @@ def test_a_loop_inside_of_callbacks(files: Files) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
+@pytest.mark.threat("TLS-8")
 @pytest.mark.parametrize("command", ["K", "k", "R"])
 async def test_new_keys_and_renegotiation(
     serve: Any, files: Files, command: str
@@ -707,6 +712,7 @@ async def test_new_keys_and_renegotiation_of_a_client(
 
 
 @pytest.mark.slow  # resident memory says nothing under the sanitizers
+@pytest.mark.threat("TLS-6")
 async def test_many_connections_leave_nothing(
     serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
 ) -> None:
