@@ -210,7 +210,7 @@ def _lines(stats: ServerStats, prefix: str) -> Iterator[str]:
         yield f'{prefix}connections_closed_total{{code="{code}"}} {count}'
 
 
-def metrics_response(stats: ServerStats) -> Response:
+def metrics_response(stats: ServerStats, more: str = "") -> Response:
     """The response for a scrape, to be returned by ``process_request``::
 
         def process_request(ws, request):
@@ -219,8 +219,9 @@ def metrics_response(stats: ServerStats) -> Response:
 
     Args:
         stats: what to tell.
+        more: lines of the same format, such as ``hub.stats().prometheus()`` of rooms.
     """
-    body = prometheus(stats).encode()
+    body = (prometheus(stats) + more).encode()
     headers = Headers(
         {
             "Content-Type": CONTENT_TYPE,

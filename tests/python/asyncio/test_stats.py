@@ -212,3 +212,6 @@ def test_response() -> None:
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert response.headers["Content-Length"] == str(len(response.body))
+    more = pywscore.metrics_response(stats(), "more 1\n")
+    assert more.body == response.body + b"more 1\n"
+    assert more.headers["Content-Length"] == str(len(more.body))
