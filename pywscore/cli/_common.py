@@ -179,6 +179,24 @@ def hold(host: str, port: int) -> list[socket.socket]:
         raise _listen_error(host, port, error) from None
 
 
+@contextmanager
+def place_of(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], int]]:
+    """Where `pywscore.run` is to serve, and the port, which is ours meanwhile."""
+    if options.workers > 1:
+        held = hold(options.host, options.port)
+        port = held[0].getsockname()[1]
+        where: dict[str, Any] = {"host": options.host, "port": port}
+    else:
+        held = [listen(options.host, options.port)]
+        port = held[0].getsockname()[1]
+        where = {"sock": held[0]}
+    try:
+        yield where, port
+    finally:
+        for sock in held:
+            sock.close()
+
+
 def _listen_error(host: str, port: int, error: Exception) -> CommandError:
     hint = ""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:

@@ -12,11 +12,10 @@ from pywscore.cli._common import (
     add_server_options,
     bounded_int,
     describe_close,
-    hold,
     is_scrape,
-    listen,
     own_address,
     own_origins,
+    place_of,
     server_tls,
 )
 
@@ -46,38 +45,29 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    several = options.workers > 1
-    if several and options.metrics:
+    if options.workers > 1 and options.metrics:
         raise CommandError("--metrics counts one process: leave out --workers")
     tls = server_tls(options)
-    if several:
-        held = hold(options.host, options.port)
-        where: dict[str, Any] = {"host": options.host}
-        port = where["port"] = held[0].getsockname()[1]
-    else:
-        where = {"sock": listen(options.host, options.port)}
-        port = where["sock"].getsockname()[1]
-    origins = own_origins(
-        options.host, port, secure=tls is not None, extra=options.origin
-    )
-
-    def on_ready(addresses: object) -> None:
+    with place_of(options) as (where, port):
+        origins = own_origins(
+            options.host, port, secure=tls is not None, extra=options.origin
+        )
         scheme = "ws" if tls is None else "wss"
         address = f"{scheme}://{own_address(options.host, port)}/"
-        print(f"Echo server on {address} (Ctrl-C stops it)", flush=True)
-
-    code = pywscore.run(
-        echo,
-        **where,
-        workers=options.workers,
-        on_ready=on_ready,
-        # None: programs other than browsers send no Origin.
-        origins=[*origins, None],
-        compression=None if options.no_compression else "deflate",
-        max_size=options.max_size,
-        process_request=scrape if options.metrics else None,
-        ssl=tls,
-    )
+        code = pywscore.run(
+            echo,
+            **where,
+            workers=options.workers,
+            on_ready=lambda _: print(
+                f"Echo server on {address} (Ctrl-C stops it)", flush=True
+            ),
+            # None: programs other than browsers send no Origin.
+            origins=[*origins, None],
+            compression=None if options.no_compression else "deflate",
+            max_size=options.max_size,
+            process_request=scrape if options.metrics else None,
+            ssl=tls,
+        )
     print("Stopped.", flush=True)
     return code
 

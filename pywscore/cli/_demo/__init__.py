@@ -10,16 +10,22 @@ import pywscore
 from pywscore.cli._common import (
     CommandError,
     add_server_options,
-    listen,
     own_address,
     own_origins,
+    place_of,
     server_tls,
-    wait_for_interrupt,
 )
-from pywscore.cli._demo.chat import MAX_MESSAGE_BYTES, SUBPROTOCOL, Chat
+from pywscore.cli._demo.chat import (
+    MAX_BEHIND,
+    MAX_MESSAGE_BYTES,
+    PREFIX,
+    SUBPROTOCOL,
+    Chat,
+)
 from pywscore.cli._demo.pages import Pages
+from pywscore.rooms import Hub, HubError
 
-__all__ = ["select_subprotocol", "serve_demo"]
+__all__ = ["select_subprotocol"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
@@ -30,44 +36,72 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         "join too: pywscore connect 'ws://127.0.0.1:8765/ws/Ann?room=lobby'",
     )
     add_server_options(parser)
+    parser.add_argument(
+        "--redis",
+        metavar="URL",
+        help="join the rooms of several processes and machines over this Redis, "
+        "e.g. redis://127.0.0.1:6379",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.workers > 1:
-        raise CommandError("the chat's rooms live in one process: leave out --workers")
-    asyncio.run(serve_demo(options))
-    return 0
-
-
-async def serve_demo(options: argparse.Namespace) -> None:
-    tls = server_tls(options)
-    listener = listen(options.host, options.port)
-    port = listener.getsockname()[1]
-    origins = own_origins(
-        options.host, port, secure=tls is not None, extra=options.origin
-    )
-    async with pywscore.serve(
-        Chat().handle,
-        sock=listener,
-        # None: programs other than browsers send no Origin.
-        origins=[*origins, None],
-        subprotocols=[SUBPROTOCOL],
-        # Clients with subprotocols we lack, and those without, get plain lines.
-        select_subprotocol=select_subprotocol,
-        process_request=Pages(origins, metrics=options.metrics).process_request,
-        max_size=MAX_MESSAGE_BYTES,
-        ping_interval=10,
-        ping_timeout=10,
-        ssl=tls,
-    ):
-        scheme = "http" if tls is None else "https"
-        print(
-            f"Chat on {scheme}://{own_address(options.host, port)}/ (Ctrl-C stops it)",
-            flush=True,
+    several = options.workers > 1
+    if several and options.redis is None:
+        raise CommandError(
+            "without Redis the rooms live in one process: "
+            "--workers needs --redis URL, which joins them"
         )
-        await wait_for_interrupt()
+    if several and options.metrics:
+        raise CommandError("--metrics counts one process: leave out --workers")
+    if options.redis is not None:
+        check_redis(options.redis)
+    tls = server_tls(options)
+    chat = Chat(options.redis or "memory://")
+    with place_of(options) as (where, port):
+        origins = own_origins(
+            options.host, port, secure=tls is not None, extra=options.origin
+        )
+        pages = Pages(origins, chat, metrics=options.metrics)
+        scheme = "http" if tls is None else "https"
+        address = f"{scheme}://{own_address(options.host, port)}/"
+        code = pywscore.run(
+            chat.handle,
+            **where,
+            workers=options.workers,
+            lifespan=chat.lifespan,
+            on_ready=lambda _: print(
+                f"Chat on {address} (Ctrl-C stops it)", flush=True
+            ),
+            # None: programs other than browsers send no Origin.
+            origins=[*origins, None],
+            subprotocols=[SUBPROTOCOL],
+            # Clients with subprotocols we lack, and those without, get plain lines.
+            select_subprotocol=select_subprotocol,
+            process_request=pages.process_request,
+            max_size=MAX_MESSAGE_BYTES,
+            write_limit=MAX_BEHIND,
+            ping_interval=10,
+            ping_timeout=10,
+            ssl=tls,
+        )
     print("Stopped.", flush=True)
+    return code
+
+
+def check_redis(url: str) -> None:
+    """In one line here, rather than in each worker."""
+
+    async def check() -> None:
+        async with Hub(url, prefix=PREFIX, connect_timeout=3):
+            pass
+
+    if url.startswith("memory:"):
+        raise CommandError("--redis needs the URL of a Redis")
+    try:
+        asyncio.run(check())
+    except (HubError, ValueError, ImportError) as error:
+        raise CommandError(str(error)) from None
 
 
 def select_subprotocol(ws: pywscore.Connection, offered: Any) -> Any:

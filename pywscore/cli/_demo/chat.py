@@ -1,14 +1,14 @@
-"""Rooms, members and what they are told; no member can hold up another."""
+"""Rooms of people, on a hub: with Redis between, those of several processes."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import math
 import secrets
-import sys
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pywscore
@@ -17,278 +17,273 @@ from pywscore.cli._demo.events import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
     BadMessage,
-    Event,
     Say,
     Typing,
+    encode,
+    envelope,
+    line_of,
+    notice,
+    now,
     read_json,
     read_line,
     read_target,
+    welcome_lines,
 )
+from pywscore.rooms import Hub, HubError, LimitError, Member
 
-__all__ = ["MAX_MESSAGE_BYTES", "SUBPROTOCOL", "Chat", "Member", "Room", "TokenBucket"]
+__all__ = ["MAX_MESSAGE_BYTES", "SUBPROTOCOL", "Chat", "Full"]
 
 logger = logging.getLogger("pywscore.cli")
 
+PREFIX = "pywscore-demo"
 MAX_ROOMS = 1000
 MAX_MEMBERS = 500
 HISTORY = 50
-# Bytes of memory that the messages of a room's history may take, and those of all rooms
-# without members together.
-MAX_HISTORY = 64 * 1024
-MAX_EMPTY_HISTORY = 8 * 1024 * 1024
+HISTORY_TTL = 86_400
 MESSAGES_PER_SECOND = 20
 # What may wait for a member whose connection is full before it is let go; it
-# reconnects and reads the history instead.
+# reconnects and catches up instead.
 MAX_BEHIND = 256 * 1024
 
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
-Clock = Callable[[], float]
+
+class Full(Exception):
+    """There is no place for another one; the text is for people."""
 
 
-class TokenBucket:
-    """At most `rate` a second, with bursts of the same number."""
+@dataclass(slots=True)
+class Person:
+    """One connection's, in one room; other workers know it as the member's `user`.
 
-    def __init__(self, rate: float, clock: Clock = time.monotonic) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._tokens = rate
-        self._updated = clock()
+    Attributes:
+        id: another one for each; it begins with the name of the worker's node.
+        name: distinct in the room, but for others with the same key.
+        key: what only the person's own connections have; "" is nobody's.
+    """
 
-    def take(self) -> bool:
-        now = self._clock()
-        self._tokens += (now - self._updated) * self._rate
-        self._tokens = min(self._tokens, self._rate)
-        self._updated = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+    id: str
+    name: str
+    key: str
+    is_here: bool = field(default=False, compare=False)
 
-
-class Member:
-    """One connection in one room."""
-
-    def __init__(
-        self, ws: pywscore.Connection, name: str, *, clock: Clock = time.monotonic
-    ) -> None:
-        self.ws = ws
-        self.name = name
-        self.behind = 0
-        self.messages = TokenBucket(MESSAGES_PER_SECOND, clock)
-        # Complaints are rationed too, or a flood would be answered by a flood.
-        self.errors = TokenBucket(1, clock)
-        self._json = ws.subprotocol == SUBPROTOCOL
-
-    def read(self, message: str | bytes) -> Say | Typing:
-        return read_json(message) if self._json else read_line(message)
-
-    def tell(self, event: Event) -> bool:
-        """Queue an event without waiting; False when the member must go."""
-        wire = event.json if self._json else event.line
-        if wire is None or (self.behind and event.kind == "typing"):
-            return True
-        try:
-            has_room = self.ws.send_nowait(wire)
-        except Exception as error:
-            # A broken member must not disturb the others, whatever broke it.
-            logger.debug("%s is gone: %s", self.name, error)
-            return False
-        if has_room or event.kind == "welcome":
-            self.behind = 0
-            return True
-        self.behind += len(wire)
-        return self.behind <= MAX_BEHIND
-
-    def complain(self, code: str, text: str) -> bool:
-        if not self.errors.take():
-            return True
-        return self.tell(Event("error", code=code, text=text))
+    def as_user(self) -> dict[str, str]:
+        return {"id": self.id, "name": self.name, "key": self.key}
 
 
 class Room:
-    """Members with distinct names, and the last messages."""
+    """What this worker knows of a room.
 
-    def __init__(self, name: str, *, clock: Clock = time.time) -> None:
+    Attributes:
+        messages: what is said, and who is there.
+        typing: who is typing. Nobody has to catch up with that.
+        people: of this worker, by id, those who are about to join too.
+        visits: how many use this object.
+    """
+
+    def __init__(self, hub: Hub, name: str) -> None:
         self.name = name
-        self.members: dict[str, Member] = {}
-        self.history: deque[dict[str, Any]] = deque()
-        self.history_size = 0
-        self._last_id = 0
-        self._clock = clock
-        self._closing: set[asyncio.Task[None]] = set()
-
-    def free_name(self, name: str) -> str:
-        """The name itself, or the first of "name (2)", "name (3)" … not taken."""
-        candidate, number = name, 1
-        while candidate.casefold() in self.members:
-            number += 1
-            candidate = f"{name} ({number})"
-        return candidate
-
-    def join(self, member: Member, server: str) -> bool:
-        member.name = self.free_name(member.name)
-        self.members[member.name.casefold()] = member
-        welcome = Event(
-            "welcome",
-            name=member.name,
-            room=self.name,
-            users=[other.name for other in self.members.values()],
-            history=list(self.history),
-            server=server,
+        self.messages = hub.room(
+            name,
+            history=HISTORY,
+            ttl=HISTORY_TTL,
+            policy="close",
+            envelope=envelope,
+            notice=notice,
         )
-        # In this order nothing reaches the newcomer before its welcome.
-        welcomed = member.tell(welcome)
-        self.tell(Event("join", name=member.name, time=self._now()), exclude=member)
-        return welcomed
+        # No room of people has a colon in its name.
+        self.typing = hub.room(f"{name}:typing")
+        self.people: dict[str, Person] = {}
+        self.visits = 0
+        self._hub = hub
 
-    def leave(self, member: Member) -> None:
-        if self.members.get(member.name.casefold()) is not member:
-            return
-        del self.members[member.name.casefold()]
-        self.tell(self._leaves(member))
+    async def everybody(self) -> list[Person]:
+        """Of all workers. What is known of this one's is newer than what was told."""
+        own = f"{self._hub.node}."
+        users = await self.messages.members()
+        elsewhere = [Person(**it, is_here=True) for it in users]
+        elsewhere = [it for it in elsewhere if not it.id.startswith(own)]
+        return [*elsewhere, *self.people.values()]
 
-    def say(self, member: Member, text: str) -> None:
-        self._last_id += 1
-        fields = {
-            "id": self._last_id,
-            "name": member.name,
-            "text": text,
-            "time": self._now(),
-        }
-        self._remember(fields)
-        self.tell(Event("message", **fields))
+    async def admit(self, name: str, key: str) -> Person:
+        """Somebody who may join now, by that name if it can be.
 
-    def _remember(self, fields: dict[str, Any]) -> None:
-        self.history.append(fields)
-        self.history_size += _size(fields)
-        while len(self.history) > HISTORY or self.history_size > MAX_HISTORY:
-            self.history_size -= _size(self.history.popleft())
-
-    def typing(self, member: Member, *, active: bool) -> None:
-        self.tell(Event("typing", name=member.name, active=active), exclude=member)
-
-    def tell(self, event: Event, *, exclude: Member | None = None) -> None:
-        """Tell the members. Those who can't be told are let go, and the others are told
-        of that, in turn."""
-        lost = deque(self._tell(event, exclude))
-        while lost:
-            lost += self._tell(self._leaves(lost.popleft()))
-
-    def _tell(self, event: Event, exclude: Member | None = None) -> list[Member]:
-        lost = [
-            member
-            for member in self.members.values()
-            if member is not exclude and not member.tell(event)
-        ]
-        for member in lost:
-            del self.members[member.name.casefold()]
-            self._close(member)
-        return lost
-
-    def _leaves(self, member: Member) -> Event:
-        return Event("leave", name=member.name, time=self._now())
-
-    def drop(self, member: Member) -> None:
-        """Let a broken or slow member go; its handler ends with its connection."""
-        if self.members.get(member.name.casefold()) is member:
-            self._close(member)
-            self.leave(member)
-
-    def _close(self, member: Member) -> None:
-        closing = asyncio.create_task(member.ws.close(TRY_AGAIN_LATER, "too slow"))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closed)
-
-    def _closed(self, task: asyncio.Task[None]) -> None:
-        self._closing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.debug("closing a lost member: %s", error)
-
-    def _now(self) -> float:
-        return round(self._clock(), 3)
+        Raises:
+            Full: if there are too many.
+        """
+        everybody = await self.everybody()
+        if len(everybody) >= MAX_MEMBERS:
+            raise Full("The room is full.")
+        # Who comes back may still be there, as far as others know.
+        others = [it for it in everybody if not (key and it.key == key)]
+        name = free_name(name, {it.name.casefold() for it in others})
+        person = Person(f"{self._hub.node}.{secrets.token_hex(4)}", name, key)
+        self.people[person.id] = person
+        return person
 
 
-def _size(fields: dict[str, Any]) -> int:
-    return sum(map(sys.getsizeof, (fields, *fields.values())))
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name itself, or the first of "name (2)", "name (3)" … not taken."""
+    candidate, number = name, 1
+    while candidate.casefold() in taken:
+        number += 1
+        candidate = f"{name} ({number})"
+    return candidate
 
 
 class Chat:
-    """All rooms of one server; `handle` is the connection handler."""
+    """All rooms of one worker; `handle` is the connection handler.
 
-    def __init__(self) -> None:
-        # Tells a page that reconnects whether message ids go on where they were.
-        self._server = secrets.token_hex(8)
-        self._rooms: OrderedDict[str, Room] = OrderedDict()
+    Args:
+        url: of the hub.
+    """
 
-    def room(self, name: str) -> Room | None:
-        """The room of that name, new if need be; None when there is no place."""
-        room = self._rooms.get(name)
-        if room is None:
-            if len(self._rooms) >= MAX_ROOMS and not self._forget_empty_room():
-                return None
-            self._bound_history()
-            room = self._rooms[name] = Room(name)
-        self._rooms.move_to_end(name)
-        return room
+    def __init__(self, url: str = "memory://") -> None:
+        self.url = url
+        self.hub = Hub(
+            url,
+            prefix=PREFIX,
+            max_members=MAX_MEMBERS,
+            # Those that everybody has left are there for some more seconds.
+            max_rooms=4 * MAX_ROOMS,
+            publishes_per_second=MESSAGES_PER_SECOND,
+        )
+        self.rooms: dict[str, Room] = {}
 
-    def _forget_empty_room(self) -> bool:
-        """Empty rooms keep their history until their place or memory is needed."""
-        for name, room in self._rooms.items():
-            if not room.members:
-                del self._rooms[name]
-                return True
-        return False
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chat, (self.url,)  # for workers that are spawned
 
-    def _bound_history(self) -> None:
-        kept = sum(r.history_size for r in self._rooms.values() if not r.members)
-        for name, room in list(self._rooms.items()):
-            if kept <= MAX_EMPTY_HISTORY:
-                return
-            if not room.members:
-                kept -= room.history_size
-                del self._rooms[name]
+    def lifespan(self) -> Hub:
+        return self.hub
 
     async def handle(self, ws: pywscore.Connection) -> None:
         assert ws.request is not None  # the handshake is over
         try:
-            name, room_name = read_target(ws.request.path)
+            target = read_target(ws.request.path)
+            with self._visit(target.room) as room:
+                person = await room.admit(target.name, target.key)
+                try:
+                    await Guest(ws, room, person).stay(target.since)
+                finally:
+                    del room.people[person.id]
         except BadMessage as error:
             await ws.close(POLICY_VIOLATION, str(error))
-            return
-        room = self.room(room_name)
-        if room is None or len(room.members) >= MAX_MEMBERS:
-            full = "There are too many rooms." if room is None else "The room is full."
-            await ws.close(TRY_AGAIN_LATER, full)
-            return
-        member = Member(ws, name)
-        try:
-            if room.join(member, self._server):
-                logger.info("%s joined %s", escape(member.name), escape(room.name))
-                await self._listen(ws, room, member)
+        except Full as error:
+            await ws.close(TRY_AGAIN_LATER, str(error))
+        except LimitError:
+            await ws.close(TRY_AGAIN_LATER, "There is no place just now.")
+        except HubError as error:
+            logger.info("nobody can join: %s", error)
+            await ws.close(TRY_AGAIN_LATER, "The room can't be reached just now.")
         except pywscore.ConnectionClosed:
             pass
-        finally:
-            room.leave(member)
-            if not room.members:
-                self._bound_history()
-            logger.info("%s left %s", escape(member.name), escape(room.name))
 
-    async def _listen(
-        self, ws: pywscore.Connection, room: Room, member: Member
-    ) -> None:
-        async for message in ws:
-            kept = True
-            try:
-                if not member.messages.take():
-                    raise BadMessage("rate", "Too many messages; please slow down.")
-                match member.read(message):
-                    case Say(text=text) if text:
-                        room.say(member, text)
-                    case Typing(active=active):
-                        room.typing(member, active=active)
-            except BadMessage as error:
-                kept = member.complain(error.code, str(error))
-            if not kept:
-                room.drop(member)
+    @contextmanager
+    def _visit(self, name: str) -> Iterator[Room]:
+        room = self.rooms.get(name)
+        if room is None:
+            if len(self.rooms) >= MAX_ROOMS:
+                raise Full("There are too many rooms.")
+            room = self.rooms[name] = Room(self.hub, name)
+        room.visits += 1
+        try:
+            yield room
+        finally:
+            room.visits -= 1
+            if not room.visits:
+                del self.rooms[name]
+
+
+class Guest:
+    """One connection in one room."""
+
+    def __init__(self, ws: pywscore.Connection, room: Room, person: Person) -> None:
+        self._ws = ws
+        self._room = room
+        self._person = person
+        self._is_json = ws.subprotocol == SUBPROTOCOL
+        self._typist: Member | None = None
+        self._complained_at = -math.inf
+
+    async def stay(self, since: str) -> None:
+        """Join, and listen until the connection ends."""
+        join = self._join_json(since) if self._is_json else self._join_lines()
+        member = await join
+        logger.info("%s joined %s", *self._names())
+        try:
+            async for message in self._ws:
+                await self._take(member, message)
+        finally:
+            await member.leave()
+            logger.info("%s left %s", *self._names())
+
+    def _names(self) -> tuple[str, str]:
+        return escape(self._person.name), escape(self._room.name)
+
+    async def _join_json(self, since: str) -> Member:
+        person, room = self._person, self._room
+        user = person.as_user()
+        member = await room.messages.join(self._ws, user=user, since=since)
+        self._typist = await room.typing.join(self._ws)
+        person.is_here = True
+        # Those whose joins have been told; from now on this one is told of others.
+        told = [it for it in await room.messages.members() if it["id"] != person.id]
+        users = [{"id": it["id"], "name": it["name"]} for it in [*told, user]]
+        await self._ws.send(
+            encode("welcome", name=person.name, room=room.name, users=users)
+        )
+        return member
+
+    async def _join_lines(self) -> Member:
+        person, room = self._person, self._room
+        others = {it.id: it.name for it in await room.everybody() if it.is_here}
+        names = list(others.values())
+        history = await room.messages.history()
+        await self._ws.send(welcome_lines(person.name, room.name, names, history))
+
+        async def send(wire: Any) -> None:
+            line = line_of(wire)
+            if line.joined == person.id or line.joined in others:
+                return  # it knows
+            if line.text is not None:
+                await self._ws.send(line.text)
+
+        since = history[-1].id if history else ""
+        user = person.as_user()
+        member = await room.messages.join(self._ws, user=user, since=since, send=send)
+        person.is_here = True
+        return member
+
+    async def _take(self, member: Member, message: str | bytes) -> None:
+        try:
+            match read_json(message) if self._is_json else read_line(message):
+                case Say(text=text, key=key) if text:
+                    await self._say(member, text, key)
+                case Typing(active=active) if self._typist is not None:
+                    typing = encode("typing", name=self._person.name, active=active)
+                    await self._typist.publish(typing, echo=False)
+        except BadMessage as error:
+            await self._complain(error.code, str(error))
+        except LimitError:
+            await self._complain("rate", "Too many messages; please slow down.")
+        except HubError as error:
+            logger.info("a message could not be published: %s", error)
+            await self._complain("unavailable", "The room can't be reached just now.")
+
+    async def _say(self, member: Member, text: str, key: str | None) -> None:
+        """With a key, once only: whoever doesn't see it come may send it again."""
+        fields = {"name": self._person.name, "text": text, "time": now()}
+        once = None
+        if key is not None:
+            fields["key"] = key
+            once = f"{self._person.key} {key}"
+        await member.publish(encode("message", **fields), idempotency_key=once)
+
+    async def _complain(self, code: str, text: str) -> None:
+        """Rationed, or a flood would be answered by a flood."""
+        if time.monotonic() - self._complained_at < 1:
+            return
+        self._complained_at = time.monotonic()
+        wire = encode("error", code=code, text=text)
+        await self._ws.send(wire if self._is_json else line_of(wire).text or "")

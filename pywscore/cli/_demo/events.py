@@ -4,39 +4,56 @@ Two wire formats. Clients with the subprotocol below speak JSON objects, one a
 text message, with a `type`; clients without one speak plain lines: what they send
 is said in the room, and everyone gets `name: text`.
 
-    to the server   {"type": "message", "text": …}
+    to the server   {"type": "message", "text": …, "key": …}
                     {"type": "typing", "active": true}
-    to the client   {"type": "welcome", "name", "room", "users", "history", "server"}
-                    {"type": "message", "id", "name", "text", "time"}
-                    {"type": "join" | "leave", "name", "time"}
+    to the client   {"type": "welcome", "name", "room", "users": [{"id", "name"}, …]}
+                    {"type": "message", "id", "name", "text", "time", "key"}
+                    {"type": "join" | "leave", "id", "name", "time"}
                     {"type": "typing", "name", "active"}
+                    {"type": "gap", "count"}
                     {"type": "error", "code", "text"}
 
-Times are seconds since 1970. Message ids grow within a room as long as the value
-of `server` stays the same.
+The welcome comes when the client has joined: what is before it belongs to the room
+already, and what is told there of people is newer than its list or in it. A join may be
+the client's own. Times are seconds since 1970.
+
+A client that comes back names the last message that it has, as `since` in the URL: it
+gets those after it, behind a gap if some are missing. A message that is sent again with
+the same key, which is optional, stays one; a client with a key of its own in the URL
+keeps its name.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
+
+from pywscore.rooms import Gap, Joined, Left, Message
 
 __all__ = [
     "BadMessage",
-    "Event",
+    "Line",
     "Say",
+    "Target",
     "Typing",
     "clean_name",
     "clean_text",
+    "encode",
+    "envelope",
+    "line_of",
+    "notice",
+    "now",
     "read_json",
     "read_line",
     "read_target",
+    "welcome_lines",
 ]
 
 SUBPROTOCOL = "chat.pywscore"
@@ -44,6 +61,7 @@ SUBPROTOCOL = "chat.pywscore"
 MAX_NAME = 40
 MAX_ROOM = 40
 MAX_TEXT = 4000
+MAX_KEY = 64
 # JSON may write each of the characters as \uXXXX, or as two of these.
 MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -64,44 +82,71 @@ class BadMessage(Exception):
         self.code = code
 
 
-class Event:
-    """Something to tell; each format is encoded once, however many receive it."""
+def encode(kind: str, **fields: Any) -> str:
+    """An event in the JSON format."""
+    return json.dumps(
+        {"type": kind, **fields}, ensure_ascii=False, separators=(",", ":")
+    )
 
-    def __init__(self, kind: str, **fields: Any) -> None:
-        self.kind = kind
-        self.fields = fields
 
-    @cached_property
-    def json(self) -> str:
-        return json.dumps(
-            {"type": self.kind, **self.fields},
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+def now() -> float:
+    return round(time.time(), 3)
 
-    @cached_property
-    def line(self) -> str | None:
-        """The event for clients of plain lines, None when it is not for them."""
-        fields = self.fields
-        match self.kind:
-            case "message":
-                return _said(fields)
-            case "welcome":
-                others = ", ".join(n for n in fields["users"] if n != fields["name"])
-                first = f"* you are {fields['name']} in {fields['room']}"
-                here = f"{first}, with {others}" if others else f"{first}, alone"
-                return "\n".join([*map(_said, fields["history"]), _one_line(here)])
-            case "join":
-                return _one_line(f"* {fields['name']} joined")
-            case "leave":
-                return _one_line(f"* {fields['name']} left")
-            case "error":
-                return f"* {fields['text']}"
+
+def envelope(message: Message) -> str:
+    """What members get of a message: as it was published, with its id."""
+    assert isinstance(message.data, str)
+    return f'{{"id":{json.dumps(message.id)},{message.data[1:]}'
+
+
+def notice(event: Gap | Joined | Left) -> str | None:
+    """What members get of other events."""
+    if isinstance(event, Gap):
+        return encode("gap", count=event.count)
+    if event.user is None:
         return None
+    kind = "join" if isinstance(event, Joined) else "leave"
+    return encode(kind, id=event.user["id"], name=event.user["name"], time=now())
 
 
-def _said(message: dict[str, Any]) -> str:
-    return _one_line(f"{message['name']}: {message['text']}")
+class Line(NamedTuple):
+    """An event for clients of plain lines.
+
+    Attributes:
+        text: None when it is not for them.
+        joined: the id of whom it says that they joined.
+    """
+
+    text: str | None
+    joined: str = ""
+
+
+@lru_cache(maxsize=64)
+def line_of(wire: str) -> Line:
+    """The line of an event in the JSON format, made once for all who get it."""
+    event = json.loads(wire)
+    match event["type"]:
+        case "message":
+            return Line(_one_line(f"{event['name']}: {event['text']}"))
+        case "join":
+            return Line(_one_line(f"* {event['name']} joined"), event["id"])
+        case "leave":
+            return Line(_one_line(f"* {event['name']} left"))
+        case "gap":
+            return Line("* messages are missing here")
+        case "error":
+            return Line(f"* {event['text']}")
+    return Line(None)
+
+
+def welcome_lines(
+    name: str, room: str, others: Sequence[str], history: Sequence[Message]
+) -> str:
+    """What clients of plain lines get first."""
+    here = f"* you are {name} in {room}, "
+    here += f"with {', '.join(others)}" if others else "alone"
+    said = [line_of(str(message.data)).text or "" for message in history]
+    return "\n".join([*said, _one_line(here)])
 
 
 def _one_line(text: str) -> str:
@@ -112,6 +157,7 @@ def _one_line(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Say:
     text: str
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +174,10 @@ def read_json(message: str | bytes) -> Say | Typing:
     except (ValueError, RecursionError):
         value = None
     match value:
+        case {"type": "message", "text": str(text), "key": str(key)}:
+            if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isalnum():
+                raise BadMessage("bad-message", "That key can't be used.")
+            return Say(clean_text(text), key)
         case {"type": "message", "text": str(text)}:
             return Say(clean_text(text))
         case {"type": "typing", "active": bool(active)}:
@@ -174,8 +224,17 @@ def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def read_target(path: str) -> tuple[str, str]:
-    """Name and room from `/ws/{name}?room=…`; raises `BadMessage`."""
+class Target(NamedTuple):
+    """Where a client wants to go."""
+
+    name: str
+    room: str
+    since: str = ""
+    key: str = ""
+
+
+def read_target(path: str) -> Target:
+    """From `/ws/{name}?room=…&since=…&key=…`; raises `BadMessage`."""
     path, _, query_text = path.partition("?")
     name = clean_name(unquote(path.removeprefix("/ws").removeprefix("/")))
     try:
@@ -187,4 +246,5 @@ def read_target(path: str) -> tuple[str, str]:
         raise BadMessage("name", f"A name has at most {MAX_NAME} characters.")
     if len(room) > MAX_ROOM:
         raise BadMessage("room", f"A room's name has at most {MAX_ROOM} characters.")
-    return name or DEFAULT_NAME, room or DEFAULT_ROOM
+    since, key = (query.get(it, [""])[0][:MAX_KEY] for it in ("since", "key"))
+    return Target(name or DEFAULT_NAME, room or DEFAULT_ROOM, since, key)

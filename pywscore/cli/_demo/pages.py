@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pywscore
 from pywscore.cli._common import is_scrape
+from pywscore.cli._demo.chat import Chat
 
 __all__ = ["Pages"]
 
@@ -25,7 +26,10 @@ PLAIN = "text/plain; charset=utf-8"
 class Pages:
     """Static responses, built once; `origins` are those the page may connect to."""
 
-    def __init__(self, origins: Sequence[str], *, metrics: bool = False) -> None:
+    def __init__(
+        self, origins: Sequence[str], chat: Chat, *, metrics: bool = False
+    ) -> None:
+        self._chat = chat
         self._metrics = metrics
         # Older browsers do not count sockets as 'self'; CSP has no IPv6 addresses.
         sockets = " ".join(
@@ -41,17 +45,22 @@ class Pages:
             path: (content_type, (static / name).read_bytes())
             for path, (name, content_type) in FILES.items()
         }
-        self._bodies["/healthz"] = (PLAIN, b"ok\n")
 
     def process_request(
         self, ws: pywscore.ServerConnection, request: pywscore.Request
     ) -> pywscore.Response | None:
         """None for the chat's own path, which goes on to the handshake."""
         if self._metrics and is_scrape(request):
-            return pywscore.metrics_response(ws.server.stats())
+            more = self._chat.hub.stats().prometheus()
+            return pywscore.metrics_response(ws.server.stats(), more)
         path, _, _ = request.path.partition("?")
         if path == "/ws" or (path.startswith("/ws/") and path.count("/") == 2):
             return None
+        if path == "/healthz":
+            if self._chat.hub.healthy():
+                return self._respond(HTTPStatus.OK, PLAIN, b"ok\n")
+            body = b"The rooms are cut off from Redis.\n"
+            return self._respond(HTTPStatus.SERVICE_UNAVAILABLE, PLAIN, body)
         if path in self._bodies:
             return self._respond(HTTPStatus.OK, *self._bodies[path])
         return self._respond(HTTPStatus.NOT_FOUND, PLAIN, b"There is no such page.\n")

@@ -575,12 +575,27 @@ def test_echo_with_workers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("demo", "--workers", "2"), "rooms live in one process"),
+        (("demo", "--workers", "2"), "--workers needs --redis URL, which joins them"),
+        (("demo", "--redis", "memory://x", "--workers", "2"), "the URL of a Redis"),
+        (("demo", "--redis", "http://x"), "must be"),
+        (
+            ("demo", "--redis", "redis://x", "--workers", "2", "--metrics"),
+            "--metrics counts one process",
+        ),
         (("echo", "--workers", "2", "--metrics"), "--metrics counts one process"),
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], part: str) -> None:
     assert_one_line(run(*arguments), part)
+
+
+def test_redis_that_is_not_there() -> None:
+    pytest.importorskip("redis")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    result = run("demo", "--redis", f"redis://:secret@127.0.0.1:{port}")
+    assert_one_line(result, f"127.0.0.1:{port} isn't there")
+    assert "secret" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["echo", "demo"])
@@ -598,6 +613,9 @@ def test_metrics(command: str) -> None:
         assert samples["pywscore_connections_accepted_total"] == "2"
         assert samples['pywscore_connections{state="open"}'] == "0"
         assert samples['pywscore_connections_closed_total{code="1000"}'] == "1"
+        assert samples.get("pywscore_rooms_published_total") == (
+            "1" if command == "demo" else None
+        )
 
 
 @pytest.mark.parametrize("command", ["echo", "demo"])

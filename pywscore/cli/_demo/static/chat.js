@@ -8,6 +8,8 @@ const SAME_GROUP_SECONDS = 300;
 const TYPING_AGAIN = 3_000;
 const TYPING_EXPIRES = 6_000;
 const PROBLEM_SHOWN = 5_000;
+const SAY_AGAIN = 5_000;
+const GIVE_UP = 60_000;
 
 const $ = (id) => document.getElementById(id);
 const log = $("log");
@@ -16,9 +18,10 @@ const text = $("text");
 let socket = null;
 let me = "";
 let room = "";
-let server = "";
-let lastId = 0;
-let users = [];
+let lastId = ""; // of the last message that is shown
+let early = null; // what was told before the welcome
+let users = new Map(); // id → name; who comes back may be there twice for a while
+const unseen = new Map(); // key → {text, since}: said, and not come back yet
 let unread = 0;
 let following = true; // the end of the log is in view, and stays so
 let lastGroup = null; // { name, time, element }: where a further message is added
@@ -106,9 +109,9 @@ function showMessage({ name, text: said, time }) {
   }, { mine });
 }
 
-function showNotice(content) {
+function showNotice(content, kind = "") {
   append(() => {
-    const notice = element("p", "notice", content);
+    const notice = element("p", `notice ${kind}`, content);
     notice.dir = "auto";
     log.append(notice);
     lastGroup = null;
@@ -123,12 +126,16 @@ function clearLog() {
 
 // People
 
+function isHere(name) {
+  return [...users.values()].includes(name);
+}
+
 function showUsers() {
-  const others = users.filter((name) => name !== me);
-  others.sort((a, b) => a.localeCompare(b));
-  $("people-count").textContent = users.length;
+  const names = [...new Set(users.values())];
+  names.sort((a, b) => (b === me) - (a === me) || a.localeCompare(b));
+  $("people-count").textContent = names.length;
   $("users").replaceChildren(
-    ...[me, ...others].filter((name) => users.includes(name)).map((name) => {
+    ...names.map((name) => {
       const item = element("li", "user");
       const label = element("span", "user-name", name);
       label.dir = "auto";
@@ -157,27 +164,25 @@ function setTyping(name, active) {
 
 const handlers = {
   welcome(event) {
-    const before = server;
+    const isBack = me !== "";
     me = event.name;
     room = event.room;
-    users = event.users;
+    users = new Map(event.users.map(({ id, name }) => [id, name]));
     $("my-name").textContent = me;
     $("room-title").textContent = `# ${room}`;
     for (const name of [...typists.keys()]) setTyping(name, false);
-    // A restarted server counts anew; otherwise only what we missed is shown.
-    if (event.server !== before) lastId = 0;
-    server = event.server;
-    for (const message of event.history) {
-      if (message.id > lastId) showMessage(message);
-      lastId = Math.max(lastId, message.id);
-    }
-    if (before) showNotice("You are back");
+    if (isBack) showNotice("You are back");
     showUsers();
     showTitle();
     if (!document.hidden) text.focus();
+    const told = early;
+    early = null;
+    for (const one of told) handlers[one.type]?.(one);
+    sayAgain();
   },
   message(event) {
     lastId = event.id;
+    unseen.delete(event.key);
     setTyping(event.name, false);
     showMessage(event);
     if (document.hidden) {
@@ -185,13 +190,18 @@ const handlers = {
       showTitle();
     }
   },
-  join({ name }) {
-    users.push(name);
-    showUsers();
-    showNotice(`${name} joined`);
+  gap({ count }) {
+    const messages = count === 1 ? "message is" : "messages are";
+    showNotice(`${count ?? "Some"} ${messages} missing here`, "gap");
   },
-  leave({ name }) {
-    users = users.filter((other) => other !== name);
+  join({ id, name }) {
+    const isNew = !isHere(name);
+    users.set(id, name);
+    showUsers();
+    if (isNew) showNotice(`${name} joined`);
+  },
+  leave({ id, name }) {
+    if (!users.delete(id) || isHere(name)) return;
     setTyping(name, false);
     showUsers();
     showNotice(`${name} left`);
@@ -226,7 +236,7 @@ function showState({ state, retryAt }) {
     label.textContent = state === "online" ? "Connected" : "Connecting…";
     return;
   }
-  users = [];
+  users = new Map();
   showUsers();
   const count = () => {
     const seconds = Math.max(Math.ceil((retryAt - Date.now()) / 1000), 1);
@@ -240,6 +250,25 @@ function send(message) {
   return socket?.send(JSON.stringify(message)) ?? false;
 }
 
+// What didn't come back is said again, with the same key: it is published once.
+function sayAgain() {
+  if (early) return; // not before the welcome
+  for (const [key, { text, since }] of unseen) {
+    if (!send({ type: "message", text, key })) return;
+    if (Date.now() - since < GIVE_UP) continue;
+    unseen.delete(key);
+    showProblem(`Not delivered: ${text}`);
+  }
+}
+
+setInterval(sayAgain, SAY_AGAIN);
+
+// A random key: of a message, or of this tab, which keeps its name by it.
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 function join(name, wantedRoom) {
   remember("name", name);
   remember("room", wantedRoom);
@@ -249,10 +278,12 @@ function join(name, wantedRoom) {
   const segment = /^\.{1,2}$/.test(name) ? "" : encodeURIComponent(name);
   const url = new URL(`ws/${segment}`, location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  url.search = new URLSearchParams({ room: wantedRoom });
+  const key = recall("key", () => sessionStorage) || newKey();
+  rememberForTab("key", key);
 
-  server = "";
-  lastId = 0;
+  me = "";
+  lastId = "";
+  unseen.clear();
   clearLog();
   $("join-error").hidden = true;
   $("room-title").textContent = `# ${wantedRoom || "lobby"}`;
@@ -260,11 +291,16 @@ function join(name, wantedRoom) {
   $("welcome").hidden = true;
   $("app").hidden = false;
 
-  socket = new ReconnectingSocket(url.href, SUBPROTOCOL);
+  socket = new ReconnectingSocket(() => {
+    early = [];
+    url.search = new URLSearchParams({ room: wantedRoom, key, since: lastId });
+    return url.href;
+  }, SUBPROTOCOL);
   socket.addEventListener("state", ({ detail }) => showState(detail));
   socket.addEventListener("message", ({ detail }) => {
     const event = JSON.parse(detail.data);
-    handlers[event.type]?.(event);
+    if (early && event.type !== "welcome") early.push(event);
+    else handlers[event.type]?.(event);
   });
   socket.addEventListener("refused", ({ detail }) => leave(detail.reason));
   socket.open();
@@ -340,10 +376,13 @@ $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const said = text.value.trim();
   if (!said) return;
-  if (!send({ type: "message", text: said })) {
+  if (!socket?.isOpen) {
     showProblem("Not connected. Your message stays here until you are.");
     return;
   }
+  const key = newKey();
+  unseen.set(key, { text: said, since: Date.now() });
+  if (!early) send({ type: "message", text: said, key }); // or in its turn
   typingSentAt = 0;
   text.value = "";
   fitText();

@@ -16,6 +16,7 @@ export class ReconnectingSocket extends EventTarget {
   #openedAt = 0;
   #ended = false;
 
+  // `url` is a function: what it gives may be another one at each attempt.
   // Events: "state" {state, retryAt}, "message" {data}, "refused" {reason}.
   constructor(url, protocol) {
     super();
@@ -33,7 +34,7 @@ export class ReconnectingSocket extends EventTarget {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = 0;
     this.#tell("state", { state: "connecting" });
-    const socket = new WebSocket(this.#url, this.#protocol);
+    const socket = new WebSocket(this.#url(), this.#protocol);
     this.#socket = socket;
     socket.onopen = () => {
       this.#openedAt = performance.now();
