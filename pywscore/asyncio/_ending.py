@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import NoReturn, Protocol
 
 from .. import _core
 from ..enums import CloseCode, State
@@ -44,6 +44,12 @@ def check_close(code: int, reason: str) -> None:
         _core.ServerProtocol().send_close(code, reason)
 
 
+class Attached(Protocol):
+    """What ends with a connection, as a membership in a room does."""
+
+    def _on_connection_ended(self) -> object: ...
+
+
 class Ending(Logged):
     """What a Connection knows of its end (RFC 6455 §7)."""
 
@@ -59,8 +65,8 @@ class Ending(Logged):
     _lingers: bool = False
     _peer_ended: bool = False
     _resuming: bool = False
-    _callbacks: tuple[Callable[[Any], object], ...] = ()
-    """Called with this at the end."""
+    _attached: tuple[Attached, ...] = ()
+    """Told of the end."""
 
     # Closing
 
@@ -187,14 +193,14 @@ class Ending(Logged):
         if self._peer_ended and self.state is State.OPEN:
             self._end(linger=False)
 
-    def _call_at_end(self, callback: Callable[[Any], object]) -> None:
-        """Have a function called by the loop, with this, when it has ended."""
-        self._callbacks = (*self._callbacks, callback)
+    def _attach(self, it: Attached) -> None:
+        """Have it told, by the loop, when this has ended."""
+        self._attached = (*self._attached, it)
         if self._lost:
-            self.loop.call_soon(callback, self)
+            self.loop.call_soon(it._on_connection_ended)
 
-    def _not_call_at_end(self, callback: Callable[[Any], object]) -> None:
-        self._callbacks = tuple(it for it in self._callbacks if it != callback)
+    def _detach(self, it: Attached) -> None:
+        self._attached = tuple(other for other in self._attached if other is not it)
 
     async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
         if self._cause is None:
@@ -279,8 +285,8 @@ class Ending(Logged):
             # Its traceback would hold the transport.
             self._cause = exc.with_traceback(None)
         self._wake_all()
-        for callback in self._callbacks:
-            self.loop.call_soon(callback, self)
+        for it in self._attached:
+            self.loop.call_soon(it._on_connection_ended)
         with contextlib.suppress(AttributeError):  # there is none, or it has let go
             if not isinstance(self.transport, _ENGINE) and (
                 self.transport.get_extra_info("sslcontext") is not None

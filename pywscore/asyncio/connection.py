@@ -361,7 +361,7 @@ def broadcast(
 
     Args:
         connections: servers' or clients' connections, all of the running loop. A list,
-            tuple or set may change while this runs.
+            tuple, set or dict may change while this runs.
         message: ``str`` for a text message, bytes-like for a binary one.
         raise_exceptions: raise what went wrong with single connections, after the
             others were served; otherwise it is logged.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from ._broker import Entry, Place
 from ._message import Message
 
-__all__ = ["Body", "id_of", "message_of", "pack", "place_of", "unpack"]
+__all__ = ["Body", "body_of", "id_of", "message_of", "pack", "place_of"]
+
+logger = logging.getLogger("pywscore.rooms")
 
 
 class Body(NamedTuple):
@@ -71,9 +74,15 @@ def place_of(since: str) -> Place | None:
     return Place("?", 1)
 
 
-def message_of(
-    room: str, epoch: str, entry: Entry, body: Body | None = None
-) -> Message:
-    body = body or unpack(entry.body)
+def message_of(room: str, epoch: str, entry: Entry, body: Body) -> Message:
     place = Place(epoch, entry.offset) if entry.offset else None
     return Message(room, id_of(place), body.data, body.key)
+
+
+def body_of(room: str, entry: Entry) -> Body | None:
+    """None, with a warning, for what somebody else has put there."""
+    try:
+        return unpack(entry.body)
+    except ValueError:
+        logger.warning("what isn't ours is in room %.100r", room)
+        return None

@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Literal
+from collections.abc import Coroutine, Iterable, Iterator
+from typing import Any, Literal, Protocol
 
 from .. import _core
 from ..asyncio.connection import Connection
 from ._outbox import HIGH_WATER, Data, Outbox
 
-__all__ = ["Fanout", "Policy", "Seat"]
+__all__ = ["Fanout", "Owner", "Policy", "Seat"]
 
 logger = logging.getLogger("pywscore.rooms")
 
@@ -27,25 +27,34 @@ class Seat:
     """What a fan-out knows of a member.
 
     Attributes:
-        session: its name, among all nodes.
         skipped: messages that it missed because it read too slowly.
         _key: our connection; another library's, or what stands for it, with an outbox.
         _outbox: for that.
-        _index: among those that are sent to at once, -1 if it isn't one of them.
     """
 
-    __slots__ = ("_index", "_key", "_outbox", "session", "skipped")
+    __slots__ = ("_key", "_outbox", "skipped")
 
-    def __init__(self, key: Any, outbox: Outbox | None, session: str) -> None:
-        self.session = session
+    def __init__(self, key: Any, outbox: Outbox | None) -> None:
         self.skipped = 0
         self._key = key
         self._outbox = outbox
-        self._index = -1
 
     @property
     def _target(self) -> Connection | Outbox:
         return self._key if self._outbox is None else self._outbox
+
+
+class Owner(Protocol):
+    """What a fan-out needs of its room."""
+
+    def gap_notice(self, missing: int | None) -> Data | None:
+        """What a member is told that has missed so many messages."""
+
+    def on_gone(self, member: Any) -> object:
+        """It can't be sent to any more; it is to be removed."""
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run it as a task of the hub."""
 
 
 class Lag:
@@ -53,20 +62,26 @@ class Lag:
     or reads too slowly.
 
     Attributes:
+        member: whose it is.
         queue: messages that it will get, in order.
         size: of all of them; up to `limit`, new ones wait here, too.
         newest: for ``policy="latest"``, by key.
         missed: messages that it won't get, and hasn't been told of.
+        task: gives it what waits.
     """
 
-    __slots__ = ("limit", "missed", "newest", "queue", "size")
+    __slots__ = ("limit", "member", "missed", "newest", "queue", "size", "task")
 
-    def __init__(self, queue: Iterable[Data] = (), room: int = 0) -> None:
+    def __init__(
+        self, member: Seat, queue: Iterable[Data] = (), room: int = 0
+    ) -> None:
+        self.member = member
         self.queue = deque(queue)
         self.size = sum(map(len, self.queue))
         self.limit = self.size + room
         self.newest: OrderedDict[str | None, Data] = OrderedDict()
         self.missed = 0
+        self.task: asyncio.Task[None] | None = None
 
     def put(self, data: Data) -> bool:
         """Let it wait; whether there is room for it."""
@@ -85,165 +100,192 @@ class Lag:
             return self.newest.popitem(last=False)[1]
         return None
 
+    def replace(self, data: Data, key: str | None) -> bool:
+        """Keep it as the newest of its key; whether another one is given up for it."""
+        replaces = key in self.newest
+        if not replaces and len(self.newest) >= MAX_KEYS:
+            self.newest.popitem(last=False)
+            replaces = True
+        self.newest[key] = data
+        self.newest.move_to_end(key)
+        return replaces
+
 
 class Fanout:
     """
     Args:
         policy: of members that read too slowly.
-        gap_notice: what a member is told that has missed so many messages.
-        on_gone: called with a member that can't be sent to any more; it is to be
-            removed.
-        start: runs a coroutine as a task of the hub.
+        owner: the room.
+
+    Attributes:
+        delivered, skipped: as of ``HubStats``.
     """
 
+    # Each member is in one of the three: connections that are sent to at once; outboxes
+    # that are, or None for none of them; those that lag behind, or None.
     __slots__ = (
         "_connections",
-        "_gap_notice",
         "_lags",
-        "_on_gone",
         "_outboxes",
+        "_owner",
         "_policy",
-        "_start",
         "delivered",
-        "members",
         "skipped",
     )
 
-    def __init__(
-        self,
-        policy: Policy,
-        gap_notice: Callable[[int | None], Data | None],
-        on_gone: Callable[[Seat], object],
-        start: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
-        self.members: dict[Any, Seat] = {}
+    def __init__(self, policy: Policy, owner: Owner) -> None:
         self.delivered = 0
         self.skipped = 0
         self._policy: Policy = policy
-        self._gap_notice = gap_notice
-        self._on_gone = on_gone
-        self._start = start
-        self._connections: list[Connection] = []
-        self._outboxes: list[Seat] = []
-        self._lags: dict[Seat, Lag] = {}
+        self._owner = owner
+        self._connections: dict[Any, Seat] = {}
+        self._outboxes: dict[Any, Seat] | None = None
+        self._lags: dict[Any, Lag] | None = None
+
+    def __len__(self) -> int:
+        count = len(self._connections)
+        count += 0 if self._outboxes is None else len(self._outboxes)
+        return count + (0 if self._lags is None else len(self._lags))
+
+    def __iter__(self) -> Iterator[Seat]:
+        yield from list(self._connections.values())
+        yield from list((self._outboxes or {}).values())
+        yield from [lag.member for lag in (self._lags or {}).values()]
+
+    def get(self, key: Any) -> Seat | None:
+        member = self._connections.get(key)
+        if member is None and self._outboxes:
+            member = self._outboxes.get(key)
+        if member is None and self._lags and key in self._lags:
+            member = self._lags[key].member
+        return member
+
+    def lag_of(self, member: Seat) -> Lag | None:
+        """What waits for it, if it lags behind."""
+        lag = self._lags.get(member._key) if self._lags else None
+        return lag if lag is not None and lag.member is member else None
 
     def add(self, member: Seat, catch_up: list[Data], missed: int | None) -> None:
         """From now on it is sent to; before that come some messages, and the word that
         so many before them are missing."""
-        self.members[member._key] = member
         if catch_up or missed != 0:
-            self._fall_behind(member, Lag(catch_up, HIGH_WATER), missed)
+            self._fall_behind(Lag(member, catch_up, HIGH_WATER), missed)
         else:
             self._include(member)
 
     def remove(self, member: Seat) -> None:
-        del self.members[member._key]
         self._exclude(member)
-        self._lags.pop(member, None)
+        lag = self.lag_of(member)
+        if lag is not None:
+            self._forget(lag)
+            if lag.task is not None and lag.task is not asyncio.current_task():
+                lag.task.cancel()
         if member._outbox is not None:
             member._outbox.close()
 
-    def send(self, data: Data, key: str | None, excluded: str) -> None:
-        """A message to all but one, by session."""
+    def close(self) -> None:
+        """There will be no member any more: let go of the room."""
+        del self._owner
+
+    def send(self, data: Data, key: str | None, out: Seat | None) -> None:
+        """A message to all but one."""
         connections = self._connections
-        out = None
-        if excluded:
-            out = next(
-                (m for m in self.members.values() if m.session == excluded), None
-            )
-            if out is not None and out._outbox is None and out._index >= 0:
-                connections = connections.copy()
-                del connections[out._index]
+        if out is not None and out._key in connections:
+            connections = connections.copy()
+            del connections[out._key]
         if connections:
             self._send_to_connections(connections, data, key)
-        for member in self._outboxes.copy() if self._outboxes else ():
-            if member is not out:
-                self._send_to_outbox(member, data, key)
-        if self._lags:
-            for member, lag in self._lags.items():
+        if self._outboxes:
+            for member in list(self._outboxes.values()):
                 if member is not out:
-                    self._push(member, lag, data, key)
+                    self._send_to_outbox(member, data, key)
+        if self._lags:
+            for lag in list(self._lags.values()):
+                if lag.member is not out:
+                    self._push(lag, data, key)
 
     def tell(self, data: Data) -> None:
         """What isn't a message: who reads too slowly does without."""
         if self._connections:
             _core.broadcast(self._connections, data, None, None, False, False)
-        for member in self._outboxes:
+        for member in list((self._outboxes or {}).values()):
             assert member._outbox is not None
             if not member._outbox.is_slow:
                 member._outbox.send_nowait(data)
-        for lag in self._lags.values():
+        for lag in (self._lags or {}).values():
             lag.put(data)
 
     def _send_to_connections(
-        self, connections: list[Connection], data: Data, key: str | None
+        self, connections: dict[Any, Seat], data: Data, key: str | None
     ) -> None:
+        count = len(connections)
         problems = _core.broadcast(connections, data, None, None, False, True)
-        self.delivered += len(connections) - len(problems or ())
+        self.delivered += count - len(problems or ())
         for connection, exc in problems or ():
-            member = self.members.get(connection)
+            member = self._connections.get(connection)
             if member is None:
                 continue
             if exc is None:
-                self._lag(member, data, key)
+                self._lag(member)
             else:
                 logger.debug("%r is gone: %r", member, exc)
-                self._on_gone(member)
+                self._owner.on_gone(member)
 
     def _send_to_outbox(self, member: Seat, data: Data, key: str | None) -> None:
         assert member._outbox is not None
         if member._outbox.is_slow:
-            self._lag(member, data, key)
+            self._lag(member)
         else:
             member._outbox.send_nowait(data)
             self.delivered += 1
 
     # Members that lag behind
 
-    def _lag(self, member: Seat, data: Data, key: str | None) -> None:
-        """It reads too slowly for this message."""
+    def _lag(self, member: Seat) -> None:
+        """It reads too slowly for a message, which send() gives it as one of those who
+        lag behind."""
         if self._policy == "close":
             self._close(member)
-            return
-        # send() gives it this message as one of those who lag behind.
-        self._fall_behind(member, Lag(), 0)
+        else:
+            self._fall_behind(Lag(member), 0)
 
-    def _fall_behind(self, member: Seat, lag: Lag, missed: int | None) -> None:
-        self._exclude(member)
-        self._lags[member] = lag
-        self._start(self._catch_up(member, lag, missed))
+    def _fall_behind(self, lag: Lag, missed: int | None) -> None:
+        self._exclude(lag.member)
+        if self._lags is None:
+            self._lags = {}
+        self._lags[lag.member._key] = lag
+        lag.task = self._owner.start(self._catch_up(lag, missed))
 
-    def _push(self, member: Seat, lag: Lag, data: Data, key: str | None) -> None:
+    def _push(self, lag: Lag, data: Data, key: str | None) -> None:
         if lag.put(data):
             return
         if self._policy == "close":
-            self._start(self._close_soon(member))
+            self._close(lag.member)
             return
-        member.skipped += 1
+        if self._policy == "latest" and not lag.replace(data, key):
+            return
+        lag.member.skipped += 1
         self.skipped += 1
-        if self._policy == "latest":
-            if key not in lag.newest and len(lag.newest) >= MAX_KEYS:
-                lag.newest.popitem(last=False)
-            lag.newest[key] = data
-            lag.newest.move_to_end(key)
-        else:
+        if self._policy == "skip":
             lag.missed += 1
 
-    async def _catch_up(self, member: Seat, lag: Lag, missed: int | None) -> None:
+    async def _catch_up(self, lag: Lag, missed: int | None) -> None:
         """Give a member what waits for it as fast as it takes that, and then let it be
         one like the others."""
+        member = lag.member
         target = member._target
         try:
             if missed != 0:
                 self._say_gap(target, missed)
             while True:
                 await target.drain()
-                if self._lags.get(member) is not lag:
+                if self.lag_of(member) is not lag:
                     return
                 data = lag.next()
                 while data is not None:
+                    has_room = target.send_nowait(data)
                     self.delivered += 1
-                    if not target.send_nowait(data):
+                    if not has_room:
                         break
                     data = lag.next()
                 if data is not None:
@@ -252,56 +294,49 @@ class Fanout:
                 if missed != 0:
                     self._say_gap(target, missed)
                     continue
-                del self._lags[member]
+                self._forget(lag)
                 self._include(member)
                 return
         except asyncio.CancelledError:
             raise
         except Exception as exc:
             logger.debug("%r is gone: %r", member, exc)
-            self._on_gone(member)
+            self._owner.on_gone(member)
 
     def _say_gap(self, target: Connection | Outbox, missed: int | None) -> None:
-        notice = self._gap_notice(missed)
+        notice = self._owner.gap_notice(missed)
         if notice is not None:
             target.send_nowait(notice)
 
     def _close(self, member: Seat) -> None:
-        self._on_gone(member)
+        self._owner.on_gone(member)
         target = member._target
         if isinstance(target, Connection):
             target.close_nowait(TRY_AGAIN_LATER, "reads too slowly")
         else:
-            self._start(_close_other(member._key))
+            self._owner.start(_close_other(member._key))
 
-    async def _close_soon(self, member: Seat) -> None:
-        if self.members.get(member._key) is member:
-            self._close(member)
+    def _forget(self, lag: Lag) -> None:
+        assert self._lags is not None
+        del self._lags[lag.member._key]
+        if not self._lags:
+            self._lags = None
 
     # Those who are sent to at once
 
     def _include(self, member: Seat) -> None:
         if member._outbox is None:
-            member._index = len(self._connections)
-            self._connections.append(member._key)
-        else:
-            member._index = len(self._outboxes)
-            self._outboxes.append(member)
+            self._connections[member._key] = member
+            return
+        if self._outboxes is None:
+            self._outboxes = {}
+        self._outboxes[member._key] = member
 
     def _exclude(self, member: Seat) -> None:
-        index, member._index = member._index, -1
-        if index < 0:
-            return
-        if member._outbox is None:
-            connection = self._connections.pop()
-            if index < len(self._connections):
-                self._connections[index] = connection
-                self.members[connection]._index = index
-        else:
-            last = self._outboxes.pop()
-            if index < len(self._outboxes):
-                self._outboxes[index] = last
-                last._index = index
+        if self._connections.get(member._key) is member:
+            del self._connections[member._key]
+        elif self._outboxes and self._outboxes.get(member._key) is member:
+            del self._outboxes[member._key]
 
 
 async def _close_other(ws: Any) -> None:

@@ -20,6 +20,7 @@ from ._stats import HubStats
 __all__ = ["Hub"]
 
 MAX_NAME = 200
+MAX_TTL = 1 << 31
 
 
 class Hub:
@@ -80,6 +81,7 @@ class Hub:
         _check_limits(limits)
         self._node = Node(self.node, _broker(url, prefix), limits)
         self._memberships = Memberships()
+        self._options = Options()
         self._rooms: weakref.WeakValueDictionary[str, Room] = (
             weakref.WeakValueDictionary()
         )
@@ -118,9 +120,11 @@ class Hub:
         rooms = list(self._rooms.values())
         for room in rooms:
             room._empty()
-        await self._node.close()
-        for room in rooms:
-            room._drop()
+        try:
+            await self._node.close()
+        finally:
+            for room in rooms:
+                room._drop()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -187,6 +191,9 @@ class Hub:
             raise ValueError(f"a room's name has 1 to {MAX_NAME} characters")
         options = Options(**given)
         _check_options(options, self._node.limits)
+        if options == self._options:
+            options = self._options  # most rooms have the same
+        self._options = options
         room = self._rooms[name] = Room(self._node, self._memberships, name, options)
         return room
 
@@ -197,7 +204,7 @@ class Hub:
         return HubStats(
             up=self.healthy(),
             rooms=len(node.served),
-            members=sum(len(it.members) for it in here),
+            members=sum(len(it) for it in here),
             nodes=len(node.alive),
             published=node.published,
             received=node.received,
@@ -255,8 +262,8 @@ def _check_options(options: Options, limits: Limits) -> None:
         raise ValueError("history must not be negative")
     if options.history > limits.max_history:
         raise LimitError(f"history is above max_history, {limits.max_history}")
-    if isinstance(options.ttl, bool) or not options.ttl >= 1:
-        raise ValueError("ttl must be a second or more")
+    if isinstance(options.ttl, bool) or not 1 <= options.ttl <= MAX_TTL:
+        raise ValueError(f"ttl must be 1 to {MAX_TTL} seconds")
     if options.policy not in ("skip", "latest", "close"):
         raise ValueError("policy must be 'skip', 'latest' or 'close'")
     for name in ("envelope", "notice"):

@@ -58,10 +58,6 @@ class Served(Protocol):
     """A room while it is served."""
 
     @property
-    def ready(self) -> bool:
-        """It has been read; what was missed since then has to be read again."""
-
-    @property
     def has_changed(self) -> bool:
         """There is something to tell of its members."""
 
@@ -106,12 +102,13 @@ class Node:
         self._doubtful: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._subscribing: list[tuple[str, asyncio.Future[None]]] = []
-        self._changed: set[Served] = set()
+        self._changed: dict[str, Served] = {}
         self._telling = False
+        self._closing = False
         self._recovering: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        if self.state is not HubState.CLOSED:
+        if self.state is not HubState.CLOSED or self._closing:
             raise RuntimeError("the hub is open")
         self.state = HubState.CONNECTING
         try:
@@ -122,18 +119,31 @@ class Node:
 
     async def close(self) -> None:
         """The rooms have no members any more."""
-        if self.state is HubState.UP:
-            with contextlib.suppress(HubError, TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._tell_changes()
-        self.state = HubState.CLOSED
-        for task in list(self._tasks):
+        was_up, self.state = self.state is HubState.UP, HubState.CLOSED
+        self._closing = True
+        try:
+            if was_up:
+                with contextlib.suppress(HubError, TimeoutError):
+                    async with asyncio.timeout(1):
+                        await self._tell_changes()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self.served.clear()
-        self._changed.clear()
-        await self.broker.close()
+        self._subscribing.clear()
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            self.served.clear()
+            self._changed.clear()
+            try:
+                await self.broker.close()
+            finally:
+                self._closing = False
 
     def check_open(self) -> None:
         """Raises:
@@ -149,10 +159,10 @@ class Node:
         task.add_done_callback(self._ended)
         return task
 
-    def new_session(self) -> str:
-        """A name for a membership, among all nodes."""
+    def new_session(self) -> int:
+        """For a membership, another one for each."""
         self._sessions += 1
-        return f"{self.name}.{self._sessions}"
+        return self._sessions
 
     # What rooms call
 
@@ -171,6 +181,8 @@ class Node:
         if name not in self.served and len(self.served) >= self.limits.max_rooms:
             raise LimitError(f"max_rooms, {self.limits.max_rooms}, are served here")
         self.served[name] = room
+        if self._changed.pop(name, room) is not room:
+            room.report_again()  # what there was to tell of the one before
         future = asyncio.get_running_loop().create_future()
         self._subscribing.append((name, future))
         if len(self._subscribing) == 1:
@@ -178,16 +190,19 @@ class Node:
         await future
 
     def leave_alone(self, name: str, room: Served) -> None:
-        """It isn't served any more."""
+        """It isn't served any more. What there is to tell of it still is told."""
         if self.served.get(name) is room:
             del self.served[name]
-            self._changed.discard(room)
             if self.state is not HubState.CLOSED:
                 self.start(self._unsubscribe(name))
 
-    def tell_soon(self, room: Served) -> None:
+    def tell_soon(self, name: str, room: Served) -> None:
         """There is something to tell of its members."""
-        self._changed.add(room)
+        current = self.served.get(name, room)
+        if current is not room:
+            current.report_again()
+            return
+        self._changed[name] = room
         if not self._telling and self.state is not HubState.CLOSED:
             self._telling = True
             self.start(self._tell())
@@ -247,7 +262,13 @@ class Node:
         rooms = list(self.served.values())
         for start in range(0, len(rooms), RECOVER_AT_ONCE):
             some = rooms[start : start + RECOVER_AT_ONCE]
-            await asyncio.gather(*(room.on_up() for room in some if room.ready))
+            results = await asyncio.gather(
+                *(room.on_up() for room in some), return_exceptions=True
+            )
+            for result in results:
+                # Of a room that isn't needed any more: HubError.
+                if isinstance(result, Exception) and not isinstance(result, HubError):
+                    logger.error("a room can't be read again", exc_info=result)
 
     async def _subscribe(self) -> None:
         await asyncio.sleep(0)  # rooms that are opened at the same time
@@ -288,8 +309,8 @@ class Node:
             self._telling = False
 
     async def _tell_changes(self) -> None:
-        changed, self._changed = self._changed, set()
-        rooms = [room for room in changed if room.has_changed]
+        changed, self._changed = self._changed, {}
+        rooms = [room for room in changed.values() if room.has_changed]
         try:
             if rooms:
                 await self.broker.announce([room.report() for room in rooms])
@@ -300,5 +321,6 @@ class Node:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
+        exc = None if task.cancelled() else task.exception()
+        if exc is not None and not isinstance(exc, HubError):
             logger.error("a task of the hub failed", exc_info=exc)

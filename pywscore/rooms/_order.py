@@ -11,6 +11,8 @@ __all__ = ["Order"]
 
 # Messages that wait for those before them; above it they are read again instead.
 MAX_HELD = 1024
+# What a message that is remembered needs besides its body.
+OVERHEAD = 300
 # So many characters of an epoch are kept by the one that replaces it.
 LINEAGE = 8
 
@@ -20,7 +22,7 @@ class Order:
 
     Args:
         keep: how many messages are remembered, for members that come back.
-        keep_bytes: how many bytes of them.
+        keep_bytes: how many bytes they may need.
 
     Attributes:
         place: of the last message that went out; None before the first reading.
@@ -42,12 +44,12 @@ class Order:
     def __init__(self, keep: int, keep_bytes: int) -> None:
         self.place: Place | None = None
         self.behind = True
-        self._held: list[tuple[Place, bytes]] = []
+        self._held: list[tuple[Place, bytes]] | None = None
         self._overflowed = False
         self._compares = False
         self._keep = keep
         self._keep_bytes = keep_bytes
-        self._recent: deque[Entry] = deque()
+        self._recent: deque[Entry] | None = None
         self._size = 0
 
     def see(self, place: Place, body: bytes) -> Entry | None:
@@ -70,7 +72,7 @@ class Order:
     def lose_sight(self) -> None:
         """Messages may have passed unseen."""
         self.behind = True
-        self._held.clear()
+        self._held = None
         self._overflowed = False
 
     def take(self, reading: Reading) -> tuple[int | None, list[Entry]]:
@@ -130,13 +132,15 @@ class Order:
         return entry
 
     def _hold(self, place: Place, body: bytes) -> None:
+        if self._held is None:
+            self._held = []
         if len(self._held) < MAX_HELD:
             self._held.append((place, body))
         else:
             self._overflowed = True
 
     def _release(self) -> list[Entry]:
-        held, self._held = self._held, []
+        held, self._held = self._held or (), None
         again, self._overflowed = self._overflowed, False
         out = []
         for place, body in held:
@@ -152,39 +156,45 @@ class Order:
     def _is_another(self, place: Place) -> bool:
         return any(
             entry.offset == place.offset and entry.tag != place.tag
-            for entry in self._recent
+            for entry in self._recent or ()
         )
 
     def _unseen(self, epoch: str, entries: list[Entry]) -> list[Entry]:
         """Those after the last one that is remembered: in a history with a new epoch
         may be messages of the old one. What is older than all that is remembered may
         be one of them, too; that messages may be missing has been said."""
-        seen = {entry.tag for entry in self._recent}
+        seen = {entry.tag for entry in self._recent or ()}
         for index in range(len(entries), 0, -1):
             if entries[index - 1].tag in seen:
                 return entries[index:]
         last = self.place
-        if self._recent and last is not None and _is_successor(epoch, last.epoch):
-            oldest = self._recent[0].offset
+        if last is not None and _is_successor(epoch, last.epoch):
+            oldest = self._recent[0].offset if self._recent else last.offset + 1
             entries = [entry for entry in entries if entry.offset >= oldest]
         return entries
 
     def _forget_after(self, offset: int) -> None:
         while self._recent and self._recent[-1].offset > offset:
-            self._size -= len(self._recent.pop().body)
+            self._size -= _size_of(self._recent.pop())
 
     def _forget(self) -> None:
-        self._recent.clear()
+        self._recent = None
         self._size = 0
 
     def _remember(self, entry: Entry) -> None:
-        recent = self._recent
-        if recent and entry.offset != recent[-1].offset + 1:
+        if self._recent and entry.offset != self._recent[-1].offset + 1:
             self._forget()
+        if self._recent is None:
+            self._recent = deque()
+        recent = self._recent
         recent.append(entry)
-        self._size += len(entry.body)
+        self._size += _size_of(entry)
         while recent and (len(recent) > self._keep or self._size > self._keep_bytes):
-            self._size -= len(recent.popleft().body)
+            self._size -= _size_of(recent.popleft())
+
+
+def _size_of(entry: Entry) -> int:
+    return len(entry.body) + OVERHEAD
 
 
 def _is_successor(epoch: str, other: str) -> bool:

@@ -30,7 +30,9 @@ class Outbox:
 
     __slots__ = ("_drained", "_on_failed", "_queue", "_send", "_size", "_task")
 
-    def __init__(self, send: Send, on_failed: Callable[[Exception], object]) -> None:
+    def __init__(
+        self, send: Send, on_failed: Callable[[BaseException], object]
+    ) -> None:
         self._send = send
         self._on_failed = on_failed
         self._queue: deque[Data] = deque()
@@ -47,7 +49,7 @@ class Outbox:
         """Queue it; whether there is still room."""
         self._queue.append(data)
         self._size += len(data)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return not self.is_slow
 
@@ -60,9 +62,11 @@ class Outbox:
         await asyncio.shield(self._drained)
 
     def close(self) -> None:
-        """Drop what waits."""
+        """Drop what waits. In the middle of sending, the function that sends may have
+        asked for it, and goes on."""
         self._queue.clear()
-        if self._task is not None:
+        self._on_failed = _nothing  # it may have this
+        if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         self._wake()
 
@@ -74,15 +78,19 @@ class Outbox:
                 self._size -= len(data)
                 if self._size <= HIGH_WATER // 2:
                     self._wake()
-        except Exception as exc:
+        except BaseException as exc:
             self._on_failed(exc)
-        finally:
-            self._task = None
+            if not isinstance(exc, Exception):
+                raise
 
     def _wake(self) -> None:
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
+
+
+def _nothing(_: object) -> None:
+    pass
 
 
 def connection_of(ws: Any) -> Connection | None:

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from ._broker import Report
 from ._message import Joined, Left
 
-__all__ = ["MAX_TOLD", "Changes", "Nodes", "pack_members", "unpack_members"]
+__all__ = ["MAX_TOLD", "Changes", "Nodes", "Present", "pack_members", "unpack_members"]
 
 # Above so many members, changes are told by number.
 MAX_TOLD = 1000
 
 
-def pack_members(users: Mapping[str, str], count: int) -> bytes:
+class Present(Protocol):
+    """A member of this node.
+
+    Attributes:
+        session: its name, among all nodes.
+        packed_user: what is known of it as JSON; None if nothing is.
+    """
+
+    @property
+    def session(self) -> str: ...
+    @property
+    def packed_user(self) -> str | None: ...
+
+
+def pack_members(members: Iterable[Present], count: int) -> bytes:
     """All of a node's members: users as JSON by session, and how many there are with
     those without a user."""
-    listed = ",".join(f"{json.dumps(key)}:{user}" for key, user in users.items())
+    listed = ",".join(
+        f'"{it.session}":{it.packed_user}'
+        for it in members
+        if it.packed_user is not None
+    )
     return f'{{"n":{count},"s":{{{listed}}}}}'.encode() if count else b""
 
 
@@ -36,34 +54,37 @@ def unpack_members(packed: bytes) -> tuple[int, dict[str, Any]]:
 class Changes:
     """Who joined and left since the last report; all if `whole`."""
 
-    __slots__ = ("joined", "left", "whole")
+    __slots__ = ("_joined", "_left", "whole")
 
     def __init__(self) -> None:
-        self.joined: dict[str, str | None] = {}
-        self.left: set[str] = set()
+        self._joined: dict[Present, None] = {}
+        self._left: list[str] = []
         self.whole = False
 
-    def join(self, session: str, user: str | None) -> None:
-        self.joined[session] = user
+    def join(self, member: Present) -> None:
+        if member.packed_user is not None:
+            self._joined[member] = None
 
-    def leave(self, session: str) -> None:
-        if session in self.joined:
-            del self.joined[session]
-        else:
-            self.left.add(session)
+    def leave(self, member: Present) -> None:
+        if member in self._joined:
+            del self._joined[member]
+        elif member.packed_user is not None:
+            self._left.append(member.session)
 
     def report(
-        self, room: str, node: str, count: int, users: Mapping[str, str], tell: bool
+        self, room: str, node: str, members: Iterable[Present], count: int
     ) -> Report:
-        """To be told of a node that now has so many members, these of them with users;
-        by number only unless `tell`."""
-        if not tell:
+        """To be told of a node that now has so many members; by number only if there
+        are many."""
+        if count > MAX_TOLD:
             return Report(room, node, count, None, ())
-        joined = users if self.whole else self.joined
-        listed = {
-            key: user.encode() for key, user in joined.items() if user is not None
+        joined = members if self.whole else self._joined
+        users = {
+            it.session: it.packed_user.encode()
+            for it in joined
+            if it.packed_user is not None
         }
-        return Report(room, node, count, listed, self.left, self.whole)
+        return Report(room, node, count, users, self._left, self.whole)
 
 
 class _Known:

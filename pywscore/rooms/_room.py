@@ -7,24 +7,27 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from .._shown import unawaited
 from ..asyncio.connection import Connection
-from ._body import Body, id_of, message_of, pack, place_of
+from ._body import Body, body_of, id_of, message_of, pack, place_of
 from ._broker import Place, Publication
 from ._errors import HubError, LimitError
+from ._events import Events
 from ._fanout import Fanout, Seat
 from ._message import Event, Message
 from ._node import Node
 from ._outbox import Outbox, Send, connection_of, sender_of
 from ._presence import unpack_members
-from ._service import Events, Options, Service
-from ._timeline import PAGE, CatchUp
+from ._service import Options, Service
+from ._timeline import PAGE, CatchUp, result_of
 
 __all__ = ["Joining", "Member", "Memberships", "Room"]
+
+T = TypeVar("T")
 
 MAX_KEY = 200
 UNSERVE_AFTER = 5.0
@@ -34,7 +37,8 @@ class Room:
     """Made by ``Hub.room()``.
 
     ``async for event in room`` gives ``Message``, ``Joined``, ``Left`` and ``Gap``
-    from the moment it begins to wait on, without being a member.
+    from the moment it begins to wait on, without being a member. It ends when the hub
+    is closed.
 
     Attributes:
         name: the room's name.
@@ -65,7 +69,7 @@ class Room:
         self._unneeded: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        here = len(self._service.fanout.members) if self._service else 0
+        here = len(self._service.fanout) if self._service else 0
         return f"<Room {self.name!r} with {here} members here>"
 
     def join(
@@ -112,7 +116,7 @@ class Room:
             ws: what has joined.
         """
         if (member := self._member(ws)) is not None:
-            self._leave(member)
+            self.on_gone(member)
 
     async def publish(
         self,
@@ -205,7 +209,9 @@ class Room:
             reading = await self._node.broker.read(self.name, place, PAGE)
             epoch = reading.top.epoch
             for entry in reading.entries:
-                messages.append(message_of(self.name, epoch, entry))
+                body = body_of(self.name, entry)
+                if body is not None:
+                    messages.append(message_of(self.name, epoch, entry, body))
                 place = Place(epoch, entry.offset)
             if not reading.entries or reading.entries[-1].offset >= reading.top.offset:
                 return list(messages)
@@ -214,12 +220,12 @@ class Room:
         queue = Events(self.name)
         service = await self._hold()
         try:
-            service.queues.append(queue)
-            while True:
-                yield await queue.get()
+            await self._in_time(service.watch(queue))
+            self._check_serves(service)
+            while (event := await queue.get()) is not None:
+                yield event
         finally:
-            if queue in service.queues:
-                service.queues.remove(queue)
+            service.unwatch(queue)
             self._release()
 
     # Members
@@ -227,7 +233,7 @@ class Room:
     def _member(self, ws: Any) -> Member | None:
         if ws is None or self._service is None:
             return None
-        found = self._service.fanout.members.get(connection_of(ws) or ws)
+        found = self._service.fanout.get(connection_of(ws) or ws)
         return found if isinstance(found, Member) else None
 
     async def _join(
@@ -242,41 +248,47 @@ class Room:
         try:
             catch_up = CatchUp(0, [])
             if since is not None:
-                async with asyncio.timeout(self._node.limits.join_timeout):
-                    catch_up = await service.since(since)
+                catch_up = await self._in_time(service.since(since))
             # Nothing comes in between from here on.
+            self._check_serves(service)
             self._check_join(key)
             if connection is not None and connection._lost:
                 raise connection._close_exception()
-        except BaseException as exc:
+        except BaseException:
             self._release()
-            if isinstance(exc, TimeoutError):
-                raise HubError(f"room {self.name!r} can't be reached") from None
             raise
         outbox = None
         if sender is not None:
-            outbox = Outbox(sender, lambda exc: self._leave(member))
-        member = Member(self, key, outbox, self._node.new_session(), user)
-        service.add(member, packed, catch_up)
+            outbox = Outbox(sender, lambda _: self.on_gone(member))
+        member = Member(self, key, outbox, user, None if user is None else packed)
+        service.add(member, catch_up)
         self._memberships.add(member)
         return member
 
+    def _check_serves(self, service: Service) -> None:
+        """Raises:
+        HubError: if the hub has been closed meanwhile.
+        """
+        self._node.check_open()
+        if self._service is not service:
+            raise HubError("the hub is closed")
+
     def _check_join(self, key: Any) -> None:
         limits = self._node.limits
-        members = self._service.fanout.members if self._service else {}
-        if key in members:
+        fanout = self._fanout
+        if fanout is not None and fanout.get(key) is not None:
             raise HubError(f"it is a member of room {self.name!r} already")
-        if len(members) >= limits.max_members:
+        if fanout is not None and len(fanout) >= limits.max_members:
             raise LimitError(
                 f"room {self.name!r} has max_members, {limits.max_members}, here"
             )
         self._memberships.check(key, limits.max_rooms_per_connection)
 
-    def _leave(self, member: Seat) -> None:
+    def on_gone(self, member: Member) -> None:
+        """It leaves, if it hasn't left."""
         service = self._service
-        if service is None or service.fanout.members.get(member._key) is not member:
+        if service is None or service.fanout.get(member._key) is not member:
             return
-        assert isinstance(member, Member)
         service.remove(member)
         self._memberships.remove(member)
         self._release()
@@ -295,12 +307,9 @@ class Room:
                 return self._service
             if self._opening is None:
                 self._opening = self._node.start(self._open())
-            async with asyncio.timeout(self._node.limits.join_timeout):
-                return await asyncio.shield(self._opening)
-        except BaseException as exc:
+            return await self._in_time(result_of(self._opening))
+        except BaseException:
             self._release()
-            if isinstance(exc, TimeoutError):
-                raise HubError(f"room {self.name!r} can't be reached") from None
             raise
 
     def _release(self) -> None:
@@ -309,18 +318,24 @@ class Room:
             loop = asyncio.get_running_loop()
             self._unneeded = loop.call_later(UNSERVE_AFTER, self._drop)
 
-    async def _open(self) -> Service:
-        service = Service(self._node, self.name, self._options, self._leave)
+    async def _in_time(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
-            self._service = service
+            async with asyncio.timeout(self._node.limits.join_timeout):
+                return await coroutine
+        except TimeoutError:
+            raise HubError(f"room {self.name!r} can't be reached") from None
+
+    async def _open(self) -> Service:
+        service = self._service = Service(self._node, self.name, self._options, self)
+        try:
             await self._node.serve(self.name, service)
             await service.begin()
             return service
-        except BaseException:
-            self._drop()
-            raise
         finally:
-            self._opening = None
+            if self._service is service:
+                self._opening = None
+                if not service.ready:
+                    self._drop()
 
     @property
     def _fanout(self) -> Fanout | None:
@@ -328,23 +343,25 @@ class Room:
 
     def _empty(self) -> None:
         """All members leave."""
-        fanout = self._fanout
-        for member in list(fanout.members.values()) if fanout else ():
-            self._leave(member)
+        for member in list(self._fanout or ()):
+            assert isinstance(member, Member)
+            self.on_gone(member)
 
     def _drop(self) -> None:
         """It isn't served any more."""
+        self._empty()
         if self._unneeded is not None:
             self._unneeded.cancel()
             self._unneeded = None
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
         service, self._service = self._service, None
         if service is not None:
             service.close()
             self._node.delivered += service.fanout.delivered
             self._node.skipped += service.fanout.skipped
             self._node.leave_alone(self.name, service)
-        if self._opening is not None:
-            self._opening.cancel()
 
 
 class Member(Seat):
@@ -353,22 +370,36 @@ class Member(Seat):
     Attributes:
         room: the room.
         user: what ``join()`` was given as ``user=``.
-        session: this membership's name, among all nodes.
         skipped: messages that it missed because it read too slowly.
     """
 
-    __slots__ = ("_further", "room", "user")
+    __slots__ = ("_bucket", "_number", "packed_user", "room", "user")
 
     def __init__(
-        self, room: Room, key: Any, outbox: Outbox | None, session: str, user: Any
+        self,
+        room: Room,
+        key: Any,
+        outbox: Outbox | None,
+        user: Any,
+        packed_user: str | None,
     ) -> None:
-        super().__init__(key, outbox, session)
+        super().__init__(key, outbox)
         self.room = room
         self.user = user
-        self._further: Member | None = None  # of the same connection in other rooms
+        self.packed_user = packed_user
+        self._number = 0
+        self._bucket: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         return f"<Member {self.session} of {self.room.name!r}>"
+
+    @property
+    def session(self) -> str:
+        """This membership's name, among all nodes."""
+        node = self.room._node
+        if not self._number:
+            self._number = node.new_session()
+        return f"{node.name}.{self._number}"
 
     async def publish(
         self,
@@ -395,11 +426,10 @@ class Member(Seat):
             LimitError: as of ``Room.publish()``, or for too many in a second.
             HubError: if it has left.
         """
-        room = self.room
-        if room._member(self._key) is not self:
-            raise HubError(f"it has left room {room.name!r}")
-        room._memberships.count_publish(self, room._node.limits.publishes_per_second)
-        return await room.publish(
+        if self.room._member(self._key) is not self:
+            raise HubError(f"it has left room {self.room.name!r}")
+        self._count_publish(self.room._node.limits.publishes_per_second)
+        return await self.room.publish(
             message,
             exclude=None if echo else self,
             key=key,
@@ -408,66 +438,61 @@ class Member(Seat):
 
     async def leave(self) -> None:
         """Leave the room; nothing happens if it has left."""
-        self.room._leave(self)
+        self.room.on_gone(self)
 
+    def _on_connection_ended(self) -> None:
+        self.room.on_gone(self)
 
-class Memberships:
-    """The rooms that each connection is in: it leaves them all when it ends."""
-
-    def __init__(self) -> None:
-        self._first: dict[Any, Member] = {}
-        self._buckets: dict[Member, tuple[float, float]] = {}
-
-    def check(self, key: Any, most: int) -> None:
-        """Raises:
-        LimitError: if it is in so many.
-        """
-        member, count = self._first.get(key), 0
-        while member is not None:
-            member, count = member._further, count + 1
-        if count >= most:
-            raise LimitError(f"it is in max_rooms_per_connection, {most}, rooms")
-
-    def add(self, member: Member) -> None:
-        first = self._first.get(member._key)
-        if first is None and isinstance(member._key, Connection):
-            member._key._call_at_end(self._on_end)
-        member._further = first
-        self._first[member._key] = member
-
-    def remove(self, member: Member) -> None:
-        before, it = None, self._first.get(member._key)
-        while it is not None and it is not member:
-            before, it = it, it._further
-        if it is None:
-            return
-        if before is not None:
-            before._further = it._further
-        elif it._further is not None:
-            self._first[member._key] = it._further
-        else:
-            del self._first[member._key]
-            if isinstance(member._key, Connection):
-                member._key._not_call_at_end(self._on_end)
-        it._further = None
-        self._buckets.pop(member, None)
-
-    def count_publish(self, member: Member, rate: float | None) -> None:
+    def _count_publish(self, rate: float | None) -> None:
         """Raises:
         LimitError: if it publishes more in a second, and as many before.
         """
         if rate is None:
             return
         now = time.monotonic()
-        tokens, since = self._buckets.get(member, (rate, now))
+        tokens, since = self._bucket or (rate, now)
         tokens = min(rate, tokens + (now - since) * rate)
         if tokens < 1:
             raise LimitError(f"more than publishes_per_second, {rate:g}")
-        self._buckets[member] = tokens - 1, now
+        self._bucket = tokens - 1, now
 
-    def _on_end(self, connection: Connection) -> None:
-        while (member := self._first.get(connection)) is not None:
-            member.room._leave(member)
+
+class Memberships:
+    """How many rooms of a hub each connection is in."""
+
+    def __init__(self) -> None:
+        # Of other libraries' connections; ours have what is attached to them.
+        self._counts: dict[Any, int] = {}
+
+    def check(self, key: Any, most: int) -> None:
+        """Raises:
+        LimitError: if it is in so many.
+        """
+        if isinstance(key, Connection):
+            count = sum(
+                isinstance(it, Member) and it.room._memberships is self
+                for it in key._attached
+            )
+        else:
+            count = self._counts.get(key, 0)
+        if count >= most:
+            raise LimitError(f"it is in max_rooms_per_connection, {most}, rooms")
+
+    def add(self, member: Member) -> None:
+        key = member._key
+        if isinstance(key, Connection):
+            key._attach(member)
+        else:
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def remove(self, member: Member) -> None:
+        key = member._key
+        if isinstance(key, Connection):
+            key._detach(member)
+        elif self._counts[key] == 1:
+            del self._counts[key]
+        else:
+            self._counts[key] -= 1
 
 
 class Joining:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from ._body import message_of, place_of, unpack
-from ._broker import Entry, Place, Report
+from ._body import Body, body_of, message_of, place_of
+from ._broker import Entry, Place, Reading, Report
+from ._events import Events
 from ._fanout import Fanout, Policy, Seat
-from ._message import Event, Gap, Joined, Left, Message
+from ._message import Gap, Joined, Left, Message
 from ._node import Node
 from ._outbox import Data
-from ._presence import MAX_TOLD, Changes, Nodes, pack_members
-from ._timeline import CatchUp, Timeline, again
+from ._presence import Changes, Nodes, pack_members
+from ._timeline import CatchUp, Timeline, again, result_of
 
-__all__ = ["Envelope", "Events", "Notice", "Options", "Service"]
+__all__ = ["Envelope", "Notice", "Options", "Service"]
 
 logger = logging.getLogger("pywscore.rooms")
 
 Envelope = Callable[[Message], str | bytes]
 Notice = Callable[[Gap | Joined | Left], str | bytes | None]
 
-MAX_EVENTS = 1000
 WIRES_FOR = 5.0
 
 
@@ -40,14 +39,24 @@ class Options:
     notice: Notice | None = None
 
 
+class Owner(Protocol):
+    """The room."""
+
+    def on_gone(self, member: Any) -> object:
+        """It can't be sent to any more; it is to be removed."""
+
+
 class Service:
     """
     Args:
         node: of the hub.
         name: the room's.
         options: the room's.
-        on_gone: called with a member that can't be sent to any more; it is to be
-            removed.
+        room: whose service it is.
+
+    Attributes:
+        fanout: its members here.
+        ready: it has been read; what was missed since then has to be read again.
     """
 
     __slots__ = (
@@ -56,119 +65,149 @@ class Service:
         "_node",
         "_nodes",
         "_options",
-        "_users",
+        "_overtaken",
+        "_queues",
+        "_reading",
+        "_reports",
+        "_room",
+        "_timeline",
         "_wires",
         "fanout",
-        "queues",
         "ready",
-        "timeline",
     )
 
-    def __init__(
-        self, node: Node, name: str, options: Options, on_gone: Callable[[Any], object]
-    ) -> None:
+    def __init__(self, node: Node, name: str, options: Options, room: Owner) -> None:
         self._node = node
         self._name = name
         self._options = options
-        self._users: dict[str, str] = {}  # of the members here, as JSON, by session
-        self._wires: dict[str, Data | None] = {}
+        self._room = room
+        self._wires: dict[str, Data | None] | None = None
         self._changes: Changes | None = None
-        self._nodes = Nodes()
+        # Who is where is followed for those who want to be told of it.
+        self._nodes: Nodes | None = None if options.notice is None else Nodes()
+        self._reading: asyncio.Task[None] | None = None
+        self._reports: list[Report] | None = None
+        self._overtaken = False
+        self._queues: tuple[Events, ...] = ()
+        self._timeline = Timeline(options.history, self) if options.history else None
+        self.fanout = Fanout(options.policy, self)
         self.ready = False
-        self.fanout = Fanout(options.policy, self._gap_notice, on_gone, node.start)
-        self.queues: list[Events] = []
-        self.timeline: Timeline | None = None
-        if options.history:
-            self.timeline = Timeline(
-                options.history,
-                lambda place, limit: node.broker.read(name, place, limit),
-                self._on_entry,
-                self._on_gap,
-            )
 
     async def begin(self) -> None:
         """Read what there is, however long that takes."""
-        if self.timeline is not None:
-            await self.timeline.begin()
-        await again(self.read_presence)
-        self.ready = True
+        while not self.ready:
+            self._overtaken = False
+            if self._nodes is not None:
+                await self._read_presence()
+            if self._timeline is not None:
+                await self._timeline.begin()
+            self.ready = not self._overtaken
 
     def close(self) -> None:
-        if self.timeline is not None:
-            self.timeline.close()
+        """It has no members any more, which may still be to be told."""
+        self.fanout.close()
+        timeline, self._timeline = self._timeline, None
+        if timeline is not None:
+            timeline.close()
+        if self._reading is not None:
+            self._reading.cancel()
+        for queue in self._queues:
+            queue.end()
 
     async def since(self, since: str) -> CatchUp:
-        if self.timeline is None:
+        if self._timeline is None:
             return CatchUp(None, [])
-        return await self.timeline.since(place_of(since))
+        return await self._timeline.since(place_of(since))
 
-    def add(self, member: Seat, packed_user: str, catch_up: CatchUp) -> None:
+    def add(self, member: Any, catch_up: CatchUp) -> None:
         wires = [self._wire_again(epoch, entry) for epoch, entry in catch_up.entries]
         known = [wire for wire in wires if wire is not None]
         self.fanout.add(member, known, catch_up.missing)
-        if packed_user != "null":
-            self._users[member.session] = packed_user
-        self._change().join(member.session, self._users.get(member.session))
+        self._change().join(member)
 
-    def remove(self, member: Seat) -> None:
+    def remove(self, member: Any) -> None:
         self.fanout.remove(member)
-        self._users.pop(member.session, None)
-        self._change().leave(member.session)
+        self._change().leave(member)
 
-    # Messages
+    # Messages, for a node
 
     def on_message(self, place: Place | None, body: bytes) -> None:
-        if place is None or self.timeline is None:
-            self._on_entry("", Entry(0, "", body))
+        if place is None or self._timeline is None:
+            self.on_entry("", Entry(0, "", body))
         else:
-            self.timeline.see(place, body)
+            self._timeline.see(place, body)
 
     def on_down(self) -> None:
-        if self.timeline is not None:
-            self.timeline.lose_sight()
+        if self._timeline is not None:
+            self._timeline.lose_sight()
 
     async def on_up(self) -> None:
         """All that may have been missed."""
-        if self.timeline is None:
-            self._on_gap(None)
-        elif repair := self.timeline.repair():
-            await asyncio.shield(repair)
+        if self._timeline is not None:
+            self._timeline.lose_sight()
+        if not self.ready:
+            self._overtaken = True  # by what begin() hasn't read
+            return
+        if self._timeline is None:
+            self.on_gap(None)
+        elif repair := self._timeline.repair():
+            await asyncio.wait([repair])
         self.report_again()
-        await again(self.read_presence)
+        if self._nodes is not None:
+            await self._read_presence()
 
-    def _on_entry(self, epoch: str, entry: Entry) -> None:
-        try:
-            body = unpack(entry.body)
-        except ValueError:
-            logger.warning("what isn't ours is in room %.100r", self._name)
+    # For a timeline
+
+    async def read(self, place: Place | None, limit: int) -> Reading:
+        return await self._node.broker.read(self._name, place, limit)
+
+    def on_entry(self, epoch: str, entry: Entry) -> None:
+        body = body_of(self._name, entry)
+        if body is None:
             return
         message = message_of(self._name, epoch, entry, body)
-        wire = self._wire(message) if self.fanout.members else None
-        if wire is not None:
-            self.fanout.send(wire, body.key, body.exclude)
-        for queue in self.queues:
+        if len(self.fanout):
+            wire = self._wire(message)
+            if wire is not None:
+                self.fanout.send(wire, body.key, self._excluded(body))
+        for queue in self._queues:
             queue.put(message)
 
-    def _on_gap(self, missing: int | None) -> None:
+    def on_gap(self, missing: int | None) -> None:
         self._node.gaps += 1
         self._on_event(Gap(self._name, missing))
 
+    # For a fan-out
+
+    def gap_notice(self, missing: int | None) -> Data | None:
+        return self._notice(Gap(self._name, missing))
+
+    def on_gone(self, member: Seat) -> None:
+        self._room.on_gone(member)
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._node.start(coroutine)
+
+    def _excluded(self, body: Body) -> Seat | None:
+        if not body.exclude.startswith(f"{self._node.name}."):
+            return None
+        members: Any = self.fanout
+        return next((it for it in members if it.session == body.exclude), None)
+
     def _on_event(self, event: Gap | Joined | Left) -> None:
-        if self._options.notice is not None and self.fanout.members:
+        if self._options.notice is not None and len(self.fanout):
             notice = self._notice(event)
             if notice is not None:
                 self.fanout.tell(notice)
-        for queue in self.queues:
+        for queue in self._queues:
             queue.put(event)
-
-    def _gap_notice(self, missing: int | None) -> Data | None:
-        return self._notice(Gap(self._name, missing))
 
     def _notice(self, event: Gap | Joined | Left) -> Data | None:
         if self._options.notice is None:
             return None
         try:
-            return self._options.notice(event)
+            notice = self._options.notice(event)
+            return None if notice is None else _checked(notice)
         except Exception:
             logger.exception("notice() of room %.100r failed", self._name)
             return None
@@ -178,27 +217,64 @@ class Service:
         if self._options.envelope is None:
             return message.data
         try:
-            return self._options.envelope(message)
+            return _checked(self._options.envelope(message))
         except Exception:
             logger.exception("envelope() of room %.100r failed", self._name)
             return None
 
     def _wire_again(self, epoch: str, entry: Entry) -> Data | None:
         """For one of perhaps many members that come back."""
-        if not self._wires:
-            loop = asyncio.get_running_loop()
-            loop.call_later(WIRES_FOR, self._wires.clear)
+        if self._wires is None:
+            self._wires = {}
+            asyncio.get_running_loop().call_later(WIRES_FOR, self._forget_wires)
         if entry.tag not in self._wires:
-            message = message_of(self._name, epoch, entry)
-            self._wires[entry.tag] = self._wire(message)
+            body = body_of(self._name, entry)
+            self._wires[entry.tag] = body and self._wire(
+                message_of(self._name, epoch, entry, body)
+            )
         return self._wires[entry.tag]
 
+    def _forget_wires(self) -> None:
+        self._wires = None
+
     # Presence
+
+    async def watch(self, queue: Events) -> None:
+        """From now on it gets all there is."""
+        if self._nodes is None:
+            await self._read_presence()
+        self._queues = (*self._queues, queue)
+
+    def unwatch(self, queue: Events) -> None:
+        self._queues = tuple(it for it in self._queues if it is not queue)
+        if not self._queues and self._options.notice is None:
+            self._nodes = None
+
+    async def _read_presence(self) -> None:
+        while self._reading is not None:
+            await asyncio.wait([self._reading])
+        self._reading = self._node.start(self._follow())
+        await result_of(self._reading)
+
+    async def _follow(self) -> None:
+        """Learn who is where. What is told meanwhile is newer."""
+        reports = self._reports = []
+        try:
+            present = await again(lambda: self._node.broker.present(self._name))
+        finally:
+            self._reports = self._reading = None
+        self._node.heard_from(present)
+        nodes = self._nodes = self._nodes or Nodes()
+        events = list(nodes.whole(self._name, present))
+        for report in reports:
+            events += nodes.apply(report)
+        for event in events:
+            self._on_event(event)
 
     def _change(self) -> Changes:
         if self._changes is None:
             self._changes = Changes()
-            self._node.tell_soon(self)
+            self._node.tell_soon(self._name, self)
         return self._changes
 
     @property
@@ -207,58 +283,37 @@ class Service:
 
     def report(self) -> tuple[Report, bytes]:
         changes, self._changes = self._changes or Changes(), None
-        count = len(self.fanout.members)
-        told = changes.report(
-            self._name, self._node.name, count, self._users, tell=count <= MAX_TOLD
-        )
-        return told, pack_members(self._users, count)
+        members: Any = list(self.fanout)
+        told = changes.report(self._name, self._node.name, members, len(members))
+        return told, pack_members(members, len(members))
 
     def report_again(self) -> None:
         self._change().whole = True
 
     def on_report(self, report: Report) -> None:
-        for event in self._nodes.apply(report):
-            self._on_event(event)
-
-    def on_nodes_gone(self, gone: Collection[str]) -> None:
-        for node in [name for name in self._nodes.names() if name in gone]:
-            for event in self._nodes.forget(self._name, node):
+        if self._reports is not None:
+            self._reports.append(report)
+        elif self._nodes is not None:
+            for event in self._nodes.apply(report):
                 self._on_event(event)
 
-    async def read_presence(self) -> None:
-        present = await self._node.broker.present(self._name)
-        self._node.heard_from(present)
-        for event in self._nodes.whole(self._name, present):
-            self._on_event(event)
+    def on_nodes_gone(self, gone: Collection[str]) -> None:
+        nodes = self._nodes
+        if nodes is None:
+            return
+        for node in [name for name in nodes.names() if name in gone]:
+            for event in nodes.forget(self._name, node):
+                self._on_event(event)
 
 
-class Events:
-    """What one ``async for`` over a room hasn't taken yet."""
-
-    __slots__ = ("_missed", "_queue", "_room", "_waiter")
-
-    def __init__(self, room: str) -> None:
-        self._room = room
-        self._queue: deque[Event] = deque()
-        self._missed = 0
-        self._waiter: asyncio.Future[None] | None = None
-
-    def put(self, event: Event) -> None:
-        if len(self._queue) < MAX_EVENTS and not self._missed:
-            self._queue.append(event)
-        elif isinstance(event, Message):
-            self._missed += 1
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def get(self) -> Event:
-        while not self._queue:
-            if self._missed:
-                missed, self._missed = self._missed, 0
-                return Gap(self._room, missed)
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self._queue.popleft()
+def _checked(data: Any) -> Data:
+    """Raises:
+    TypeError, ValueError: if it can't be a message.
+    """
+    if isinstance(data, str):
+        if not data.isascii():
+            data.encode()
+        return data
+    if isinstance(data, bytes):
+        return data
+    raise TypeError(f"a message is str or bytes, not {type(data).__name__}")

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ._broker import Entry, Place, Reading
 from ._errors import HubError
 from ._order import Order
 
-__all__ = ["PAGE", "CatchUp", "Timeline", "again"]
+__all__ = ["PAGE", "CatchUp", "Owner", "Timeline", "again", "result_of"]
 
 PAGE = 256
 KEEP_BYTES = 1 << 20
@@ -33,47 +33,52 @@ class CatchUp(NamedTuple):
     entries: list[tuple[str, Entry]]
 
 
+class Owner(Protocol):
+    """What a timeline needs of its room."""
+
+    async def read(self, place: Place | None, limit: int) -> Reading:
+        """What the broker has after a place, at most so many."""
+
+    def on_entry(self, epoch: str, entry: Entry) -> None:
+        """A message, in order."""
+
+    def on_gap(self, missing: int | None) -> None:
+        """So many are missing here; None if nobody knows how many."""
+
+
 class Timeline:
     """
     Args:
         keep: how many messages are remembered for members that come back.
-        read: what the broker has after a place, at most so many.
-        on_entry: called with the epoch and each message, in order.
-        on_gap: called where some are missing, with how many or None.
+        owner: the room.
     """
 
-    __slots__ = ("_on_entry", "_on_gap", "_order", "_read", "_reads", "_repair")
+    __slots__ = ("_losses", "_order", "_owner", "_reads", "_repair")
 
-    def __init__(
-        self,
-        keep: int,
-        read: Callable[[Place | None, int], Awaitable[Reading]],
-        on_entry: Callable[[str, Entry], object],
-        on_gap: Callable[[int | None], object],
-    ) -> None:
+    def __init__(self, keep: int, owner: Owner) -> None:
         self._order = Order(keep, KEEP_BYTES)
-        self._read = read
-        self._on_entry = on_entry
-        self._on_gap = on_gap
-        self._reads: dict[Place | None, asyncio.Task[Reading]] = {}
+        self._owner = owner
+        self._losses = 0
+        self._reads: dict[Place | None, asyncio.Task[Reading]] | None = None
         self._repair: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Read what there is; nobody gets it."""
-        order = self._order
-        while order.behind:
-            order.take(await again(lambda: self._read(order.place, PAGE)))
+        while self._order.behind:
+            await self._take_more()
 
     def see(self, place: Place, body: bytes) -> None:
         """A message was published."""
         entry = self._order.see(place, body)
         if entry is not None:
-            self._on_entry(place.epoch, entry)
+            self._owner.on_entry(place.epoch, entry)
         elif self._order.behind:
             self.repair()
 
     def lose_sight(self) -> None:
-        """Messages may pass unseen from now on."""
+        """Messages may pass, or have passed, unseen: what is being read doesn't
+        count."""
+        self._losses += 1
         self._order.lose_sight()
 
     def repair(self) -> asyncio.Task[None] | None:
@@ -85,7 +90,7 @@ class Timeline:
         return self._repair
 
     def close(self) -> None:
-        for task in [*self._reads.values(), self._repair]:
+        for task in [*(self._reads or {}).values(), self._repair]:
             if task is not None:
                 task.cancel()
 
@@ -106,6 +111,8 @@ class Timeline:
             elif reading.missing and missing is not None and place is not None:
                 missing += reading.missing
             epoch = reading.top.epoch
+            if not epoch:
+                return CatchUp(missing, entries)  # nothing is kept
             entries += [(epoch, entry) for entry in reading.entries]
             end = reading.entries[-1] if reading.entries else None
             place = Place(epoch, end.offset, end.tag) if end else reading.top
@@ -116,28 +123,65 @@ class Timeline:
                 return CatchUp(
                     missing, [it for it in entries if it[1].offset <= last.offset]
                 )
-            if place.offset >= reading.top.offset and (repair := self.repair()):
-                await asyncio.shield(repair)
+            if place.offset >= reading.top.offset:
+                await self._come_along()
+
+    async def _come_along(self) -> None:
+        """The node isn't where the broker is."""
+        repair = self.repair()
+        if repair is not None:
+            await asyncio.wait([repair])
+        else:
+            await asyncio.sleep(0.01)  # its message is under way
 
     async def _read_missing(self) -> None:
-        order = self._order
-        while order.behind:
-            reading = await again(lambda: self._read(order.place, PAGE))
-            missing, entries = order.take(reading)
+        while self._order.behind:
+            epoch, missing, entries = await self._take_more()
             if missing != 0:
-                self._on_gap(missing)
-            epoch = reading.top.epoch
+                self._owner.on_gap(missing)
             for entry in entries:
-                self._on_entry(epoch, entry)
+                self._owner.on_entry(epoch, entry)
+
+    async def _take_more(self) -> tuple[str, int | None, list[Entry]]:
+        order, losses = self._order, self._losses
+        reading = await again(lambda: self._owner.read(order.place, PAGE))
+        missing, entries = order.take(reading)
+        if self._losses != losses:
+            order.lose_sight()
+        return reading.top.epoch, missing, entries
 
     async def _read_once(self, place: Place | None) -> Reading:
         """One reading for all who want the same."""
+        if self._reads is None:
+            self._reads = {}
         task = self._reads.get(place)
         if task is None:
-            task = asyncio.ensure_future(self._read(place, PAGE))
+            task = asyncio.ensure_future(self._owner.read(place, PAGE))
             self._reads[place] = task
-            task.add_done_callback(lambda _: self._reads.pop(place, None))
-        return await asyncio.shield(task)
+            task.add_done_callback(lambda task: self._has_read(place, task))
+        return await result_of(task)
+
+    def _has_read(self, place: Place | None, task: asyncio.Task[Reading]) -> None:
+        if self._reads is not None:
+            self._reads.pop(place, None)
+            self._reads = self._reads or None
+        if not task.cancelled():
+            task.exception()  # there may be nobody any more who waits for it
+
+
+async def result_of(task: asyncio.Task[T], seconds: float | None = None) -> T:
+    """What a task gives to all who wait for it, of whom any may be cancelled.
+
+    Raises:
+        HubError: if it is cancelled, which is how the hub ends its tasks.
+        TimeoutError: if it takes longer.
+    """
+    done, _ = await asyncio.wait([task], timeout=seconds)
+    if not done:
+        raise TimeoutError
+    if task.cancelled():
+        raise HubError("the hub is closed")
+    return task.result()
 
 
 async def again(call: Callable[[], Awaitable[T]]) -> T:

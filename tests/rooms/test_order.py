@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pywscore.rooms._broker import Entry, Place, Reading
-from pywscore.rooms._order import Order
+from pywscore.rooms._order import OVERHEAD, Order
 
 
 class Log:
@@ -86,7 +86,12 @@ STEPS = st.lists(
 )
 
 
+FAILED_OVER_TWICE = ["publish", "snapshot", *["publish"] * 3]
+FAILED_OVER_TWICE += ["failover", "read", "failover"]
+
+
 @settings(max_examples=500, deadline=None)
+@example(steps=FAILED_OVER_TWICE, keep=3)
 @given(steps=STEPS, keep=st.integers(3, 12))
 def test_once_and_in_order_or_a_gap(steps: list[str], keep: int) -> None:
     log = Log(keep)
@@ -203,7 +208,7 @@ def test_what_is_held_is_bounded() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    order = Order(1000, 100)
+    order = Order(1000, 10 * (10 + OVERHEAD))
     order.take(Reading(Place("e", 0), [], 0, True))
     for offset in range(1, 30):
         assert order.see(Place("e", offset, f"t{offset}"), b"x" * 10)

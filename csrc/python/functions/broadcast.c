@@ -260,11 +260,11 @@ static int broadcast_to_iterator(struct broadcast *self, PyObject *iterator)
     return result < 0 || PyErr_Occurred() ? -1 : 0;
 }
 
-/* Lists and sets as they are now: they may change when members leave meanwhile. */
+/* Lists, sets, keys as they are now: they may change when members leave meanwhile. */
 static bool is_collection(PyObject *object)
 {
     return PyList_CheckExact(object) || PyTuple_CheckExact(object) ||
-           PyAnySet_CheckExact(object);
+           PyAnySet_CheckExact(object) || PyDict_CheckExact(object);
 }
 
 static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
