@@ -55,6 +55,9 @@ class Pipeline:
                 reason = (
                     exc if isinstance(exc, Exception) else ConnectionError(str(exc))
                 )
+                # What waited behind them has waited as long.
+                futures += [future for _, future in self._queue]
+                self._queue.clear()
                 for future in futures:
                     _fail(future, reason)
                 if not isinstance(exc, Exception):

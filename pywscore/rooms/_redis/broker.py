@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 import functools
+import logging
 import random
 import secrets
 import time
@@ -24,16 +25,17 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError
 
 from .._broker import Broker, Entry, Node, Place, Publication, Reading, Report
 from .._errors import HubError, PublishError
-from .._pipeline import Pipeline
 from .feed import Feed, pack_report
 from .reasons import PASSING, RedisError, reason
-from .target import Target
+from .target import Calls, Target
 
 __all__ = ["RedisBroker"]
+
+logger = logging.getLogger("pywscore.rooms")
 
 OLDEST = (6, 2)
 PARTITIONS = 1024
@@ -42,6 +44,7 @@ PRESENCE_TTL = 86_400
 COMMAND_TIMEOUT = 3.0
 PUBLISH_TIMEOUT = 6.0
 BEAT = 2.0
+BEAT_IN_NEED = 0.5
 DEAD_AFTER = 7
 MAX_DELAY = 2.0
 
@@ -66,8 +69,7 @@ class RedisBroker(Broker):
         self._target = target
         self._prefix = prefix
         self._name = ""
-        self._client: Any = None
-        self._commands = Pipeline(self._execute)
+        self._commands: Calls | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._wanted: dict[str, str] = {}  # rooms by channel
         self._feed: Feed | None = None
@@ -76,6 +78,8 @@ class RedisBroker(Broker):
 
     async def open(self, node: Node, name: str, timeout: float) -> None:
         self._name = name
+        self._wanted.clear()
+        self._commands = self._target.commands(COMMAND_TIMEOUT)
         probe = f"{self._prefix}.probe.{name}"
         feed = self._feed = Feed(
             *(self._target, node, self._wanted, probe),
@@ -107,15 +111,14 @@ class RedisBroker(Broker):
             await asyncio.wait(tasks)
             try:
                 async with asyncio.timeout(1):
-                    await self._client.zrem(f"{self._prefix}.nodes", self._name)
-            except (*PASSING, RedisError):
+                    await self._call("ZREM", f"{self._prefix}.nodes", self._name)
+            except (*PASSING, RedisError, HubError):
                 pass  # others see that it is gone
-        await self._commands.close(HubError("the hub is closed"))
         if self._feed is not None:
             self._feed.close()
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
+        commands, self._commands = self._commands, None
+        if commands is not None:
+            await commands.close(HubError("the hub is closed"))
 
     async def publish(self, publication: Publication) -> Place | None:
         room = publication.room
@@ -194,6 +197,8 @@ class RedisBroker(Broker):
         known, (_, alive) = await self._checked(
             _all([self._call("HGETALL", key), self._nodes("")])
         )
+        if isinstance(known, list):  # redis-py's cluster has made a dict of it
+            known = dict(zip(known[::2], known[1::2], strict=True))
         by_node = {node.decode(): packed for node, packed in known.items()}
         living = {node.decode() for node in alive}
         if dead := [node for node in by_node if node not in living]:
@@ -207,6 +212,8 @@ class RedisBroker(Broker):
         return f"{self._prefix}.{{{partition}}}.{kind}.{room}"
 
     async def _call(self, *command: Any) -> Any:
+        if self._commands is None:
+            raise HubError("the hub isn't open")
         return await self._commands.call(*command)
 
     async def _run(
@@ -220,22 +227,6 @@ class RedisBroker(Broker):
 
     def _nodes(self, name: str) -> Awaitable[Any]:
         return self._run("nodes", [f"{self._prefix}.nodes"], [name, DEAD_AFTER])
-
-    async def _execute(self, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:
-        client = self._client
-        if client is None:
-            raise HubError("the hub isn't open")
-        async with asyncio.timeout(COMMAND_TIMEOUT):
-            if len(commands) == 1:
-                try:
-                    return [await client.execute_command(*commands[0])]
-                except ResponseError as exc:
-                    return [exc]
-            pipeline = client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            results: Sequence[Any] = await pipeline.execute(raise_on_error=False)
-            return results
 
     async def _publish(
         self, attempt: Callable[[bool], Awaitable[Any]], attempts: int = 8
@@ -271,7 +262,7 @@ class RedisBroker(Broker):
     # Life
 
     def _listening(self) -> Feed:
-        if self._feed is None:
+        if self._feed is None or self._commands is None:
             raise HubError("the hub isn't open")
         return self._feed
 
@@ -280,9 +271,7 @@ class RedisBroker(Broker):
         delay = 0.05
         while True:
             try:
-                if self._client is None:
-                    self._client = self._target.client(COMMAND_TIMEOUT)
-                info = await self._client.info("server")
+                info = await self._call("INFO", "server")
                 break
             except AuthenticationError as exc:
                 raise HubError(self._say(exc)) from exc
@@ -292,10 +281,7 @@ class RedisBroker(Broker):
                 raise HubError(self._say(exc)) from exc
             await asyncio.sleep(delay)
             delay = min(2 * delay, MAX_DELAY)
-        # A cluster answers for each of its nodes.
-        if "redis_version" not in info:
-            info = next(iter(info.values()))
-        version = str(info["redis_version"])
+        version = _version(info)
         if tuple(map(int, version.split(".")[:2])) < OLDEST:
             needed = ".".join(map(str, OLDEST))
             raise HubError(f"{self._target} has version {version}; {needed} is needed")
@@ -303,17 +289,32 @@ class RedisBroker(Broker):
 
     async def _beat(self, feed: Feed, node: Node) -> None:
         while True:
+            beat = BEAT
             try:
                 was_dead, alive = await self._nodes(self._name)
             except (*PASSING, RedisError, HubError) as exc:
                 feed.fail(exc)
+                beat = BEAT_IN_NEED * random.uniform(0.5, 1)
             else:
                 feed.recover()
-                node.on_nodes([name.decode() for name in alive])
-                if was_dead:
-                    node.on_forgotten()
+                try:
+                    node.on_nodes([name.decode() for name in alive])
+                    if was_dead:
+                        node.on_forgotten()
+                except Exception:  # whatever it is, this goes on
+                    logger.exception("what a node said of others failed")
             feed.listen_up()
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(beat)
+
+
+def _version(info: Any) -> str:
+    """Of a server's answer, or of those of a cluster's nodes, which redis-py has
+    read."""
+    if isinstance(info, bytes):
+        return info.decode().partition("redis_version:")[2].partition("\r\n")[0]
+    if "redis_version" not in info:
+        info = next(iter(info.values()))
+    return str(info["redis_version"])
 
 
 async def _all(calls: Iterable[Awaitable[Any]]) -> list[Any]:

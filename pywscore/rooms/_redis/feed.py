@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from redis import exceptions as errors
@@ -24,7 +24,7 @@ logger = logging.getLogger("pywscore.rooms")
 SUBSCRIBE_AT_ONCE = 512
 REPLY_TIMEOUT = 3.0
 SILENCE = 5.0
-MAX_DELAY = 2.0
+MAX_DELAY = 0.5
 
 
 class Feed:
@@ -60,7 +60,7 @@ class Feed:
         self.cause: BaseException | None = None
         self._connection: Any = None
         self._subscribed: set[str] = set()
-        self._waiting: list[tuple[set[str], set[str], asyncio.Future[None]]] = []
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._limit: asyncio.Timeout | None = None
         self._heard = 0.0
         self._probed = 0.0
@@ -73,41 +73,43 @@ class Feed:
         while True:
             try:
                 await self._listen()
-            except (*PASSING, RedisError) as exc:
+            except Exception as exc:
+                if not isinstance(exc, (*PASSING, RedisError)):
+                    logger.exception("listening failed, and begins again")
                 if self._listens:
                     delay = 0.02
                 self._listens = False
                 self.why, self.cause = reason(exc), exc
                 self._tell()
-            self._subscribed.clear()
-            for rest, all_of_them, _ in self._waiting:
-                rest.update(all_of_them)
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(2 * delay, MAX_DELAY)
 
     def close(self) -> None:
         self.up.clear()
-        for _, _, future in self._waiting:
-            if not future.done():
-                future.set_exception(HubError("the hub is closed"))
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(HubError("the hub is closed"))
+                    future.exception()
         self._waiting.clear()
 
     async def subscribe(self, channels: Collection[str]) -> None:
         """Until they are subscribed, however long that takes."""
-        rest = set(channels) - self._subscribed
-        if not rest:
-            return
-        future = asyncio.get_running_loop().create_future()
-        waiting = (rest, set(channels), future)
-        self._waiting.append(waiting)
-        try:
-            await self._send("SUBSCRIBE", rest)
+        missing = [name for name in channels if name not in self._subscribed]
+        loop = asyncio.get_running_loop()
+        futures = []
+        for name in missing:
+            future = loop.create_future()
+            self._waiting.setdefault(name, []).append(future)
+            futures.append(future)
+        await self._send("SUBSCRIBE", missing)
+        for future in futures:
             await future
-        finally:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
 
     async def unsubscribe(self, channels: Collection[str]) -> None:
+        # Who hasn't been answered yet is subscribed then, and unsubscribed later: what
+        # is sent twice in between would have answers that can't be told apart.
+        channels = [name for name in channels if name in self._subscribed]
         self._subscribed.difference_update(channels)
         await self._send("UNSUBSCRIBE", channels)
 
@@ -125,16 +127,29 @@ class Feed:
     def listen_up(self) -> None:
         """Now and then: a connection that has been silent has to bring what we say to
         ourselves, or else it is deaf."""
+        self._drop_unwanted()
         now = time.monotonic()
         if not self._listens or now - self._heard < SILENCE:
             self._probed = 0.0
         elif not self._probed:
             self._probed = now
-            task = asyncio.create_task(self._probe())
-            self._probes.add(task)
-            task.add_done_callback(self._probes.discard)
+            self._start(self._probe())
         elif now - self._probed > SILENCE and self._limit is not None:
             self._limit.reschedule(0)
+
+    def _drop_unwanted(self) -> None:
+        wanted = self._rooms
+        if self._listens and len(self._subscribed) > len(wanted) + 1:
+            self._start(
+                self.unsubscribe(
+                    self._subscribed - wanted.keys() - {self._probe_channel}
+                )
+            )
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
 
     async def _probe(self) -> None:
         try:
@@ -153,7 +168,7 @@ class Feed:
         names = list(channels)
         for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
             connection = self._connection
-            if connection is None:
+            if connection is None or not connection.is_connected:
                 return  # the next one has them all
             try:
                 await connection.send_command(
@@ -163,21 +178,14 @@ class Feed:
                 return
 
     async def _listen(self) -> None:
-        client, connection = await self._target.feed(REPLY_TIMEOUT)
+        client, connection = await self._target.feed()
+        self._subscribed.clear()
         try:
             async with asyncio.timeout(REPLY_TIMEOUT) as limit:
                 await connection.connect()
-                channels = {self._probe_channel, *self._rooms}
                 await connection.send_command("SUBSCRIBE", self._probe_channel)
                 self._connection = connection
-                await self._send("SUBSCRIBE", channels)
-                while not channels <= self._subscribed:
-                    size = len(self._subscribed)
-                    self._on_push(await connection.read_response())
-                    if len(self._subscribed) > size:
-                        now = asyncio.get_running_loop().time()
-                        limit.reschedule(now + REPLY_TIMEOUT)
-                    channels &= {self._probe_channel, *self._rooms}
+                await self._resubscribe(connection, limit)
             async with asyncio.timeout(None) as self._limit:
                 self._listens = True
                 self._heard = time.monotonic()
@@ -191,7 +199,18 @@ class Feed:
             await connection.disconnect(nowait=True)
             await client.aclose()
 
-    def _on_push(self, push: Any) -> None:
+    async def _resubscribe(self, connection: Any, limit: asyncio.Timeout) -> None:
+        """All that is wanted, within a time for each reply."""
+        rest = {self._probe_channel, *self._rooms}
+        await self._send("SUBSCRIBE", list(self._rooms))
+        while rest:
+            name = self._on_push(await connection.read_response())
+            if name in rest:
+                rest.discard(name)
+                limit.reschedule(asyncio.get_running_loop().time() + REPLY_TIMEOUT)
+
+    def _on_push(self, push: Any) -> str:
+        """The channel that it is of."""
         self._heard = time.monotonic()
         kind, name = push[0], push[1].decode()
         if kind == b"message":
@@ -200,22 +219,28 @@ class Feed:
                 self._on_message(room, push[2])
         elif kind == b"subscribe":
             self._subscribed.add(name)
-            for rest, _, future in self._waiting:
-                rest.discard(name)
-                if not rest and not future.done():
+            for future in self._waiting.pop(name, ()):
+                if not future.done():
                     future.set_result(None)
+        return str(name)
 
     def _on_message(self, room: str, data: bytes) -> None:
         try:
             if data[:1] == b"r":
-                self._node.on_report(unpack_report(room, data[1:]))
-                return
-            epoch, offset, tag, body = data[1:].split(b" ", 3)
-            place = Place(epoch.decode(), int(offset), tag.decode())
-        except (ValueError, KeyError, TypeError):
+                report = unpack_report(room, data[1:])
+            else:
+                epoch, offset, tag, body = data[1:].split(b" ", 3)
+                place = Place(epoch.decode(), int(offset), tag.decode())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             logger.warning("what isn't ours is published in room %.100r", room)
             return
-        self._node.on_message(room, place if place.offset else None, body)
+        try:
+            if data[:1] == b"r":
+                self._node.on_report(report)
+            else:
+                self._node.on_message(room, place if place.offset else None, body)
+        except Exception:  # one message less, and no deaf node
+            logger.exception("a message of room %.100r failed", room)
 
 
 def pack_report(report: Report) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import redis.asyncio
@@ -13,24 +14,38 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
-__all__ = ["Target"]
+from .._pipeline import Pipeline
+from .commands import Commands
+
+__all__ = ["Calls", "Target"]
 
 SENTINEL_PORT = 26379
 PORT = 6379
+
+
+class Calls(Protocol):
+    """Gives commands."""
+
+    async def call(self, *command: Any) -> Any:
+        """The answer to one."""
+
+    async def close(self, reason: Exception) -> None:
+        """Whoever still waits gets the reason."""
 
 
 class Target(ABC):
     """``str()`` of it names the place, without a password."""
 
     @abstractmethod
-    def client(self, timeout: float) -> Any:
-        """A client for commands. It tries nothing twice: what is lost is known."""
-
-    @abstractmethod
-    async def feed(self, timeout: float) -> tuple[Any, Any]:
+    async def feed(self) -> tuple[Any, Any]:
         """A client, and a connection of it that isn't made yet, whose replies have no
         time limit."""
+
+    def commands(self, timeout: float) -> Calls:
+        """What gives commands. It tries nothing twice: what is lost is known."""
+        return Commands(self.feed, timeout)
 
     @staticmethod
     def of(url: str) -> Target:
@@ -104,10 +119,7 @@ class _One(Target):
     def __str__(self) -> str:
         return self._name
 
-    def client(self, timeout: float) -> Any:
-        return redis.asyncio.Redis.from_url(self._url, **_options(timeout))
-
-    async def feed(self, timeout: float) -> tuple[Any, Any]:
+    async def feed(self) -> tuple[Any, Any]:
         return _feed_of(redis.asyncio.Redis.from_url(self._url, **_options(None)))
 
 
@@ -132,19 +144,26 @@ class _Sentinels(Target):
     def __str__(self) -> str:
         return f"Redis {self._service!r} by Sentinels {_shown(self._hosts)}"
 
-    def client(self, timeout: float) -> Any:
-        return self._sentinel(timeout).master_for(self._service)
-
-    async def feed(self, timeout: float) -> tuple[Any, Any]:
-        return _feed_of(self._sentinel(None).master_for(self._service))
-
-    def _sentinel(self, timeout: float | None) -> Any:
-        options = {**_options(timeout), **self._login}
-        return Sentinel(  # type: ignore[no-untyped-call]
+    async def feed(self) -> tuple[Any, Any]:
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
             self._hosts,
             sentinel_kwargs={**_options(3.0), **self._sentinel_login},
-            **options,
+            **{**_options(None), **self._login},
         )
+        client = _Mastered(sentinel.master_for(self._service), sentinel)
+        return client, client.client.connection_pool.make_connection()
+
+
+class _Mastered:
+    """A client of a master, and those of its Sentinels."""
+
+    def __init__(self, client: Any, sentinel: Any) -> None:
+        self.client = client
+        self._sentinel = sentinel
+
+    async def aclose(self) -> None:
+        for client in (self.client, *self._sentinel.sentinels):
+            await client.aclose()
 
 
 class _Cluster(Target):
@@ -158,14 +177,17 @@ class _Cluster(Target):
     def __str__(self) -> str:
         return f"Redis Cluster at {_shown(self._hosts)}"
 
-    def client(self, timeout: float) -> Any:
+    def commands(self, timeout: float) -> Calls:
+        return _ClusterCommands(lambda: self._client(timeout), timeout)
+
+    def _client(self, timeout: float) -> Any:
         return RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in self._hosts],
             **{**_options(timeout), **self._login},
         )
 
-    async def feed(self, timeout: float) -> tuple[Any, Any]:
-        cluster = self.client(timeout)
+    async def feed(self) -> tuple[Any, Any]:
+        cluster = self._client(3.0)
         try:
             await cluster.initialize()
             node = random.choice(cluster.get_primaries())
@@ -176,3 +198,34 @@ class _Cluster(Target):
                 host=node.host, port=node.port, **{**_options(None), **self._login}
             )
         )
+
+
+class _ClusterCommands:
+    """redis-py knows which of a cluster's nodes to ask."""
+
+    def __init__(self, client: Callable[[], Any], timeout: float) -> None:
+        self._connect = client
+        self._client: Any = None
+        self._timeout = timeout
+        self._pipeline = Pipeline(self._execute)
+        self.call = self._pipeline.call
+
+    async def close(self, reason: Exception) -> None:
+        await self._pipeline.close(reason)
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _execute(self, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        async with asyncio.timeout(self._timeout):
+            if self._client is None:
+                self._client = self._connect()
+            if len(commands) == 1:
+                try:
+                    return [await self._client.execute_command(*commands[0])]
+                except ResponseError as exc:
+                    return [exc]
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            results: Sequence[Any] = await pipeline.execute(raise_on_error=False)
+            return results
