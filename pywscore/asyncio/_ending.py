@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from .. import _core
 from ..enums import CloseCode, State

@@ -437,12 +437,14 @@ async def test_tasks_of_members_that_left_slowly() -> None:
         assert not hub._node._tasks
 
 
-async def test_publishing_after_leaving_keeps_nothing() -> None:
+async def test_publishing_keeps_nothing_of_who_has_left() -> None:
     async with hubs_of("memory://", 1, publishes_per_second=5) as [hub]:
         room, sink = hub.room("lobby"), Sink()
         member = await room.join(sink)
-        await member.leave()
         await member.publish("x")
+        await member.leave()
+        with pytest.raises(HubError, match="has left"):
+            await member.publish("x")
         found = [it for it in gc.get_referrers(member) if isinstance(it, dict)]
         assert not found
 
