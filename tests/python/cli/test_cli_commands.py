@@ -454,6 +454,28 @@ def test_bench_table_and_a_server_that_does_not_echo() -> None:
         assert_one_line(result, "the server does not echo")
 
 
+def test_ctrl_c_before_the_first_echo() -> None:
+    async def scenario() -> None:
+        received = asyncio.Event()
+
+        async def handler(ws: pywscore.Connection) -> None:
+            async for _ in ws:
+                received.set()
+
+        async with pywscore.serve(handler, "127.0.0.1", 0) as ours:
+            url = f"ws://127.0.0.1:{ours.sockets[0].getsockname()[1]}/"
+            process = await asyncio.create_subprocess_exec(
+                *(*COMMAND, "bench", url), stderr=asyncio.subprocess.PIPE
+            )
+            await received.wait()
+            process.send_signal(signal.SIGINT)
+            _, stderr = await process.communicate()
+        assert process.returncode == 1
+        assert stderr == b"pywscore: error: interrupted before the first echo\n"
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
 def test_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate, ca = tmp_path / "server.pem", tmp_path / "ca.pem"
