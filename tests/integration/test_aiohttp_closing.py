@@ -341,13 +341,15 @@ async def test_what_a_handler_writes_to_the_transport_comes_after_what_it_sent(
                 transport.write(frame(TEXT, b"w", mask=False))
 
     async with served(kind, handler) as rig, rig.open_peer() as peer:
-        peer.send(*(frame(TEXT, text) for text in (b"line", b"lines", b"end")))
+        # Many, so that what is sent waits for the end of a batch.
+        said = [*[b"line", b"lines"] * 50, b"end"]
+        peer.send(*(frame(TEXT, text) for text in said))
         frames = await peer.frames_to_end()
-        expected = [b"line", b"w", b"lines", b"l", b"l", b"end"]
+        expected = [*[b"line", b"w", b"lines", b"l", b"l"] * 50, b"end"]
         assert frames == [(TEXT, text) for text in expected]
         peer.writer.transport.abort()
         await rig.done.wait()
-        assert rig.log == ["127.0.0.1"] * 3
+        assert rig.log == ["127.0.0.1"] * len(said)
 
 
 @scenario()
