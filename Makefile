@@ -43,7 +43,9 @@ CC_intsan      = $(CLANG)
 FLAGS_intsan   = -O2 -g
 CORE_intsan    = -fsanitize=undefined,unsigned-integer-overflow -fno-sanitize-recover=all
 LINK_intsan    = -fsanitize=undefined
-FLAGS_coverage = -O0 -g --coverage
+FLAGS_coverage = -O2 -g
+CORE_coverage  = -O0 --coverage
+LINK_coverage  = --coverage
 CC_fuzz        = $(CLANG)
 FLAGS_fuzz     = -O1 -g $(ASAN) -DWSC_DIRECT_MIN=16 # so that short inputs do
 CORE_fuzz      = -fsanitize=fuzzer-no-link
@@ -102,10 +104,10 @@ valgrind:
 coverage:
 	@rm -rf build/coverage
 	@$(MAKE) -s -j2 FLAVOUR=coverage programs build/coverage/tests/checks/simd_names
-	-@ONCE=yes tests/checks/run_c.sh coverage \
-	    "$$(build/coverage/tests/checks/simd_names)" "$(T)"
-	@$(PYTHON) tests/checks/gcov_summary.py build/coverage csrc/core csrc/engine \
-	    $(if $(T),,--fail-under 95)
+	@ONCE=yes TEST_SECONDS=900 tests/checks/run_c.sh coverage \
+	    "$$(build/coverage/tests/checks/simd_names)" "$(T)" || failed=yes; \
+	    $(PYTHON) tests/checks/gcov_summary.py build/coverage csrc/core csrc/engine \
+	    $(if $(T),,--fail-under 95) && test -z "$$failed"
 
 # ---- programs of one flavour ----------------------------------------------------------
 
