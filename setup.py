@@ -108,7 +108,8 @@ class BuildExt(build_ext):
             link_args += [f"-fsanitize={checks}"]
         if os.environ.get("PYWSCORE_COVERAGE") == "1":
             compile_args += ["--coverage", "-O0", "-UNDEBUG"]
-            link_args += ["--coverage"]
+            # __gcov_dump: tests/conftest.py calls it.
+            link_args += ["--coverage", "-Wl,-u,__gcov_dump"]
         extension.extra_compile_args = compile_args
         extension.extra_link_args = link_args
         if sys.platform == "darwin":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib.util
 import os
@@ -56,7 +57,19 @@ def unexpected_skips(config: pytest.Config) -> list[str]:
     return sorted(it for it in reasons if not any(re.fullmatch(p, it) for p in listed))
 
 
+def write_coverage_of_c() -> None:
+    """Where it is measured. At exit, when gcov does it by itself, is too late for those
+    processes of pytest-xdist that are killed because they take long to exit."""
+    import pywscore._core
+
+    extension = ctypes.CDLL(str(pywscore._core.__file__))
+    if hasattr(extension, "__gcov_dump"):
+        extension["__gcov_dump"]()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    write_coverage_of_c()
     if session.exitstatus == pytest.ExitCode.OK and unexpected_skips(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
