@@ -91,7 +91,7 @@ def start(environment: Any) -> Iterator[Callable[..., Server]]:
                 text=True,
             )
             stack.enter_context(process)
-            stack.callback(process.kill)
+            stack.callback(process.terminate)
             return Server(process, log)
 
         yield start
@@ -164,7 +164,8 @@ def test_no_descriptors(environment: Any, start: Any) -> None:
     echo(late)
     live.close()
     late.close()
-    server.process.kill()
+    server.process.terminate()
+    server.process.wait()
     server.log.seek(0)
     log = server.log.read()
     print(f"{used / seconds:.1%} CPU, slowest echo {slowest * 1e3:.1f} ms")
