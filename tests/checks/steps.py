@@ -232,7 +232,7 @@ def uvicorn_oldest() -> bool:
 
 @step("foreign", "Other projects' own tests over pywscore", long=True)
 def foreign() -> bool:
-    return run(PY, "-P", "tests/foreign/suites.py", timeout=1800)
+    return run(PY, "-P", "tests/foreign/run.py", timeout=1800)
 
 
 def over_oldest(package: str, pattern: str) -> bool:
