@@ -56,17 +56,7 @@ class Connection(Ending, ChecksOverrides):
 
     _id: uuid.UUID | None = None
     _pings: Pings | None = None
-    _keepalive_task: asyncio.Task[None] | None = None  # of a ping() of a subclass
-    _closes_by_hand: bool = False  # a subclass has its own close()
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.recv is not Connection.recv and cls.__aiter__ is Connection.__aiter__:
-            cls.__aiter__ = _overridden.iterate  # type: ignore[method-assign, assignment]
-        if cls.ping is not Connection.ping:
-            ping = _overridden.send_keepalive_ping
-            cls._send_keepalive_ping = ping  # type: ignore[method-assign, assignment]
-        cls._closes_by_hand = cls.close is not Connection.close
+    _keepalive_task: asyncio.Task[None] | None = None  # of a ping() that isn't ours
 
     def __init__(
         self,
@@ -179,6 +169,11 @@ class Connection(Ending, ChecksOverrides):
         return (*sums, self.messages_queued, waiting, self.broadcasts_skipped)
 
     # Receiving
+
+    def __aiter__(self) -> Any:
+        if _function_of(self.recv) is _RECV:
+            return self
+        return _overridden.iterate(self)
 
     @overload
     def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
@@ -307,7 +302,15 @@ class Connection(Ending, ChecksOverrides):
                 self._debug("% received keepalive pong")
                 self._is_alive(self.latency)
 
+    @property
+    def _closes_by_hand(self) -> bool:
+        """Whether a subclass, or whoever, has put another close() in its place."""
+        return _function_of(self.close) is not _CLOSE
+
     def _send_keepalive_ping(self) -> None:
+        if _function_of(self.ping) is not _PING:
+            _overridden.send_keepalive_ping(self)
+            return
         if self._pings is None:
             self._pings = Pings()
         payload = self._pings.choose(None)
@@ -338,6 +341,16 @@ class Connection(Ending, ChecksOverrides):
             self._log(logging.DEBUG, "listener ended: %s", printable(exc))
         else:
             self._log(logging.ERROR, "connection listener failed", exc_info=exc)
+
+
+# They may be replaced, also later, in the class or in one object.
+_RECV: Any = _core.Connection.recv
+_PING: Any = Connection.ping
+_CLOSE: Any = Connection.close
+
+
+def _function_of(method: Any) -> Any:
+    return getattr(method, "__func__", None)
 
 
 def broadcast(

@@ -234,6 +234,27 @@ async def test_override_of_receive(kind: Kind) -> None:
 
 
 @scenario(*OURS)
+async def test_receive_of_one_object(kind: Kind) -> None:
+    """Replaced after prepare(), as by a mock: iteration uses it, as in aiohttp."""
+
+    async def handler(ws: Any, log: list[Any]) -> None:
+        receive = ws.receive
+
+        async def watching(*args: Any) -> Any:
+            log.append("receive")
+            return await receive(*args)
+
+        ws.receive = watching
+        async for message in ws:
+            log.append(message.data)
+
+    async with served(kind, handler) as rig, rig.open_peer() as peer:
+        peer.send(frame(TEXT, b"a"), close_frame(1000))
+        await rig.done.wait()
+        assert rig.log == ["receive", "a", "receive"]
+
+
+@scenario(*OURS)
 async def test_other_clients(kind: Kind) -> None:
     async with served(kind, echo, protocols=["chat"]) as rig:
         async with websockets.connect(rig.url, subprotocols=["chat"]) as theirs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import EofStream, WebSocketError, WSCloseCode, WSMessage, WSMsgType
@@ -250,6 +250,16 @@ class Messages(_core.MessageStream):
             raise ClientConnectionResetError("Connection lost") from exc
 
     # Receiving
+
+    def __aiter__(self) -> Any:
+        # It may be replaced, also in one object.
+        if getattr(self.receive, "__func__", None) is _core.MessageStream.receive:
+            return self
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[WSMessage]:
+        while (message := await self.receive()).type not in _ENDS:
+            yield message
 
     async def _receive_slow(self, timeout: float | None = None) -> WSMessage:
         connection = self._open_connection()

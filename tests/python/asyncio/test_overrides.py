@@ -238,11 +238,51 @@ async def test_own_ping_that_raises(
     assert ws.protocol.close_sent.code == 1011
 
 
-def test_nothing_is_paid_for_it() -> None:
-    for own in (pywscore.ServerConnection, pywscore.ClientConnection):
-        assert not own._closes_by_hand
-        assert own._send_keepalive_ping is pywscore.Connection._send_keepalive_ping
-        assert own.__aiter__ is pywscore.Connection.__aiter__
+async def test_nothing_is_paid_for_it(pair: Any) -> None:
+    async with pair() as ends:
+        for ws in (ends.client, ends.server):
+            assert aiter(ws) is ws
+            assert not ws._closes_by_hand
+
+
+@pytest.mark.parametrize("place", ["class", "object"])
+async def test_what_is_replaced_later(
+    connect: Any,
+    serve: Any,
+    uri_of: Any,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As tools do that watch what goes on: not in a subclass."""
+    calls: list[str] = []
+
+    def replace(where: Any, name: str) -> None:
+        method = getattr(where, name)
+
+        async def watching(*args: Any) -> Any:
+            calls.append(name)
+            return await method(*args)
+
+        monkeypatch.setattr(where, name, watching)
+
+    async def handler(ws: Any) -> None:
+        if place == "object":
+            for name in names:
+                replace(ws, name)
+        async for message in ws:
+            await ws.send(message)
+
+    names = ("recv", "ping", "close")
+    if place == "class":
+        for name in names:
+            replace(pywscore.ServerConnection, name)
+    async with serve(handler, "127.0.0.1", 0, ping_interval=0.02) as server:
+        async with connect(uri_of(server)) as ws:
+            await ws.send("x")
+            assert await ws.recv() == "x"
+            while "ping" not in calls:
+                await asyncio.sleep(0.01)
+    assert {*calls} == {*names}
 
 
 async def test_settings_are_there(connect: Any, serve: Any, uri_of: Any) -> None:
