@@ -72,9 +72,7 @@ class Lag:
 
     __slots__ = ("limit", "member", "missed", "newest", "queue", "size", "task")
 
-    def __init__(
-        self, member: Seat, queue: Iterable[Data] = (), room: int = 0
-    ) -> None:
+    def __init__(self, member: Seat, queue: Iterable[Data] = (), room: int = 0) -> None:
         self.member = member
         self.queue = deque(queue)
         self.size = sum(map(len, self.queue))

@@ -285,7 +285,11 @@ class Room:
         self._memberships.check(key, limits.max_rooms_per_connection)
 
     def on_gone(self, member: Member) -> None:
-        """It leaves, if it hasn't left."""
+        """Let a member go that can't be sent to any more, if it hasn't left.
+
+        Args:
+            member: of this room.
+        """
         service = self._service
         if service is None or service.fanout.get(member._key) is not member:
             return
@@ -370,6 +374,7 @@ class Member(Seat):
     Attributes:
         room: the room.
         user: what ``join()`` was given as ``user=``.
+        packed_user: the same as JSON; None if nothing was given.
         skipped: messages that it missed because it read too slowly.
     """
 
