@@ -28,6 +28,7 @@ CORE_LAYERS = [
     ("tls", "timer_wheel"),
     ("engine",),
     ("short_poll",),
+    ("wsc",),  # all of them, for programs
 ]
 RANK = {name: rank for rank, names in enumerate(CORE_LAYERS) for name in names}
 
