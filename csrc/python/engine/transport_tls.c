@@ -119,6 +119,7 @@ static int lost(struct pywsc_transport *self, struct pywsc_connection *connectio
     int error = errno;
     bool gone = error == EPIPE || error == ECONNRESET;
     uint8_t data[LAST_READ];
+    (void)wsc_link_read(self->link, gone);
     for (int i = 0; gone && i < LAST_READS && pywsc_transport_link(self) != NULL; i++) {
         struct wsc_io io;
         PyObject *bytes;

@@ -169,6 +169,30 @@ async def test_end_after_the_close_frame(
 
 
 @pytest.mark.threat("TLS-4")
+@pytest.mark.parametrize("who", ["server", "client"])
+async def test_our_end_is_said(serve: Any, files: Files, who: str) -> None:
+    """With close_notify, whoever begins the closing handshake."""
+
+    async def handler(ws: Any) -> None:
+        if who == "client":
+            await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0, ssl=files.server()) as server:
+        peer = await upgraded(server, files)
+        closing = frame(8, b"\x03\xe8", mask=False)
+        if who == "server":
+            assert await peer.read_exactly(len(closing)) == closing
+        peer.write(frame(8, b"\x03\xe8", mask=True))
+        peer.flush()
+        if who == "client":
+            assert await peer.read_exactly(len(closing)) == closing
+        # The end of TLS, and not only of TCP, which raises SSLEOFError.
+        with pytest.raises((EOFError, ssl.SSLZeroReturnError)):
+            await peer.read_exactly(1)
+        peer.writer.close()
+
+
+@pytest.mark.threat("TLS-4")
 @engine_only
 async def test_record_that_was_changed(serve: Any, files: Files) -> None:
     got: list[Any] = []

@@ -431,6 +431,39 @@ async def test_open_client(
             check_lost(ws, lost.value, alert)
 
 
+async def test_alert_before_a_write_that_fails(
+    connect: Any, ours: Ours, files: Files, tmp_path: pathlib.Path
+) -> None:
+    """It says more than EPIPE, though nobody has read it yet."""
+    if not ours.engine:
+        pytest.skip("elsewhere: the loop's own TLS")
+    context = files.python_server()
+    context.num_tickets = 0
+    keys = Keys(context, tmp_path)
+    go_on, gone = asyncio.Event(), asyncio.Event()
+
+    async def script(reader: Any, writer: Any) -> None:
+        server = Server(context, reader, writer)
+        server.tls.write(accept_response(await server.request()))
+        writer.write(server.out.read())
+        await go_on.wait()
+        writer.write(keys.alert("SERVER", UNKNOWN_CA, 1))
+        await writer.drain()
+        writer.transport.abort()
+        gone.set()
+
+    async with server_of(script) as uri:
+        async with connect(uri, ssl=ours.client()) as ws:
+            ws.transport.pause_reading()
+            go_on.set()
+            await gone.wait()
+            with pytest.raises(ConnectionClosedError) as lost:
+                while True:
+                    await ws.send("late")
+                    await asyncio.sleep(0.01)
+            check_lost(ws, lost.value, UNKNOWN_CA)
+
+
 @pytest.mark.parametrize("ending", ["changed", "notify", "abrupt", "reset"])
 async def test_other_ends(serve: Any, ours: Ours, files: Files, ending: str) -> None:
     """A record that was changed, and ends without a close frame."""
