@@ -11,15 +11,18 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def certificate() -> Iterator[Path]:
-    """A folder with ``certificate.pem`` and ``key.pem`` (ECDSA, P-256)."""
+    """A folder with ``certificate.pem`` and ``key.pem`` (ECDSA, P-256), and the
+    ``authority.pem`` of who trusts it."""
     try:
         trustme = importlib.import_module("trustme")
     except ImportError:
         raise SystemExit("TLS needs trustme: pip install trustme") from None
-    issued = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, blob in enumerate(issued.cert_chain_pems):
             blob.write_to_path(str(folder / "certificate.pem"), append=number > 0)
+        authority.cert_pem.write_to_path(str(folder / "authority.pem"))
         issued.private_key_pem.write_to_path(str(folder / "key.pem"))
         yield folder

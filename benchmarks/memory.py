@@ -63,7 +63,7 @@ PEERS = (
     *("aiohttp", "pywscore_aiohttp", "uvicorn", "pywscore_uvicorn"),
 )
 NO_COMPRESSION = ("uws_echo", "picows_callback", "node_ws")
-NO_TLS = ("pywscore_aiohttp", "uvicorn", "pywscore_uvicorn")
+NO_TLS = ("uvicorn", "pywscore_uvicorn")
 KIB = 1024
 
 

@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable
 
-from . import deflate, memory, report, rounds, sansio
+from . import deflate, memory, reconnect, report, rounds, sansio
 from .scenarios import SCENARIOS
 
 BENCHMARKS: dict[str, Callable[..., None]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[..., None]] = {
     **{
         scenario.name: functools.partial(rounds.run, scenario) for scenario in SCENARIOS
     },
+    "reconnect": reconnect.run,
     "memory": memory.run,
 }
 ANYWHERE = {"sansio", "deflate"}

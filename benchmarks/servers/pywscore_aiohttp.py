@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import WSMsgType, web
 
 from pywscore.integrations.aiohttp import WebSocketResponse
+
+from . import ssl_context
 
 CARRIER = "auto"
 
@@ -25,10 +29,10 @@ def application(compression: bool) -> web.Application:
     return app
 
 
-async def serve(compression: bool) -> int:
+async def serve(compression: bool, tls: Path | None = None) -> int:
     runner = web.AppRunner(application(compression))
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context(tls))
     await site.start()
     port: int = runner.addresses[0][1]
     return port

@@ -75,14 +75,22 @@ def uses_engine(carrier: str, loop: asyncio.AbstractEventLoop, ssl: Any) -> bool
 
 
 def start_tls(
-    tls: AnyTLS, *, server_side: bool, server_hostname: str | None = None
+    tls: AnyTLS,
+    *,
+    server_side: bool,
+    server_hostname: str | None = None,
+    session: ssl_module.SSLSession | None = None,
 ) -> Any:
     """What an EngineTransport takes for ``tls`` of a new connection."""
     if isinstance(tls, TLSContext):
         return tls._current
     incoming, outgoing = ssl_module.MemoryBIO(), ssl_module.MemoryBIO()
     made = tls.wrap_bio(
-        incoming, outgoing, server_side=server_side, server_hostname=server_hostname
+        incoming,
+        outgoing,
+        server_side=server_side,
+        server_hostname=server_hostname,
+        **({} if session is None else {"session": session}),
     )
     return tls_parts(made, tls, incoming, outgoing)
 

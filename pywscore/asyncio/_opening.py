@@ -17,6 +17,7 @@ from ._client_connection import ClientConnection
 from ._default_tls import default_context
 from ._engine import Handover, adopt, end_slow_handshake, start_tls, uses_engine
 from ._log import is_exit
+from ._reconnect import Resumption
 
 if TYPE_CHECKING:
     from ._proxy import Proxy
@@ -36,6 +37,7 @@ async def open_connection(
     carrier: str,
     proxy: str | Literal[True] | None,
     user_agent_header: str | None,
+    resumption: Resumption | None = None,
     **kwargs: Any,
 ) -> C:
     """A connection to ``uri``'s server, or to ``host`` and ``port``, that is about to
@@ -49,7 +51,7 @@ async def open_connection(
         kwargs.setdefault("server_hostname", uri.host)
     on_engine: OnEngine | None = None
     if uses_engine(carrier, loop, kwargs.get("ssl")):
-        on_engine = OnEngine.of(uri, kwargs)
+        on_engine = OnEngine.of(uri, kwargs, resumption)
     if kwargs.get("unix"):
         return await _connect(factory, on_engine, **kwargs)
     kwargs.pop("unix", None)
@@ -95,14 +97,18 @@ class OnEngine:
         tls: settings of TLS, None for none.
         name: of the server, for TLS; None says and checks none.
         handshake_timeout: ``ssl_handshake_timeout``.
+        session: gives the TLS session to resume, if there is one.
     """
 
     tls: ssl_module.SSLContext | TLSContext | None
     name: str | None
     handshake_timeout: float | None
+    session: Callable[[], ssl_module.SSLSession | None] = lambda: None
 
     @classmethod
-    def of(cls, uri: WebSocketURI, kwargs: dict[str, Any]) -> OnEngine:
+    def of(
+        cls, uri: WebSocketURI, kwargs: dict[str, Any], resumption: Resumption | None
+    ) -> OnEngine:
         """By the arguments for TLS, which it takes out of ``kwargs``."""
         tls = kwargs.pop("ssl", None)
         name = kwargs.pop("server_hostname", None)
@@ -114,11 +120,24 @@ class OnEngine:
             tls = default_context()
         if name is None or isinstance(tls, TLSContext):
             name = name or uri.host
-        return cls(tls, name or None, timeout)
+        made = cls(tls, name or None, timeout)
+        # One that wraps BIOs its own way may not know of sessions.
+        usual = getattr(type(tls), "wrap_bio", None) is ssl_module.SSLContext.wrap_bio
+        if resumption is None or not usual:
+            return made
+        of = tls, name, uri.host, uri.port
+        return dataclasses.replace(
+            made, session=functools.partial(resumption.take, *of)
+        )
 
     def _start_tls(self) -> Any:
         assert self.tls is not None
-        return start_tls(self.tls, server_side=False, server_hostname=self.name)
+        return start_tls(
+            self.tls,
+            server_side=False,
+            server_hostname=self.name,
+            session=self.session(),
+        )
 
     def adopt(self, transport: asyncio.Transport, handover: Handover, made: C) -> C:
         """Take the socket over from a transport that has sent nothing of ours."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
+from typing import Any
 
 from ..exceptions import InvalidMessage, InvalidStatus
 
-__all__ = ["backoff", "process_exception"]
+__all__ = ["Resumption", "backoff", "process_exception"]
 
 _TRANSIENT = frozenset({500, 502, 503, 504})
 
@@ -52,3 +54,25 @@ def backoff(
     while True:
         yield min(delay, max_delay)
         delay = min(delay * factor, max_delay)
+
+
+class Resumption:
+    """The TLS session of the connection before, for the next one (RFC 8446 §2.2).
+
+    Of an ``ssl.SSLContext``: a TLSContext keeps sessions itself.
+    """
+
+    def __init__(self) -> None:
+        self._of: tuple[Any, ...] = ()
+        self._session: ssl.SSLSession | None = None
+
+    def take(self, *of: Any) -> ssl.SSLSession | None:
+        """The session, once (RFC 8446 appendix C.4), if it is of the same context and
+        server: it stands for the check of that one's certificate."""
+        session, self._session = self._session, None
+        before, self._of = self._of, of
+        return session if before == of else None
+
+    def keep(self, tls: Any) -> None:
+        """That of an SSLObject at the connection's end: tickets have come by then."""
+        self._session = getattr(tls, "session", None)

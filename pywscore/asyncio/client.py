@@ -35,7 +35,7 @@ from ._options import (
     WRITE_LIMIT,
     Options,
 )
-from ._reconnect import backoff, process_exception
+from ._reconnect import Resumption, backoff, process_exception
 from ._signatures import ConnectArguments, CreateConnectionArguments
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class connect(ChecksOverrides, Generic[C]):
     """
 
     _headers_given = False
+    _resumption: Resumption | None = None  # of async for
 
     def __init__(
         self,
@@ -252,6 +253,7 @@ class connect(ChecksOverrides, Generic[C]):
                 carrier=self._carrier,
                 proxy=self.proxy,
                 user_agent_header=self.user_agent_header,
+                resumption=self._resumption,
                 **self.create_connection_kwargs,
             )
         except OSError as exc:
@@ -346,6 +348,7 @@ class connect(ChecksOverrides, Generic[C]):
 
     async def __aiter__(self) -> AsyncIterator[C]:
         delays: Iterator[float] | None = None
+        self._resumption = resumption = Resumption()
         while True:
             try:
                 connection = await self
@@ -373,7 +376,9 @@ class connect(ChecksOverrides, Generic[C]):
                 continue
             delays = None
             async with connection:
+                tls = connection.transport.get_extra_info("ssl_object")
                 yield connection
+            resumption.keep(tls)
 
     def _is_fatal(self, exc: Exception) -> Exception | None:
         try:

@@ -1,0 +1,111 @@
+"""What a client's reconnecting costs over TLS: with a session resumed, and without.
+
+One process connects again and again, by ``async for ws in connect("wss://…")``,
+exchanges a message and closes. The server is another's, on another core; what is
+counted is the client's processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pywscore
+
+from . import common, report
+from .certificates import certificate
+from .peers import PEERS, command
+from .report import Verdict
+
+ROUNDS = 15
+CONNECTIONS = 40
+
+KINDS: dict[str, Callable[[Path], Any]] = {
+    "ssl.SSLContext": lambda ca: ssl.create_default_context(cafile=str(ca)),
+    "TLSContext": lambda ca: pywscore.TLSContext.client(ca=ca),
+}
+
+
+async def connections(uri: str, contexts: list[Any]) -> tuple[float, int]:
+    """Microseconds of processor time for each, and how many resumed a session: with as
+    many contexts as connections none can."""
+    resumed = 0
+    start = time.process_time()
+    for context in contexts:
+        left = CONNECTIONS // len(contexts)
+        async for ws in pywscore.connect(uri, ssl=context, proxy=None):
+            await ws.send("hello")  # tickets have come with the answer
+            await ws.recv()
+            resumed += ws.transport.get_extra_info("ssl_object").session_reused
+            await ws.close()
+            left -= 1
+            if left == 0:
+                break
+    return (time.process_time() - start) / CONNECTIONS * 1e6, resumed
+
+
+def measure(rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Of each kind of context the rounds' figures, ``full`` and ``resumed``."""
+    figures: dict[str, dict[str, list[float]]] = {
+        kind: {"full": [], "resumed": []} for kind in KINDS
+    }
+    with contextlib.ExitStack() as stack:
+        tls: Path = stack.enter_context(certificate())
+        words = command(PEERS["pywscore"], "asyncio", tls=tls)
+        server = stack.enter_context(common.server(words))
+        uri = f"wss://127.0.0.1:{server.port}/"
+        if (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setaffinity"):
+            before = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {common.LOAD_CORE})
+            stack.callback(os.sched_setaffinity, 0, before)
+        for number in range(rounds + 1):
+            for kind, make in KINDS.items():
+                ca = tls / "authority.pem"
+                each = [make(ca) for _ in range(CONNECTIONS)]
+                full, none = asyncio.run(connections(uri, each))
+                again, most = asyncio.run(connections(uri, [make(ca)]))
+                if none or most < CONNECTIONS - 1:
+                    raise SystemExit(f"{kind}: {none} and {most} resumed a session")
+                if number > 0:
+                    figures[kind]["full"].append(full)
+                    figures[kind]["resumed"].append(again)
+    return figures
+
+
+def run(*, quick: bool = False, rounds: int | None = None) -> None:
+    rounds = rounds or (3 if quick else ROUNDS)
+    figures = measure(rounds)
+    rows, verdicts = [], []
+    for kind, of in figures.items():
+        ratio = median(a / b for a, b in zip(of["resumed"], of["full"], strict=True))
+        full, resumed = median(of["full"]), median(of["resumed"])
+        rows.append([kind, f"{full:.0f}", f"{resumed:.0f}", f"{ratio:.2f}"])
+        verdicts.append(
+            Verdict(
+                what=f"Reconnecting over TLS: resumed / full, CPU, {kind}",
+                value=ratio,
+                limit="≤ 0.6",
+                reached=ratio <= 0.6,
+            )
+        )
+    text = (
+        f"µs of a client's processor time to connect, exchange a message and close, on "
+        f"asyncio's loop; medians of {rounds} rounds of {CONNECTIONS} connections, one "
+        "after the other. TLS 1.3, certificates for P-256.\n\n"
+        + report.table(["context", "full", "resumed", "resumed / full"], rows)
+    )
+    report.report("reconnect", "Reconnecting over TLS", text, figures, verdicts)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    run(quick=parser.parse_args().quick)
