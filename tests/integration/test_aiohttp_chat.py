@@ -46,9 +46,9 @@ def test_browsers_and_a_program_chat(root: Path, tmp_path: Path) -> None:
             with chat(root, free_port()) as url:
                 ann, bob = await browser.open(url), await browser.open(url)
                 await join(ann, "Ann")
-                await ann.sees("Ann joined; here: Ann")
+                await ann.sees("Ann joined; 1 here")
                 await join(bob, "Bob & Co/é")
-                await ann.sees("Bob & Co/é joined; here: Ann, Bob & Co/é")
+                await ann.sees("Bob & Co/é joined; 2 here")
                 await say(ann, "<b>Good</b> morning, 早安")
                 await bob.sees("Ann: <b>Good</b> morning, 早安")
                 await ann.sees("Ann: <b>Good</b> morning, 早安")

@@ -50,7 +50,7 @@ def test_two_people_and_a_program_chat(root: Path, tmp_path: Path) -> None:
                 shown = "document.getElementById('join').offsetHeight > 0"
                 assert not await ann.evaluate(shown)
                 await join(bob, "Bob & Co")
-                await ann.sees("Bob & Co joined; here: Ann, Bob & Co")
+                await ann.sees("Bob & Co joined; 2 here")
                 await say(ann, "Hello <b>there</b>, grün €")
                 await bob.sees("Ann: Hello <b>there</b>, grün €")
                 await ann.sees("Ann: Hello <b>there</b>, grün €")

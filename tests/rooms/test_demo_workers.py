@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from browser import MARKS, Page, chromium, free_port
-from conftest import needs_redis
+from nodes import needs_redis
 from servers import Redis
 
 import pywscore
