@@ -139,8 +139,8 @@ def with_sentinel() -> Iterator[tuple[Redis, Redis, Sentinel]]:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[str]:
-    """The URL of three masters."""
+def cluster_nodes() -> Iterator[list[Redis]]:
+    """Three masters."""
     with contextlib.ExitStack() as stack:
         nodes = [
             stack.enter_context(Redis("--cluster-enabled", "yes")) for _ in range(3)
@@ -158,4 +158,15 @@ def cluster() -> Iterator[str]:
         ):
             assert time.monotonic() < end, "there is no cluster"
             time.sleep(0.05)
-        yield "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        yield nodes
+
+
+def cluster_url(nodes: list[Redis]) -> str:
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[str]:
+    """The URL of three masters."""
+    with cluster_nodes() as nodes:
+        yield cluster_url(nodes)

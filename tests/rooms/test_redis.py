@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from faults import Proxy
 from nodes import hubs_of, needs_redis, serving
-from servers import Redis, free_port
+from servers import Redis, cluster_nodes, cluster_url, free_port
 from waiting import until
 
 from pywscore.rooms import Gap, Hub, HubError, HubState, Joined, Left, PublishError
@@ -164,6 +164,38 @@ async def test_redis_that_dies(caplog: pytest.LogCaptureFixture) -> None:
     said = [it.getMessage() for it in caplog.records if it.levelname == "WARNING"]
     assert len([text for text in said if "cut off" in text]) == 2
     assert len([text for text in said if "joined again" in text]) == 2
+
+
+async def test_no_cluster() -> None:
+    needs_redis()
+    hub = Hub(f"redis+cluster://127.0.0.1:{free_port()}", connect_timeout=0.3)
+    with pytest.raises(HubError, match=r"127\.0\.0\.1:\d+ isn't there"):
+        await hub.open()
+
+
+@pytest.mark.slow
+async def test_a_cluster_that_dies() -> None:
+    """All of it at once; it goes on by itself when that is back."""
+    needs_redis()
+    with cluster_nodes() as servers:
+        async with hubs_of(cluster_url(servers), 1) as [hub], serving() as clients:
+            room = hub.room("lobby")
+            client = await clients.client()
+            await room.join(client.server)
+            for server in servers:
+                server.kill()
+            await until(lambda: hub.state is HubState.DOWN, 10)
+            with pytest.raises(PublishError):
+                await room.publish("lost")
+            await asyncio.sleep(1)  # it tries again in vain
+            for server in servers:
+                await asyncio.to_thread(server.start)
+            await until(hub.healthy, 20)
+            while True:
+                with contextlib.suppress(PublishError):
+                    await room.publish("after")
+                    break
+            assert await client.recv(10) == "after"
 
 
 @pytest.mark.slow

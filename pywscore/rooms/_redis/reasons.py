@@ -17,6 +17,7 @@ PASSING = (
     errors.BusyLoadingError,
     errors.TryAgainError,
     errors.ClusterDownError,
+    errors.RedisClusterException,  # none of its nodes is there; no RedisError
     OSError,
     TimeoutError,
 )
