@@ -7,6 +7,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from nodes import hubs_of
 from waiting import until
 
 from pywscore.rooms import (
@@ -171,6 +172,32 @@ async def test_events(hubs: Any, serving: Any) -> None:
         ]
         watching.cancel()
         await asyncio.wait([watching])
+
+
+async def test_who_joins_while_a_room_is_read_first(serving: Any) -> None:
+    """What was read is older than what was told meanwhile."""
+    async with hubs_of("memory://read", 2) as [one, two], serving() as server:
+        here, there = await server.clients(2)
+        read, late = one._node.broker.present, []
+
+        async def present(name: str) -> Any:
+            found = await read(name)
+            if not late:
+                late.append(await two.room("lobby").join(there.server, user="late"))
+                async with asyncio.timeout(5):
+                    while not await read(name):
+                        await asyncio.sleep(0.01)
+            return found
+
+        one._node.broker.present = present
+        names = {Joined: "joined", Left: "left"}
+        room = one.room(
+            "lobby", notice=lambda event: f"{event.user} {names[type(event)]}"
+        )
+        await room.join(here.server, user="here")
+        assert await here.recv() == "here joined"
+        await late[0].leave()
+        assert await here.recv() == "late left"
 
 
 async def test_who_joins_and_leaves_at_once_is_no_event(
