@@ -868,6 +868,7 @@ def broadcast(
     compress: bool | None,
     close_slow: bool,
     report_slow: bool,
+    hold: bool,
     /,
 ) -> list[tuple[Connection, Exception | None]] | None:
     """What ``pywscore.broadcast()`` is made of: send a message to those of the
@@ -881,6 +882,7 @@ def broadcast(
         compress: as of ``send()``.
         close_slow: close those that are left out, with 1008.
         report_slow: mention them in what is returned.
+        hold: it is to leave with what is sent next.
 
     Returns:
         What went wrong with which connection, None if nothing did; None for the

@@ -397,7 +397,7 @@ def broadcast(
     if slow not in ("skip", "close"):
         raise ValueError("slow must be 'skip' or 'close'")
     problems = _core.broadcast(
-        connections, message, text, compress, slow == "close", raise_exceptions
+        connections, message, text, compress, slow == "close", raise_exceptions, False
     )
     if problems is None:
         return

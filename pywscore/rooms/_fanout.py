@@ -109,11 +109,23 @@ class Lag:
         return replaces
 
 
+class Pending:
+    """Messages that leave together, with who doesn't get each."""
+
+    __slots__ = ("messages", "size", "timer")
+
+    def __init__(self, timer: asyncio.TimerHandle) -> None:
+        self.timer = timer
+        self.messages: list[tuple[Data, str | None, Seat | None]] = []
+        self.size = 0
+
+
 class Fanout:
     """
     Args:
         policy: of members that read too slowly.
         owner: the room.
+        flush: seconds that messages may wait for those that leave together with them.
 
     Attributes:
         delivered, skipped: as of ``HubStats``.
@@ -123,16 +135,20 @@ class Fanout:
     # that are, or None for none of them; those that lag behind, or None.
     __slots__ = (
         "_connections",
+        "_flush",
         "_lags",
         "_outboxes",
         "_owner",
+        "_pending",
         "_policy",
         "delivered",
         "skipped",
     )
 
-    def __init__(self, policy: Policy, owner: Owner) -> None:
+    def __init__(self, policy: Policy, owner: Owner, flush: float) -> None:
         self.delivered = 0
+        self._flush = flush
+        self._pending: Pending | None = None
         self.skipped = 0
         self._policy: Policy = policy
         self._owner = owner
@@ -166,6 +182,7 @@ class Fanout:
     def add(self, member: Seat, catch_up: list[Data], missed: int | None) -> None:
         """From now on it is sent to; before that come some messages, and the word that
         so many before them are missing."""
+        self.send_pending()
         if catch_up or missed != 0:
             self._fall_behind(Lag(member, catch_up, HIGH_WATER), missed)
         else:
@@ -187,12 +204,48 @@ class Fanout:
 
     def send(self, data: Data, key: str | None, out: Seat | None) -> None:
         """A message to all but one."""
-        connections = self._connections
+        if not self._flush:
+            self._send(data, key, out, self._connections)
+            return
+        if self._pending is None:
+            loop = asyncio.get_running_loop()
+            self._pending = Pending(loop.call_later(self._flush, self.send_pending))
+        self._pending.messages.append((data, key, out))
+        self._pending.size += len(data)
+        if self._pending.size > HIGH_WATER:
+            self.send_pending()
+
+    def send_pending(self) -> None:
+        """What waits for others leaves with them: to each connection at once."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        pending.timer.cancel()
+        messages = pending.messages
+        # Who doesn't get one of them gets the others one by one.
+        apart = {out._key for *_, out in messages if out is not None}
+        for number, (data, key, out) in enumerate(messages, 1):
+            together = self._connections
+            if apart:
+                for it in apart & together.keys():
+                    if together[it] is not out:
+                        self._send_to_connections({it: together[it]}, data, key)
+                together = {it: together[it] for it in together if it not in apart}
+            self._send(data, key, out, together, hold=number < len(messages))
+
+    def _send(
+        self,
+        data: Data,
+        key: str | None,
+        out: Seat | None,
+        connections: dict[Any, Seat],
+        hold: bool = False,
+    ) -> None:
         if out is not None and out._key in connections:
             connections = connections.copy()
             del connections[out._key]
         if connections:
-            self._send_to_connections(connections, data, key)
+            self._send_to_connections(connections, data, key, hold)
         if self._outboxes:
             for member in list(self._outboxes.values()):
                 if member is not out:
@@ -204,8 +257,9 @@ class Fanout:
 
     def tell(self, data: Data) -> None:
         """What isn't a message: who reads too slowly does without."""
+        self.send_pending()
         if self._connections:
-            _core.broadcast(self._connections, data, None, None, False, False)
+            _core.broadcast(self._connections, data, None, None, False, False, False)
         for member in list((self._outboxes or {}).values()):
             assert member._outbox is not None
             if not member._outbox.is_slow:
@@ -214,10 +268,14 @@ class Fanout:
             lag.put(data)
 
     def _send_to_connections(
-        self, connections: dict[Any, Seat], data: Data, key: str | None
+        self,
+        connections: dict[Any, Seat],
+        data: Data,
+        key: str | None,
+        hold: bool = False,
     ) -> None:
         count = len(connections)
-        problems = _core.broadcast(connections, data, None, None, False, True)
+        problems = _core.broadcast(connections, data, None, None, False, True, hold)
         self.delivered += count - len(problems or ())
         for connection, exc in problems or ():
             member = self._connections.get(connection)

@@ -21,6 +21,7 @@ __all__ = ["Hub"]
 
 MAX_NAME = 200
 MAX_TTL = 1 << 31
+MAX_FLUSH = 1000
 
 
 class Hub:
@@ -149,6 +150,7 @@ class Hub:
         policy: Policy | None = None,
         envelope: Envelope | None = None,
         notice: Notice | None = None,
+        flush: float | None = None,
     ) -> Room:
         """The room of that name: the same object as long as anybody has it.
 
@@ -165,6 +167,9 @@ class Hub:
                 by default.
             notice: makes what members get of a ``Gap``, ``Joined`` or ``Left``, or
                 None for nothing, which is the default.
+            flush: milliseconds, up to 1,000, that a message may wait for others, which
+                leave for each connection of pywscore in one ``send`` with it: more
+                latency for less processor time. 0, the default: none waits.
 
         Raises:
             TypeError, ValueError: for arguments that can't be used, or other ones than
@@ -176,7 +181,7 @@ class Hub:
             key: value
             for key, value in (
                 *(("history", history), ("ttl", ttl), ("policy", policy)),
-                *(("envelope", envelope), ("notice", notice)),
+                *(("envelope", envelope), ("notice", notice), ("flush", flush)),
             )
             if value is not None
         }
@@ -264,6 +269,8 @@ def _check_options(options: Options, limits: Limits) -> None:
         raise LimitError(f"history is above max_history, {limits.max_history}")
     if isinstance(options.ttl, bool) or not 1 <= options.ttl <= MAX_TTL:
         raise ValueError(f"ttl must be 1 to {MAX_TTL} seconds")
+    if isinstance(options.flush, bool) or not 0 <= options.flush <= MAX_FLUSH:
+        raise ValueError(f"flush must be 0 to {MAX_FLUSH} milliseconds")
     if options.policy not in ("skip", "latest", "close"):
         raise ValueError("policy must be 'skip', 'latest' or 'close'")
     for name in ("envelope", "notice"):

@@ -347,6 +347,8 @@ class Room:
 
     def _empty(self) -> None:
         """All members leave."""
+        if self._fanout is not None:
+            self._fanout.send_pending()
         for member in list(self._fanout or ()):
             assert isinstance(member, Member)
             self.on_gone(member)

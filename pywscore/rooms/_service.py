@@ -37,6 +37,7 @@ class Options:
     policy: Policy = "skip"
     envelope: Envelope | None = None
     notice: Notice | None = None
+    flush: float = 0.0
 
 
 class Owner(Protocol):
@@ -90,7 +91,7 @@ class Service:
         self._overtaken = False
         self._queues: tuple[Events, ...] = ()
         self._timeline = Timeline(options.history, self) if options.history else None
-        self.fanout = Fanout(options.policy, self)
+        self.fanout = Fanout(options.policy, self, options.flush / 1000)
         self.ready = False
 
     async def begin(self) -> None:

@@ -695,7 +695,7 @@
     "    ValueError: if it isn't a response of HTTP/1, or longer than the limits."
 
 #define PYWSC_DOC_BROADCAST \
-    "broadcast($module, connections, message, text, compress, close_slow, report_slow, /)\n" \
+    "broadcast($module, connections, message, text, compress, close_slow, report_slow, hold, /)\n" \
     "--\n\n" \
     "What ``pywscore.broadcast()`` is made of: send a message to those of the\n" \
     "connections that are open. Those above their high-water mark are left out and\n" \
@@ -706,7 +706,8 @@
     "    text: as of ``send()``.\n" \
     "    compress: as of ``send()``.\n" \
     "    close_slow: close those that are left out, with 1008.\n" \
-    "    report_slow: mention them in what is returned.\n\n" \
+    "    report_slow: mention them in what is returned.\n" \
+    "    hold: it is to leave with what is sent next.\n\n" \
     "Returns:\n" \
     "    What went wrong with which connection, None if nothing did; None for the\n" \
     "        exception\n" \

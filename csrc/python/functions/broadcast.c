@@ -60,6 +60,7 @@ struct broadcast {
     enum wsc_compress compress;
     bool close_slow;
     bool report_slow;
+    bool hold;          /* it leaves with what is sent next */
     PyObject *problems; /* list, or NULL while there are none */
 };
 
@@ -176,7 +177,7 @@ static int send_to(struct broadcast *self, struct pywsc_connection *connection)
         (void)pywsc_raise(self->state, status);
         return keep_exception(self, connection);
     }
-    return pywsc_connection_flush_message(connection) < 0
+    return !self->hold && pywsc_connection_flush_message(connection) < 0
                ? keep_exception(self, connection)
                : 0;
 }
@@ -271,20 +272,22 @@ static PyObject *broadcast(PyObject *module, PyObject *const *args, Py_ssize_t n
 {
     struct broadcast self;
     memset(&self, 0, sizeof(self));
-    if (nargs != 6) {
+    if (nargs != 7) {
         return PyErr_Format(PyExc_TypeError,
-                            "broadcast() takes 6 arguments (%zd given)", nargs);
+                            "broadcast() takes 7 arguments (%zd given)", nargs);
     }
     self.state = pywsc_module_state(module);
     self.thread = PyThread_get_thread_ident();
     int close_slow = PyObject_IsTrue(args[4]);
     int report_slow = PyObject_IsTrue(args[5]);
-    if (close_slow < 0 || report_slow < 0 ||
+    int hold = PyObject_IsTrue(args[6]);
+    if (close_slow < 0 || report_slow < 0 || hold < 0 ||
         pywsc_compress_argument(args[3], &self.compress) < 0) {
         return NULL;
     }
     self.close_slow = close_slow != 0;
     self.report_slow = report_slow != 0;
+    self.hold = hold != 0;
     bool collection = is_collection(args[0]);
     PyObject *members =
         collection ? PySequence_List(args[0]) : PyObject_GetIter(args[0]);

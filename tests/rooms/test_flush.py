@@ -1,0 +1,135 @@
+"""Messages that leave together: hub.room(flush=)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from conftest import hubs_of, serving
+from test_slow_members import BIG, SMALL, Slow, lag_of, numbers, told
+from waiting import until
+
+
+class Counting:
+    """A socket, and how often something was sent."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.sends = 0
+
+    def send(self, data: Any) -> int:
+        self.sends += 1
+        return int(self._sock.send(data))
+
+    def sendmsg(self, data: Any) -> int:
+        self.sends += 1
+        return int(self._sock.sendmsg(data))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+async def test_ten_messages_leave_together() -> None:
+    async with hubs_of("memory://", 1) as [hub], serving(carrier="transport") as server:
+        # One by the engine; a transport takes the first frame, and the rest.
+        for name, flush, sends in (("at once", 0, 10), ("together", 20, 2)):
+            room = hub.room(name, flush=flush)
+            client = await server.client()
+            transport = client.server.transport
+            transport._sock = sock = Counting(transport._sock)
+            await room.join(client.server)
+            for number in range(10):
+                await room.publish(f"{number}")
+            assert await client.recv_many(10) == [f"{number}" for number in range(10)]
+            assert sock.sends == sends
+
+
+async def test_latency_is_bounded() -> None:
+    async with hubs_of("memory://", 1) as [hub], serving() as server:
+        client = await server.client()
+        room = hub.room("lobby", flush=50)
+        await room.join(client.server)
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            await room.publish("x")
+            await client.recv()
+            took.append(time.monotonic() - began)
+        assert 0.045 < min(took) < 0.2
+
+
+async def test_joins_leaves_and_exclusions_stay_in_order() -> None:
+    async with hubs_of("memory://", 1) as [hub], serving() as server:
+        one, two, three = await server.clients(3)
+        room = hub.room("lobby", flush=30, notice=lambda event: "notice")
+        member = await room.join(one.server)
+        await room.join(two.server)
+        assert [await it.recv() for it in (one, two)] == ["notice"] * 2
+        await room.publish("1")
+        await room.join(three.server)  # after it
+        await room.publish("2", exclude=member)
+        await room.publish("3")
+        await room.publish("4", exclude=member)
+        got = [await it.recv_many(count) for it, count in ((one, 2), (two, 4))]
+        assert got == [["1", "3"], ["1", "2", "3", "4"]]
+        assert await three.recv_many(3) == ["2", "3", "4"]
+        # What isn't a message comes after those before it.
+        for it in (one, two, three):
+            assert await it.recv() == "notice"
+        await room.publish("5")
+        await room.leave(two.server)
+        await room.leave(three.server)
+        assert await one.recv_many(2) in (["5", "notice"], ["notice", "5"])
+
+
+async def test_what_waits_is_bounded() -> None:
+    """In size, above which it leaves at once."""
+    async with hubs_of("memory://", 1) as [hub], serving() as server:
+        client = await server.client()
+        room = hub.room("lobby", flush=1000)
+        await room.join(client.server)
+        began = time.monotonic()
+        for _ in range(5):
+            await room.publish(BIG)
+        assert await client.recv_many(5) == [BIG] * 5
+        assert time.monotonic() - began < 0.9
+
+
+async def test_slow_members() -> None:
+    async with hubs_of("memory://", 1) as [hub], serving(**SMALL) as server:
+        slow, quick = await server.clients(2, **SMALL)
+        room = hub.room("lobby", flush=5, notice=told)
+        reader = Slow(slow)
+        member = await room.join(slow.server)
+        await room.join(quick.server)
+        number = 0
+        while not lag_of(member):
+            await room.publish(f'[{number}, "{BIG}"]')
+            assert numbers([await quick.recv()]) == [number]
+            number += 1
+            assert number < 10_000
+        taken = number - member.skipped
+        got = numbers(await reader.read(taken + 1))
+        assert got == [*range(taken), f"gap {member.skipped}"]
+        await until(lambda: not lag_of(member))
+        await room.publish('[-1, ""]')
+        assert numbers([await slow.recv()]) == [-1]
+
+
+async def test_the_hub_ends_before_they_would() -> None:
+    async with hubs_of("memory://", 1) as [hub], serving() as server:
+        client = await server.client()
+        room = hub.room("lobby", flush=1000)
+        await room.join(client.server)
+        await room.publish("last words")
+        await hub.close()
+        assert await client.recv() == "last words"
+
+
+@pytest.mark.parametrize("flush", [-1, 1001, True, float("nan")])
+def test_what_it_may_be(flush: Any) -> None:
+    from pywscore.rooms import Hub
+
+    with pytest.raises(ValueError, match="flush"):
+        Hub().room("lobby", flush=flush)
