@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable
 
-from . import deflate, memory, reconnect, report, rounds, sansio
+from . import deflate, memory, reconnect, report, rooms, rounds, sansio
 from .scenarios import SCENARIOS
 
 BENCHMARKS: dict[str, Callable[..., None]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[..., None]] = {
         scenario.name: functools.partial(rounds.run, scenario) for scenario in SCENARIOS
     },
     "reconnect": reconnect.run,
+    "rooms": rooms.run,
     "memory": memory.run,
 }
 ANYWHERE = {"sansio", "deflate"}
