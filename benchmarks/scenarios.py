@@ -269,7 +269,7 @@ SCENARIOS = [
             *("picows_callback", "picows_async", "aiohttp", "websockets"),
         ),
         # Five times as many handshakes per second of processor time.
-        goals=(Goal(peer="websockets", most=0.2),),
+        goals=(Goal(peer="websockets", most=0.2), Goal(peer="uws_echo", most=1.4)),
     ),
     *(_receiving(*row) for row in RECEIVED),
     Scenario(

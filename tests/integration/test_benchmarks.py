@@ -80,6 +80,18 @@ for kind in memory.KINDS:
     assert 0 < plain < tls < 200
 
 
+def test_reconnect() -> None:
+    program = """
+from benchmarks import reconnect
+for of in reconnect.measure(1).values():
+    print(*of["full"], *of["resumed"])
+"""
+    # Sessions were resumed where they are said to be: it looks itself.
+    for line in python("-c", program).splitlines():
+        full, resumed = map(float, line.split())
+        assert 0 < resumed and 0 < full
+
+
 def test_every_scenario_names_known_peers() -> None:
     program = """
 from benchmarks.peers import PEERS
