@@ -155,7 +155,7 @@ def scripts(port: int, count: int, at_once: int) -> float:
         [
             *("redis-benchmark", "-p", str(port), "-n", str(count), "-c", "1"),
             *("-P", str(at_once), "--csv", "EVALSHA", digest, "2"),
-            *("b.{1}.s.x", "b.{1}.m.x", "b.{1}.c.x", f"t 0 0 {BODY}", tag, tag),
+            *("b.{1}.s.x", "b.{1}.m.x", "b.{1}.c.x", f"t 0 0 {BODY}", tag),
             *("100", "3600", "0", "300"),
         ],
         check=True,

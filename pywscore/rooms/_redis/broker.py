@@ -128,7 +128,7 @@ class RedisBroker(Broker):
         once_key = None if once is None else f"{self._key(room, 'i')}.{once}"
         if publication.history:
             arguments = [
-                *(channel, publication.body, publication.tag, secrets.token_hex(8)),
+                *(channel, publication.body, publication.tag.encode()),
                 *(publication.history, max(1, round(publication.ttl))),
             ]
             reply = await self._publish(
@@ -138,7 +138,7 @@ class RedisBroker(Broker):
                     [*arguments, int(again), IDEMPOTENT_FOR],
                 )
             )
-            epoch, offset, tag = reply
+            epoch, offset, tag = reply.split()
             return Place(epoch.decode(), int(offset), tag.decode())
         live = b"m- 0 %s %s" % (publication.tag.encode(), publication.body)
         if once_key is None:
@@ -185,7 +185,7 @@ class RedisBroker(Broker):
                 [self._key(report.room, "p")],
                 [
                     *(self._key(report.room, "c"), report.node, packed),
-                    *(PRESENCE_TTL, pack_report(report)),
+                    *(PRESENCE_TTL, pack_report(report).encode()),
                 ],
             )
             for report, packed in reports

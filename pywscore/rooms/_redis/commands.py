@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -141,8 +142,15 @@ class Commands:
 def _pack(command: tuple[Any, ...]) -> bytes:
     parts = [b"*%d\r\n" % len(command)]
     for it in command:
-        data = it if isinstance(it, bytes) else str(it).encode()
-        parts.append(b"$%d\r\n" % len(data))
-        parts.append(data)
-        parts.append(b"\r\n")
+        if isinstance(it, bytes):
+            parts += (b"$%d\r\n" % len(it), it, b"\r\n")
+        else:
+            parts.append(_pack_word(it))
     return b"".join(parts)
+
+
+@functools.lru_cache(4096)
+def _pack_word(word: str | int) -> bytes:
+    """Names and numbers are said again and again."""
+    data = str(word).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
