@@ -52,6 +52,8 @@ def number(name: str, value: Any, what: str) -> Any:
     TypeError: for what isn't a number: a text of digits, and True, are none.
     ValueError: for NaN, and less than 0.
     """
+    if type(value) in (int, float) and value >= 0:
+        return value  # most are: aiohttp's objects are made for each connection
     if isinstance(value, (bool, str, bytes)) or not (
         hasattr(value, "__float__") or hasattr(value, "__index__")
     ):
@@ -237,6 +239,8 @@ def _carrier(name: str, carrier: str) -> str:
 
 
 def list_of(name: str, value: Any, what: str) -> tuple[Any, ...]:
+    if isinstance(value, (tuple, list)):
+        return tuple(value)
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"{name} must be a list of {what}, not {value!r}")
     return tuple(value)
