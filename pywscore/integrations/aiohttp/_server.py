@@ -11,7 +11,6 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from ... import _core
-from ...asyncio._arguments import checked
 from ...enums import CloseCode, State
 from ...http import Headers, Response
 from ._arguments import OF_SERVERS
@@ -119,7 +118,12 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         close_on_error: bool = True,
         carrier: str = "auto",
     ) -> None:
-        given = checked(locals(), OF_SERVERS)
+        given = locals()
+        usual: dict[str, Any] = WebSocketResponse.__init__.__kwdefaults__ or {}
+        # Most are as usual, and one of these is made for each connection.
+        for name, check in OF_SERVERS.items():
+            if given[name] is not usual[name]:
+                given[name] = check(name, given[name])
         web.StreamResponse.__init__(self, status=101)
         if carrier not in ("auto", "transport"):
             raise ValueError(f"carrier must be auto or transport, not {carrier!r}")
