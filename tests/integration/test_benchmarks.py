@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def python(*arguments: str) -> str:
     ],
 )
 def test_scenario(scenario: str, peers: str, rows: list[str]) -> None:
+    if "picows" in peers and not importlib.util.find_spec("picows"):
+        pytest.skip("there is no picows")
     options = ["--peers", peers, "--rounds", "1", "--seconds", "0.2"]
     if scenario == "broadcast":
         options += ["--connections", "20"]
