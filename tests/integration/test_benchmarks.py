@@ -92,7 +92,7 @@ for of in reconnect.measure(1).values():
     # Sessions were resumed where they are said to be: it looks itself.
     for line in python("-c", program).splitlines():
         full, resumed = map(float, line.split())
-        assert 0 < resumed and 0 < full
+        assert resumed > 0 and full > 0
 
 
 def test_every_scenario_names_known_peers() -> None:
