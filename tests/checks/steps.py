@@ -44,7 +44,7 @@ def run_pytest(
     # -P: from the installed place, not from the working directory.
     command = (python, "-P", *under, "-m", "pytest")
     command = (*command, "-o", f"cache_dir=build/pytest-{name}", *map(str, arguments))
-    passed = run(*command, *WORKERS, timeout=2400, **env)
+    passed = run(*command, *WORKERS, timeout=3600, **env)
     note(summary := last_line())
     if not passed:
         say("---- again, by itself, what failed beside others")
@@ -187,7 +187,12 @@ def c_simd() -> bool:
     return run("make", "-s", "test")
 
 
-@step("coverage", "pytest in all environments, with coverage", instead_of="pytest")
+@step("environments", "pytest in all environments", instead_of="pytest")
+def environments() -> bool:
+    return run_pytest("environments", "-q", PYWSCORE_ENVIRONMENTS="all")
+
+
+@step("coverage", "pytest with coverage", long=True)
 def coverage() -> bool:
     """Of the package, and of csrc/python."""
     folder = ROOT / "build/coverage-python"
@@ -196,18 +201,20 @@ def coverage() -> bool:
     env = extension("coverage-python", PYWSCORE_COVERAGE="1")
     passed = run_pytest(
         "coverage",
-        *("-q", "-o", "timeout=300"),
+        # What measures time and memory, slowly, is for a build without instruments.
+        *("-q", "-m", "not slow", "-o", "timeout=300"),
         under=("-m", "coverage", "run"),
         **env,
-        PYWSCORE_ENVIRONMENTS="all",
     )
     python = run(PY, "-m", "coverage", "combine", "-q")
-    python = python and run(PY, "-m", "coverage", "report", "--skip-covered")
-    here.step.note += f"; {last_line()}"
+    python = python and run(PY, "-m", "coverage", "report", "-m", "--skip-covered")
+    run(PY, "-m", "coverage", "report", "--format=total")
+    here.step.note += f"; {last_line()} % of Python"
     c = run(
         *(PY, "tests/checks/gcov_summary.py", folder, "csrc/python"),
         *("--fail-under", "90"),
     )
+    here.step.note += f"; of C {last_line()}"
     return passed and python and c
 
 
