@@ -607,6 +607,7 @@ def test_nonsense_in_the_configuration(name: str) -> None:
             integration.WebSocketProtocol(config, ServerState(), {})
 
 
+@model
 def test_attributes_that_tools_read() -> None:
     names = [
         "ping_sent_at",
