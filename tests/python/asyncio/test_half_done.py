@@ -435,7 +435,8 @@ async def test_client_that_cannot_begin(
     async def tunnel(reader: Any, writer: Any) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        await reader.read()
+        with contextlib.suppress(ConnectionError):  # a request that hasn't left
+            await reader.read()
         writer.close()
 
     server: Any = serve(

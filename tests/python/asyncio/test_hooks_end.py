@@ -282,7 +282,7 @@ async def test_half_open_tls_ends_with_the_server(
     ) as server:
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await until(lambda: len(server.server._half_open) == 1)
+        await until(lambda: server._places._taken == 1)
         server.close()
         async with asyncio.timeout(2):
             await server.wait_closed()
@@ -307,8 +307,12 @@ async def test_tls_server_closed_at_any_step(serve: Any, certificates: Any) -> N
 
     for steps in range(16):
         before = len(os.listdir("/proc/self/fd"))
+        # The engine's are in test_end_at_every_step_of_the_handshake.
         async with serve(
-            handler, "127.0.0.1", 0, ssl=certificates.server, max_connections=2
+            *(handler, "127.0.0.1", 0),
+            ssl=certificates.server,
+            max_connections=2,
+            carrier="transport",
         ) as server:
             port = server.sockets[0].getsockname()[1]
             silent = socket.create_connection(("127.0.0.1", port))

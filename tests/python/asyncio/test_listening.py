@@ -239,7 +239,10 @@ async def test_accepting_over_tls_goes_on_when_there_are_descriptors_again(
 
     monkeypatch.setattr("pywscore.asyncio._acceptor.ACCEPT_PAUSE", 0.01)
     monkeypatch.setattr(socket.socket, "accept", fail)
-    async with serve(echo, "127.0.0.1", 0, ssl=certificates.server) as server:
+    # The engine accepts in C.
+    async with serve(
+        echo, "127.0.0.1", 0, ssl=certificates.server, carrier="transport"
+    ) as server:
         uri = uri_of(server, scheme="wss")
         async with connect(uri, ssl=certificates.client) as ws:
             await ws.send("hello")
@@ -269,7 +272,10 @@ async def test_a_connection_that_no_task_can_be_made_for(
         return asyncio.Task(coroutine, loop=loop, **kwargs)
 
     async with serve(
-        echo, "127.0.0.1", 0, ssl=certificates.server, max_connections=1
+        *(echo, "127.0.0.1", 0),
+        ssl=certificates.server,
+        max_connections=1,
+        carrier="transport",  # the engine makes no task before the request
     ) as server:
         loop.set_task_factory(fail)
         with pytest.raises(OSError):
