@@ -200,13 +200,13 @@ class Feed:
             await client.aclose()
 
     async def _resubscribe(self, connection: Any, limit: asyncio.Timeout) -> None:
-        """All that is wanted, within a time for each reply."""
+        """All that is wanted, within a time for the replies to one command."""
         rest = {self._probe_channel, *self._rooms}
         await self._send("SUBSCRIBE", list(self._rooms))
         while rest:
             name = self._on_push(await connection.read_response())
-            if name in rest:
-                rest.discard(name)
+            rest.discard(name)
+            if len(rest) % SUBSCRIBE_AT_ONCE == 0:
                 limit.reschedule(asyncio.get_running_loop().time() + REPLY_TIMEOUT)
 
     def _on_push(self, push: Any) -> str:
