@@ -125,7 +125,7 @@ class RedisBroker(Broker):
         once = publication.idempotency_key
         keys = [self._key(room, "s"), self._key(room, "m")]
         channel = self._key(room, "c")
-        once_key = None if once is None else f"{self._key(room, 'i')}.{once}"
+        once_key = None if once is None else f"{self._key(room, 'i')}.{once}".encode()
         if publication.history:
             arguments = [
                 *(channel, publication.body, publication.tag.encode()),
@@ -167,7 +167,10 @@ class RedisBroker(Broker):
             self._run(
                 "read",
                 [self._key(room, "s"), self._key(room, "m")],
-                [place.epoch, place.offset, place.tag, limit, secrets.token_hex(8)],
+                [
+                    *(place.epoch, place.offset, place.tag.encode(), limit),
+                    secrets.token_hex(8).encode(),
+                ],
             )
         )
         epoch, offset, tag, missing, continued, flat = reply
@@ -217,7 +220,7 @@ class RedisBroker(Broker):
         return await self._commands.call(*command)
 
     async def _run(
-        self, name: str, keys: Sequence[str], arguments: Sequence[Any]
+        self, name: str, keys: Sequence[str | bytes], arguments: Sequence[Any]
     ) -> Any:
         source, digest = _script(name)
         try:

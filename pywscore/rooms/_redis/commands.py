@@ -149,8 +149,8 @@ def _pack(command: tuple[Any, ...]) -> bytes:
     return b"".join(parts)
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(1024)
 def _pack_word(word: str | int) -> bytes:
-    """Names and numbers are said again and again."""
+    """Names and numbers are said again and again; what isn't is given as bytes."""
     data = str(word).encode()
     return b"$%d\r\n%b\r\n" % (len(data), data)
