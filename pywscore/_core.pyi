@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import (
     AsyncIterable,
+    AsyncIterator,
     Callable,
     Coroutine,
     Iterable,
@@ -679,7 +680,7 @@ class Connection:
                 which closes it with 1007.
             ConcurrencyError: if another task receives at the same time.
         """
-    def __aiter__(self) -> Self: ...
+    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
     def __anext__(self) -> Coroutine[Any, Any, str | bytes]: ...
     def _recv_fragment(self) -> Coroutine[Any, Any, TextMessage | BinaryMessage]:
         """The next fragment of a message (fin tells the last), as recv() would wait for
@@ -987,7 +988,7 @@ class MessageStream:
             RuntimeError: before ``prepare()``.
             TypeError: if ``data`` is something else.
         """
-    def __aiter__(self) -> Self: ...
+    def __aiter__(self) -> AsyncIterator[Any]: ...
     def __anext__(self) -> Coroutine[Any, Any, Any]: ...
 
 # The engine (Linux, macOS, FreeBSD) ---------------------------------------------

@@ -170,7 +170,7 @@ class Connection(Ending, ChecksOverrides):
 
     # Receiving
 
-    def __aiter__(self) -> Any:
+    def __aiter__(self) -> AsyncIterator[Data]:
         if _function_of(self.recv) is _RECV:
             return self
         return _overridden.iterate(self)

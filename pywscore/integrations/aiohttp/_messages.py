@@ -251,7 +251,7 @@ class Messages(_core.MessageStream):
 
     # Receiving
 
-    def __aiter__(self) -> Any:
+    def __aiter__(self) -> AsyncIterator[WSMessage]:
         # It may be replaced, also in one object.
         if getattr(self.receive, "__func__", None) is _core.MessageStream.receive:
             return self
