@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import hubs_of, needs_redis
 from faults import Proxy
+from nodes import hubs_of, needs_redis
 from servers import Redis, with_sentinel
 from test_races import Sink
 from waiting import until

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import hubs_of, serving
+from nodes import hubs_of, serving
 from test_slow_members import BIG, SMALL, Slow, lag_of, numbers, told
 from waiting import until
 

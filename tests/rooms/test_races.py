@@ -10,8 +10,8 @@ import logging
 from typing import Any
 
 import pytest
-from conftest import hubs_of, serving
 from gates import gated
+from nodes import hubs_of, serving
 from test_slow_members import SMALL, Slow, Starlette, fill
 from waiting import until
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Hubs, hubs_of, needs_redis, serving
+from nodes import Hubs, hubs_of, needs_redis, serving
 from servers import Redis
 from test_races import Sink
 from test_redis import count_commands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,8 @@ def pytest_of(folder: Path, text: str, *arguments: str) -> str:
             *("-p", "pywscore.testing._plugin", "-q", "-rA", *arguments, "test_it.py"),
         ],
         cwd=folder,
+        # Whether this package is installed or not, its plugin is there once.
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
     )
