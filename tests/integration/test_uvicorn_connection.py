@@ -564,6 +564,8 @@ def test_tls(environment: Environment) -> None:
                     f"wss://localhost:{served.port}", ssl=trusting
                 ) as client:
                     assert await client.recv() == "wss"
+                # At shutdown theirs breaks on a connection that is closing.
+                await until(lambda: not served.server.server_state.connections)
 
     environment.run(main)
 
