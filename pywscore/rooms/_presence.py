@@ -20,22 +20,22 @@ class Present(Protocol):
 
     Attributes:
         session: its name, among all nodes.
-        packed_user: what is known of it as JSON; None if nothing is.
+        _packed_user: what is known of it as JSON; None if nothing is.
     """
 
     @property
     def session(self) -> str: ...
     @property
-    def packed_user(self) -> str | None: ...
+    def _packed_user(self) -> str | None: ...
 
 
 def pack_members(members: Iterable[Present], count: int) -> bytes:
     """All of a node's members: users as JSON by session, and how many there are with
     those without a user."""
     listed = ",".join(
-        f'"{it.session}":{it.packed_user}'
+        f'"{it.session}":{it._packed_user}'
         for it in members
-        if it.packed_user is not None
+        if it._packed_user is not None
     )
     return f'{{"n":{count},"s":{{{listed}}}}}'.encode() if count else b""
 
@@ -62,13 +62,13 @@ class Changes:
         self.whole = False
 
     def join(self, member: Present) -> None:
-        if member.packed_user is not None:
+        if member._packed_user is not None:
             self._joined[member] = None
 
     def leave(self, member: Present) -> None:
         if member in self._joined:
             del self._joined[member]
-        elif member.packed_user is not None:
+        elif member._packed_user is not None:
             self._left.append(member.session)
 
     def report(
@@ -80,9 +80,9 @@ class Changes:
             return Report(room, node, count, None, ())
         joined = members if self.whole else self._joined
         users = {
-            it.session: it.packed_user.encode()
+            it.session: it._packed_user.encode()
             for it in joined
-            if it.packed_user is not None
+            if it._packed_user is not None
         }
         return Report(room, node, count, users, self._left, self.whole)
 

@@ -116,7 +116,7 @@ class Room:
             ws: what has joined.
         """
         if (member := self._member(ws)) is not None:
-            self.on_gone(member)
+            self._on_gone(member)
 
     async def publish(
         self,
@@ -259,7 +259,7 @@ class Room:
             raise
         outbox = None
         if sender is not None:
-            outbox = Outbox(sender, lambda _: self.on_gone(member))
+            outbox = Outbox(sender, lambda _: self._on_gone(member))
         member = Member(self, key, outbox, user, None if user is None else packed)
         service.add(member, catch_up)
         self._memberships.add(member)
@@ -284,12 +284,8 @@ class Room:
             )
         self._memberships.check(key, limits.max_rooms_per_connection)
 
-    def on_gone(self, member: Member) -> None:
-        """Let a member go that can't be sent to any more, if it hasn't left.
-
-        Args:
-            member: of this room.
-        """
+    def _on_gone(self, member: Member) -> None:
+        """Let a member go that can't be sent to any more, if it hasn't left."""
         service = self._service
         if service is None or service.fanout.get(member._key) is not member:
             return
@@ -351,7 +347,7 @@ class Room:
             self._fanout.send_pending()
         for member in list(self._fanout or ()):
             assert isinstance(member, Member)
-            self.on_gone(member)
+            self._on_gone(member)
 
     def _drop(self) -> None:
         """It isn't served any more."""
@@ -376,11 +372,10 @@ class Member(Seat):
     Attributes:
         room: the room.
         user: what ``join()`` was given as ``user=``.
-        packed_user: the same as JSON; None if nothing was given.
         skipped: messages that it missed because it read too slowly.
     """
 
-    __slots__ = ("_bucket", "_number", "packed_user", "room", "user")
+    __slots__ = ("_bucket", "_number", "_packed_user", "room", "user")
 
     def __init__(
         self,
@@ -393,7 +388,7 @@ class Member(Seat):
         super().__init__(key, outbox)
         self.room = room
         self.user = user
-        self.packed_user = packed_user
+        self._packed_user = packed_user
         self._number = 0
         self._bucket: tuple[float, float] | None = None
 
@@ -445,10 +440,10 @@ class Member(Seat):
 
     async def leave(self) -> None:
         """Leave the room; nothing happens if it has left."""
-        self.room.on_gone(self)
+        self.room._on_gone(self)
 
     def _on_connection_ended(self) -> None:
-        self.room.on_gone(self)
+        self.room._on_gone(self)
 
     def _count_publish(self, rate: float | None) -> None:
         """Raises:

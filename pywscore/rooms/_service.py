@@ -43,7 +43,7 @@ class Options:
 class Owner(Protocol):
     """The room."""
 
-    def on_gone(self, member: Any) -> object:
+    def _on_gone(self, member: Any) -> object:
         """It can't be sent to any more; it is to be removed."""
 
 
@@ -184,7 +184,7 @@ class Service:
         return self._notice(Gap(self._name, missing))
 
     def on_gone(self, member: Seat) -> None:
-        self._room.on_gone(member)
+        self._room._on_gone(member)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._node.start(coroutine)
