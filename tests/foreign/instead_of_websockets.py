@@ -22,5 +22,5 @@ compatibility.__dict__.update(
 )
 sys.modules[compatibility.__name__] = compatibility
 _acceptor.BoundServer._ssl_context = property(  # is it wss?
-    lambda server: isinstance(server, _acceptor.TLSServer) or None
+    lambda server: server._acceptor.tls
 )
