@@ -17,7 +17,7 @@ from servers import Redis, with_sentinel
 
 from pywscore.rooms import Gap, Hub, HubState, PublishError, Room
 
-pytestmark = [pytest.mark.external, pytest.mark.slow]
+pytestmark = pytest.mark.external
 
 FAULTS = int(os.environ.get("PYWSCORE_FAULTS", "30"))
 

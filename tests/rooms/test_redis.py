@@ -125,7 +125,6 @@ async def test_a_replica() -> None:
             await Hub(replica.url, connect_timeout=1).open()
 
 
-@pytest.mark.slow
 async def test_redis_that_dies(caplog: pytest.LogCaptureFixture) -> None:
     """One warning per change of state; publishing raises; all goes on by itself."""
     needs_redis()
@@ -173,7 +172,6 @@ async def test_no_cluster() -> None:
         await hub.open()
 
 
-@pytest.mark.slow
 async def test_a_cluster_that_dies() -> None:
     """All of it at once; it goes on by itself when that is back."""
     needs_redis()
@@ -198,7 +196,6 @@ async def test_a_cluster_that_dies() -> None:
             assert await client.recv(10) == "after"
 
 
-@pytest.mark.slow
 async def test_a_connection_that_is_deaf() -> None:
     """Half open: nothing comes, nothing fails. It is found in 10 seconds."""
     needs_redis()
@@ -258,7 +255,6 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 async def test_ghosts(redis: Redis, number: signal.Signals) -> None:
     """The users of a node that is gone are gone in ten seconds, and their leaving is

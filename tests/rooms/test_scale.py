@@ -22,7 +22,7 @@ from pywscore.rooms import Gap
 
 MEMBERSHIP = 200
 IDLE_ROOM = 1024
-KEPT_ROOM = 1280  # with a history
+KEPT_ROOM = 1536
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_as_programs() -> None:
     def start(*arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-u", str(PATH), *arguments],
-            env={"PYTHONPATH": str(Path(pywscore.__file__).parents[1]), "PATH": ""},
+            env=os.environ | {"PYTHONPATH": str(Path(pywscore.__file__).parents[1])},
             stdout=subprocess.PIPE,
             text=True,
         )

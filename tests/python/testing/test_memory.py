@@ -18,6 +18,7 @@ from pywscore.testing import (
     record,
     serve_in_memory,
 )
+from pywscore.testing._link import joined
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> None:
@@ -192,6 +193,63 @@ def test_a_link_that_stalls_and_is_reset() -> None:
             with pytest.raises(RuntimeError, match="once"):
                 async with connected(link=link):
                     pass
+
+    run(main)
+
+
+def test_transports_are_as_those_of_asyncio() -> None:
+    class Notes(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.data = b""
+            self.ended = asyncio.get_running_loop().create_future()
+
+        def data_received(self, data: bytes) -> None:
+            self.data += data
+
+        def eof_received(self) -> bool:
+            return True
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.ended.set_result(exc)
+
+    async def main() -> None:
+        link = FaultyLink()
+        near, far = joined(link)
+        one, two = Notes(), Notes()
+        near.connect(one)
+        far.connect(two)
+        assert near.get_protocol() is one and not near.is_closing()
+        assert near.get_extra_info("peername") == far.get_extra_info("sockname")
+        assert near.get_extra_info("no such", 3) == 3
+        far.pause_reading()
+        assert not far.is_reading()
+        near.writelines([b"a", b"", b"bc"])
+        near.write(b"")
+        await asyncio.sleep(0.01)
+        assert two.data == b"" and near.get_write_buffer_size() == 3
+        far.resume_reading()
+        await asyncio.sleep(0.01)
+        assert two.data == b"abc" and near.get_write_buffer_size() == 0
+        near.set_write_buffer_limits(high=100)
+        assert near.get_write_buffer_limits() == (25, 100)
+        near.set_write_buffer_limits()
+        assert near.get_write_buffer_limits()[1] == 64 * 1024
+        other = Notes()
+        far.set_protocol(other)
+        near.write_eof()
+        near.write_eof()
+        near.write(b"after the end")
+        await asyncio.sleep(0.01)
+        assert other.data == b"" and not far.is_closing()
+        far.write(b"back")
+        await asyncio.sleep(0.01)
+        assert one.data == b"back"
+        far.close()
+        far.close()
+        assert await other.ended is None
+        near.abort()
+        near.abort()
+        assert await one.ended is None
 
     run(main)
 
