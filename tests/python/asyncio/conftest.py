@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import trustme
+from tls_peer import KINDS, Files
 
 import pywscore
 from pywscore.asyncio import ClientConnection, Server, ServerConnection
@@ -170,6 +171,25 @@ async def echo(ws: ServerConnection) -> None:
 @pytest.fixture(name="echo")
 def _echo() -> Callable[..., Any]:
     return echo
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"), request.param)
+
+
+@pytest.fixture
+def on_engine(environment: Any) -> None:
+    if environment.carrier == "transport":
+        pytest.skip("elsewhere: the loop's own TLS")
+
+
+@pytest.fixture
+def of_the_carrier(environment: Any, files: Files) -> None:
+    if environment.carrier == "transport" and files.kind == "TLSContext":
+        pytest.skip("elsewhere: TLSContext is the engine's")
 
 
 @dataclasses.dataclass(frozen=True)

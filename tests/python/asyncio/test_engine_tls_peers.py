@@ -17,13 +17,16 @@ from typing import Any
 import pytest
 import trustme
 from conftest import ACCEPT, REQUEST, frame
-from tls_peer import KINDS, Files, TLSPeer
+from tls_peer import Files, TLSPeer, engine_only, tls_context
 from waiting import until
 
 import pywscore
 from pywscore import ConnectionClosedError, TLSContext
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the engine")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="needs the engine"),
+    pytest.mark.usefixtures("of_the_carrier"),
+]
 
 HEAD = REQUEST.format(path="/", extra="").encode()
 # Complete handshakes of test_handshakes_leave_nothing, half of them with TLS 1.2. A
@@ -37,33 +40,6 @@ MOST_KIB = {
     ("SSLContext", 200): 26,
     ("SSLContext", 16000): 84,
 }
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def files(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"), request.param)
-
-
-# Of what ssl.SSLContext has otherwise, or not at all.
-tls_context = pytest.mark.parametrize("files", ["TLSContext"], indirect=True)
-
-
-# Loops' own TLS ends differently there, or says less.
-engine_only = pytest.mark.usefixtures("on_engine")
-
-
-@pytest.fixture
-def on_engine(environment: Any) -> None:
-    if environment.carrier == "transport":
-        pytest.skip("elsewhere: the loop's own TLS")
-
-
-@pytest.fixture(autouse=True)
-def of_the_carrier(environment: Any, files: Files) -> None:
-    if environment.carrier == "transport" and files.kind == "TLSContext":
-        pytest.skip("elsewhere: TLSContext is the engine's")
 
 
 async def upgraded(server: Any, files: Files) -> TLSPeer:

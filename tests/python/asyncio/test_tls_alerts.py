@@ -23,7 +23,7 @@ import pytest
 import trustme
 from conftest import REQUEST, accept_response, frame
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from tls_peer import KINDS, Files, TLSPeer
+from tls_peer import Files, TLSPeer
 from waiting import until
 
 from pywscore import ConnectionClosedError
@@ -43,13 +43,6 @@ ALERTS = [
 UNKNOWN_CA, CERTIFICATE_REQUIRED = 48, 116
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def files(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"), request.param)
-
-
 class Ours:
     """Settings of our ends, and whether the engine carries them."""
 
@@ -61,9 +54,7 @@ class Ours:
 
 
 @pytest.fixture
-def ours(environment: Any, files: Files) -> Ours:
-    if environment.carrier == "transport" and files.kind == "TLSContext":
-        pytest.skip("elsewhere: TLSContext is the engine's")
+def ours(environment: Any, files: Files, of_the_carrier: None) -> Ours:
     return Ours(files, environment.carrier != "transport")
 
 

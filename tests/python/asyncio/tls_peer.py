@@ -8,11 +8,18 @@ import pathlib
 import ssl
 from typing import Any
 
+import pytest
 import trustme
 
 from pywscore import TLSContext
 
 KINDS = ["TLSContext", "SSLContext"]
+
+
+# Of what ssl.SSLContext has otherwise, or not at all.
+tls_context = pytest.mark.parametrize("files", ["TLSContext"], indirect=True)
+# Loops' own TLS ends differently there, or says less.
+engine_only = pytest.mark.usefixtures("on_engine")
 
 
 class Files:
