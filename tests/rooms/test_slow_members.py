@@ -300,6 +300,33 @@ async def test_another_library_that_is_slow_is_closed() -> None:
         assert hub.stats().members == 0
 
 
+async def test_many_that_are_slow_at_the_same_moment() -> None:
+    """Each is let go once, by one publish, and the one who published is told nothing."""
+    async with hubs_of("memory://", 1) as [hub]:
+        room = hub.room("lobby", policy="close", notice=lambda event: repr(event))
+        closes: list[int] = []
+
+        class Slow(Starlette):
+            async def close(self, code: int = 1000) -> None:
+                closes.append(code)
+
+        quick = Starlette()
+        await room.join(quick)
+        for _ in range(400):
+            slow = Slow()
+            slow.may_send.clear()
+            await room.join(slow, user="slow")
+        await room.publish("x" * 70_000)
+        await until(lambda: "x" * 70_000 in quick.sent)
+        assert hub.stats().members == 401
+        await room.publish("the next")
+        assert hub.stats().members == 1
+        await until(lambda: len(closes) == 400)
+        await until(lambda: "the next" in quick.sent)
+        await asyncio.sleep(0.05)
+        assert closes == [1013] * 400
+
+
 async def test_another_library_that_fails() -> None:
     async with hubs_of("memory://", 1) as [hub]:
         room = hub.room("lobby")
