@@ -301,7 +301,7 @@ async def test_another_library_that_is_slow_is_closed() -> None:
 
 
 async def test_many_that_are_slow_at_the_same_moment() -> None:
-    """Each is let go once, by one publish, and the one who published is told nothing."""
+    """Each is let go once, by one publish, and who published isn't troubled."""
     async with hubs_of("memory://", 1) as [hub]:
         room = hub.room("lobby", policy="close", notice=lambda event: repr(event))
         closes: list[int] = []
