@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Generator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from .._shown import unawaited
 from ..asyncio.connection import Connection
@@ -17,23 +16,21 @@ from ._body import Body, body_of, id_of, message_of, pack, place_of
 from ._broker import Place, Publication
 from ._errors import HubError, LimitError
 from ._events import Events
-from ._fanout import Fanout, Seat
+from ._fanout import Seat
 from ._message import Event, Message
 from ._node import Node
 from ._outbox import Outbox, Send, connection_of, sender_of
 from ._presence import unpack_members
-from ._service import Options, Service
-from ._timeline import PAGE, CatchUp, result_of
+from ._service import Options
+from ._serving import Serving
+from ._timeline import PAGE, CatchUp
 
 __all__ = ["Joining", "Member", "Memberships", "Room"]
 
-T = TypeVar("T")
-
 MAX_KEY = 200
-UNSERVE_AFTER = 5.0
 
 
-class Room:
+class Room(Serving):
     """Made by ``Hub.room()``.
 
     ``async for event in room`` gives ``Message``, ``Joined``, ``Left`` and ``Gap``
@@ -44,29 +41,13 @@ class Room:
         name: the room's name.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_held",
-        "_memberships",
-        "_node",
-        "_opening",
-        "_options",
-        "_service",
-        "_unneeded",
-        "name",
-    )
+    __slots__ = ("__weakref__", "_memberships")
 
     def __init__(
         self, node: Node, memberships: Memberships, name: str, options: Options
     ) -> None:
-        self.name = name
-        self._node = node
+        super().__init__(node, name, options)
         self._memberships = memberships
-        self._options = options
-        self._held = 0  # who needs the room served: members, joins, iterators
-        self._service: Service | None = None
-        self._opening: asyncio.Task[Service] | None = None
-        self._unneeded: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         here = len(self._service.fanout) if self._service else 0
@@ -265,14 +246,6 @@ class Room:
         self._memberships.add(member)
         return member
 
-    def _check_serves(self, service: Service) -> None:
-        """Raises:
-        HubError: if the hub has been closed meanwhile.
-        """
-        self._node.check_open()
-        if self._service is not service:
-            raise HubError("the hub is closed")
-
     def _check_join(self, key: Any) -> None:
         limits = self._node.limits
         fanout = self._fanout
@@ -285,85 +258,12 @@ class Room:
         self._memberships.check(key, limits.max_rooms_per_connection)
 
     def _on_gone(self, member: Member) -> None:
-        """Let a member go that can't be sent to any more, if it hasn't left."""
         service = self._service
         if service is None or service.fanout.get(member._key) is not member:
             return
         service.remove(member)
         self._memberships.remove(member)
         self._release()
-
-    # Being served
-
-    async def _hold(self) -> Service:
-        """The room is served until ``_release()``."""
-        self._node.check_open()
-        self._held += 1
-        if self._unneeded is not None:
-            self._unneeded.cancel()
-            self._unneeded = None
-        try:
-            if self._service is not None and self._service.ready:
-                return self._service
-            if self._opening is None:
-                self._opening = self._node.start(self._open())
-            return await self._in_time(result_of(self._opening))
-        except BaseException:
-            self._release()
-            raise
-
-    def _release(self) -> None:
-        self._held -= 1
-        if not self._held:
-            loop = asyncio.get_running_loop()
-            self._unneeded = loop.call_later(UNSERVE_AFTER, self._drop)
-
-    async def _in_time(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        try:
-            async with asyncio.timeout(self._node.limits.join_timeout):
-                return await coroutine
-        except TimeoutError:
-            raise HubError(f"room {self.name!r} can't be reached") from None
-
-    async def _open(self) -> Service:
-        service = self._service = Service(self._node, self.name, self._options, self)
-        try:
-            await self._node.serve(self.name, service)
-            await service.begin()
-            return service
-        finally:
-            if self._service is service:
-                self._opening = None
-                if not service.ready:
-                    self._drop()
-
-    @property
-    def _fanout(self) -> Fanout | None:
-        return None if self._service is None else self._service.fanout
-
-    def _empty(self) -> None:
-        """All members leave."""
-        if self._fanout is not None:
-            self._fanout.send_pending()
-        for member in list(self._fanout or ()):
-            assert isinstance(member, Member)
-            self._on_gone(member)
-
-    def _drop(self) -> None:
-        """It isn't served any more."""
-        self._empty()
-        if self._unneeded is not None:
-            self._unneeded.cancel()
-            self._unneeded = None
-        opening, self._opening = self._opening, None
-        if opening is not None:
-            opening.cancel()
-        service, self._service = self._service, None
-        if service is not None:
-            service.close()
-            self._node.delivered += service.fanout.delivered
-            self._node.skipped += service.fanout.skipped
-            self._node.leave_alone(self.name, service)
 
 
 class Member(Seat):

@@ -87,7 +87,7 @@ async def test_subscribed_again_after_an_end_that_overtook_it(
     """Complaint 2: a room that was given up before Redis had answered, and is needed
     again, isn't deaf."""
     needs_redis()
-    monkeypatch.setattr("pywscore.rooms._room.UNSERVE_AFTER", 0.01)
+    monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.01)
     with Redis() as server:
         proxy = Proxy(server.port)
         async with proxy.running(), hubs_of(proxy.url, 1, join_timeout=0.1) as [hub]:

@@ -215,7 +215,7 @@ async def test_who_leaves_during_a_loss_is_no_ghost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Complaint 6: that the last member has left is told when it can be."""
-    monkeypatch.setattr("pywscore.rooms._room.UNSERVE_AFTER", 0.05)
+    monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.05)
     monkeypatch.setattr("pywscore.rooms._node.MAX_DELAY", 0.1)
     hub, broker = gated()
     async with hub:
@@ -247,7 +247,7 @@ async def test_a_room_that_comes_back_before_its_end_was_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Complaint 6, the other way: the new members aren't told away."""
-    monkeypatch.setattr("pywscore.rooms._room.UNSERVE_AFTER", 0.01)
+    monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.01)
     hub, _ = gated()
     async with hub:
         room, sink = hub.room("lobby"), Sink()

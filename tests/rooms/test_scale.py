@@ -111,7 +111,7 @@ async def test_rooms_that_come_and_go(
     hubs: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """10,000 of them, each with a member and a message for a moment."""
-    monkeypatch.setattr("pywscore.rooms._room.UNSERVE_AFTER", 0.05)
+    monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.05)
     async with hubs(1) as [hub]:
 
         async def visit(name: str) -> None:
