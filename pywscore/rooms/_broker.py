@@ -96,20 +96,21 @@ class Node(Protocol):
     def on_report(self, report: Report) -> None:
         """A node told of its members in a room that is subscribed."""
 
-    def on_nodes(self, alive: Collection[str]) -> None:
-        """These nodes, and no other, have shown that they live."""
+    def on_nodes(self, alive: Collection[str], part: int = 0) -> None:
+        """These nodes, and no other, have shown that they live, to this part."""
 
-    def on_forgotten(self) -> None:
-        """Others may have taken this node for dead: all of its members are to be told
-        again."""
+    def on_forgotten(self, part: int = 0) -> None:
+        """Others may have taken this node for dead: all of its members in rooms of this
+        part are to be told again."""
 
-    def on_state(self, up: bool, why: str) -> None:
-        """Messages reach this node, or don't. When they do again, all subscriptions are
-        there, and what was missed is to be read."""
+    def on_state(self, up: bool, why: str, part: int = 0) -> None:
+        """Messages of rooms of this part reach this node, or don't. When they do again,
+        all subscriptions are there, and what was missed is to be read."""
 
 
 class Broker(ABC):
-    """Joins nodes. All calls but the first and the last may fail with HubError."""
+    """Joins nodes. All calls but the first and the last may fail with HubError; rooms
+    that one is given together are of one part."""
 
     @abstractmethod
     async def open(self, node: Node, name: str, timeout: float) -> None:
@@ -119,6 +120,10 @@ class Broker(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Let go of everything."""
+
+    def part_of(self, room: str) -> int:
+        """Which rooms it is reached, or isn't, together with; 0 if all are."""
+        return 0
 
     @abstractmethod
     async def publish(self, publication: Publication) -> Place | None:

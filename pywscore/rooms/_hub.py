@@ -36,8 +36,9 @@ class Hub:
             ``unix://`` as redis-py takes them,
             ``redis+sentinel://host:port,host:port/service``,
             ``redis+cluster://host:port``. Several URLs: rooms are spread over them.
-        node: this node's name, another one for each; a random one by default, drawn
-            anew by each ``open()``, so a hub may be made before processes are forked.
+        node: this node's name, for who looks into Redis. Each ``open()`` adds
+            something random, so a hub may be made before processes are forked, and
+            members of one that was killed aren't taken for those of its successor.
         prefix: what all keys and channels in Redis begin with.
         max_members: members a room may have on this node.
         max_rooms: rooms that may be served on this node.
@@ -69,7 +70,7 @@ class Hub:
         connect_timeout: float = 10.0,
         join_timeout: float = 10.0,
     ) -> None:
-        self._is_named = node is not None
+        self._called = node
         self.node = secrets.token_hex(8) if node is None else node
         if not self.node or not all(c.isalnum() or c in "-_" for c in self.node):
             raise ValueError("node must be letters, digits, - and _")
@@ -110,8 +111,10 @@ class Hub:
                 6.2, or refuses what is needed.
             RuntimeError: if it is open.
         """
-        if not self._is_named and self.state is HubState.CLOSED:
-            self.node = self._node.name = secrets.token_hex(8)
+        if self.state is HubState.CLOSED:
+            drawn = secrets.token_hex(8)
+            self.node = f"{self._called}-{drawn}" if self._called else drawn
+            self._node.name = self.node
         await self._node.open()
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ logger = logging.getLogger("pywscore.rooms")
 CHANGES_AFTER = 0.1
 MAX_DELAY = 2.0
 RECOVER_AT_ONCE = 256
+# Rooms without members here, of which Redis may have forgotten that they left.
+MAX_LEFT = 1000
 
 
 class HubState(enum.Enum):
@@ -54,23 +57,28 @@ class Limits:
     join_timeout: float
 
 
-class Served(Protocol):
-    """A room while it is served."""
+class Told(Protocol):
+    """Of whose members others are told."""
 
     @property
     def has_changed(self) -> bool:
         """There is something to tell of its members."""
+
+    def report(self) -> tuple[Report, bytes]:
+        """What is to be told of this node's members, once."""
+
+    def report_again(self) -> None:
+        """What was told may not have come to all: tell everything."""
+
+
+class Served(Told, Protocol):
+    """A room while it is served."""
 
     def on_message(self, place: Place | None, body: bytes) -> None: ...
     def on_report(self, report: Report) -> None: ...
     def on_nodes_gone(self, gone: Collection[str]) -> None: ...
     def on_down(self) -> None: ...
     async def on_up(self) -> None: ...
-    def report(self) -> tuple[Report, bytes]:
-        """What is to be told of this node's members, once."""
-
-    def report_again(self) -> None:
-        """What was told may not have come to all: tell everything."""
 
 
 class Node:
@@ -82,7 +90,6 @@ class Node:
 
     Attributes:
         state: what it is in the middle of.
-        alive: names of the nodes that live.
         served: rooms, by name.
         published, received, delivered, skipped, gaps, reconnects: as of ``HubStats``;
             rooms that are served count what they deliver and skip.
@@ -93,39 +100,45 @@ class Node:
         self.broker = broker
         self.limits = limits
         self.state = HubState.CLOSED
-        self.alive: set[str] = set()
         self.served: dict[str, Served] = {}
         self.published = self.received = self.delivered = self.skipped = 0
         self.gaps = self.reconnects = 0
         self._sessions = 0
-        self._heard_from: set[str] = set()
-        self._doubtful: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._subscribing: list[tuple[str, asyncio.Future[None]]] = []
-        self._changed: dict[str, Served] = {}
-        self._telling = False
+        # By part of the broker: what is wrong with one is nothing to the others.
+        self._alive: dict[int, Collection[str]] = {}
+        self._heard_from: defaultdict[int, set[str]] = defaultdict(set)
+        self._doubtful: dict[int, set[str]] = {}
+        self._subscribing: dict[int, list[tuple[str, asyncio.Future[None]]]] = {}
+        self._changed: dict[int, dict[str, Told]] = {}
+        self._telling: set[int] = set()
+        self._down: set[int] = set()
+        self._recovering: dict[int, asyncio.Task[None]] = {}
+        self._left: dict[str, None] = {}
         self._closing = False
-        self._recovering: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         if self.state is not HubState.CLOSED or self._closing:
             raise RuntimeError("the hub is open")
         self.state = HubState.CONNECTING
+        self._down.clear()
         try:
             await self.broker.open(self, self.name, self.limits.connect_timeout)
         except BaseException:
             self.state = HubState.CLOSED
             raise
+        if self.state is HubState.CONNECTING:
+            self.state = HubState.DOWN if self._down else HubState.UP
 
     async def close(self) -> None:
         """The rooms have no members any more."""
-        was_up, self.state = self.state is HubState.UP, HubState.CLOSED
+        self.state = HubState.CLOSED
         self._closing = True
+        up = self._changed.keys() - self._down
+        telling = [self.start(self._tell_changes(part)) for part in up]
         try:
-            if was_up:
-                with contextlib.suppress(HubError, TimeoutError):
-                    async with asyncio.timeout(1):
-                        await self._tell_changes()
+            if telling:
+                await asyncio.wait(telling, timeout=1)
         finally:
             await self._end()
 
@@ -140,6 +153,7 @@ class Node:
         finally:
             self.served.clear()
             self._changed.clear()
+            self._left.clear()
             try:
                 await self.broker.close()
             finally:
@@ -181,35 +195,46 @@ class Node:
         if name not in self.served and len(self.served) >= self.limits.max_rooms:
             raise LimitError(f"max_rooms, {self.limits.max_rooms}, are served here")
         self.served[name] = room
-        if self._changed.pop(name, room) is not room:
+        part = self.broker.part_of(name)
+        if self._changed.get(part, {}).pop(name, room) is not room:
             room.report_again()  # what there was to tell of the one before
         future = asyncio.get_running_loop().create_future()
-        self._subscribing.append((name, future))
-        if len(self._subscribing) == 1:
-            self.start(self._subscribe())
+        waiting = self._subscribing.setdefault(part, [])
+        waiting.append((name, future))
+        if len(waiting) == 1:
+            self.start(self._subscribe(part))
         await future
 
     def leave_alone(self, name: str, room: Served) -> None:
         """It isn't served any more. What there is to tell of it still is told."""
         if self.served.get(name) is room:
             del self.served[name]
+            self._left[name] = self._left.pop(name, None)
+            if len(self._left) > MAX_LEFT:
+                del self._left[next(iter(self._left))]
             if self.state is not HubState.CLOSED:
                 self.start(self._unsubscribe(name))
 
-    def tell_soon(self, name: str, room: Served) -> None:
+    def tell_soon(self, name: str, room: Told) -> None:
         """There is something to tell of its members."""
-        current = self.served.get(name, room)
+        current: Told = self.served.get(name, room)
         if current is not room:
             current.report_again()
             return
-        self._changed[name] = room
-        if not self._telling and self.state is not HubState.CLOSED:
-            self._telling = True
-            self.start(self._tell())
+        part = self.broker.part_of(name)
+        self._changed.setdefault(part, {})[name] = room
+        if part not in self._telling and self.state is not HubState.CLOSED:
+            self._telling.add(part)
+            self.start(self._tell(part))
 
-    def heard_from(self, nodes: Collection[str]) -> None:
-        """These are said to have members in rooms."""
-        self._heard_from.update(nodes)
+    def heard_from(self, name: str, nodes: Collection[str]) -> None:
+        """These are said to have members in a room."""
+        self._heard_from[self.broker.part_of(name)].update(nodes)
+
+    @property
+    def alive(self) -> set[str]:
+        """Names of the nodes that live."""
+        return set().union(*self._alive.values())
 
     # What the broker calls
 
@@ -220,46 +245,52 @@ class Node:
             served.on_message(place, body)
 
     def on_report(self, report: Report) -> None:
-        self._heard_from.add(report.node)
+        self.heard_from(report.room, [report.node])
         served = self.served.get(report.room)
         if served is not None:
             served.on_report(report)
 
-    def on_nodes(self, alive: Collection[str]) -> None:
-        self.alive = set(alive)
-        missing = self._heard_from - self.alive
+    def on_nodes(self, alive: Collection[str], part: int = 0) -> None:
+        self._alive[part] = alive
+        missing = self._heard_from[part].difference(alive)
         # Who has just come may have told of members before it is seen here.
-        gone, self._doubtful = missing & self._doubtful, missing
+        gone = missing & self._doubtful.get(part, set())
+        self._doubtful[part] = missing
         if gone:
-            self._heard_from -= gone
-            for served in list(self.served.values()):
+            self._heard_from[part] -= gone
+            for served in self._served_by(part):
                 served.on_nodes_gone(gone)
 
-    def on_forgotten(self) -> None:
-        for served in list(self.served.values()):
+    def on_forgotten(self, part: int = 0) -> None:
+        for served in self._served_by(part):
             served.report_again()
 
-    def on_state(self, up: bool, why: str) -> None:
-        before = self.state
+    def on_state(self, up: bool, why: str, part: int = 0) -> None:
         if not up:
-            for served in list(self.served.values()):
+            self._down.add(part)
+            for served in self._served_by(part):
                 served.on_down()
-            if before is HubState.UP:
+            if self.state is HubState.UP:
                 self.state = HubState.DOWN
                 logger.warning("rooms are cut off: %s", why)
-        elif before is HubState.CONNECTING:
-            self.state = HubState.UP
-        elif before is HubState.DOWN:
-            self.state = HubState.UP
-            self.reconnects += 1
-            logger.warning("rooms are joined again")
-            if self._recovering is not None:
-                self._recovering.cancel()
-            self._recovering = self.start(self._recover())
+        elif part in self._down:
+            self._down.remove(part)
+            if self.state is HubState.DOWN and not self._down:
+                self.state = HubState.UP
+                self.reconnects += 1
+                logger.warning("rooms are joined again")
+            if part in self._recovering:
+                self._recovering[part].cancel()
+            self._recovering[part] = self.start(self._recover(part))
 
-    async def _recover(self) -> None:
+    def _served_by(self, part: int) -> list[Served]:
+        part_of = self.broker.part_of
+        return [room for name, room in self.served.items() if part_of(name) == part]
+
+    async def _recover(self, part: int) -> None:
         """All rooms get what they missed."""
-        rooms = list(self.served.values())
+        self._tell_of_left(part)
+        rooms = self._served_by(part)
         for start in range(0, len(rooms), RECOVER_AT_ONCE):
             some = rooms[start : start + RECOVER_AT_ONCE]
             results = await asyncio.gather(
@@ -270,9 +301,20 @@ class Node:
                 if isinstance(result, Exception) and not isinstance(result, HubError):
                     logger.error("a room can't be read again", exc_info=result)
 
-    async def _subscribe(self) -> None:
+    def _tell_of_left(self, part: int) -> None:
+        """A replica that was behind may have members of rooms that they have left."""
+        for name in self._left:
+            if self.broker.part_of(name) != part:
+                continue
+            served = self.served.get(name)
+            if served is not None:
+                served.report_again()
+            elif name not in self._changed.get(part, ()):
+                self.tell_soon(name, _Left(self, name))
+
+    async def _subscribe(self, part: int) -> None:
         await asyncio.sleep(0)  # rooms that are opened at the same time
-        waiting, self._subscribing = self._subscribing, []
+        waiting = self._subscribing.pop(part, [])
         reason: Exception | None = None
         try:
             await self.broker.subscribe([name for name, _ in waiting])
@@ -294,22 +336,22 @@ class Node:
             with contextlib.suppress(HubError):
                 await self.broker.unsubscribe([name])
 
-    async def _tell(self) -> None:
+    async def _tell(self, part: int) -> None:
         delay = CHANGES_AFTER
         try:
-            while self._changed:
+            while self._changed.get(part):
                 await asyncio.sleep(delay)
                 try:
-                    await self._tell_changes()
+                    await self._tell_changes(part)
                     delay = CHANGES_AFTER
                 except HubError as exc:
                     logger.debug("members of rooms could not be told: %s", exc)
                     delay = min(2 * delay, MAX_DELAY)
         finally:
-            self._telling = False
+            self._telling.discard(part)
 
-    async def _tell_changes(self) -> None:
-        changed, self._changed = self._changed, {}
+    async def _tell_changes(self, part: int) -> None:
+        changed = self._changed.pop(part, {})
         rooms = [room for room in changed.values() if room.has_changed]
         try:
             if rooms:
@@ -324,3 +366,19 @@ class Node:
         exc = None if task.cancelled() else task.exception()
         if exc is not None and not isinstance(exc, HubError):
             logger.error("a task of the hub failed", exc_info=exc)
+
+
+class _Left:
+    """A room in which this node has no member any more."""
+
+    has_changed = True
+
+    def __init__(self, node: Node, name: str) -> None:
+        self._node = node
+        self._name = name
+
+    def report(self) -> tuple[Report, bytes]:
+        return Report(self._name, self._node.name, 0, {}, (), whole=True), b""
+
+    def report_again(self) -> None:
+        self._node.tell_soon(self._name, self)

@@ -264,7 +264,7 @@ class Service:
             present = await again(lambda: self._node.broker.present(self._name))
         finally:
             self._reports = self._reading = None
-        self._node.heard_from(present)
+        self._node.heard_from(self._name, present)
         nodes = self._nodes = self._nodes or Nodes()
         events = list(nodes.whole(self._name, present))
         for report in reports:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import functools
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ._broker import Broker, Node, Place, Publication, Reading, Report
 
@@ -32,11 +33,10 @@ class SpreadBroker(Broker):
         self._points = [point for point, _ in self._ring]
 
     async def open(self, node: Node, name: str, timeout: float) -> None:
-        states = _States(node, len(self._brokers))
         try:
             await asyncio.gather(
                 *(
-                    broker.open(_Part(states, index), name, timeout)
+                    broker.open(_Part(node, index), name, timeout)
                     for index, broker in enumerate(self._brokers)
                 )
             )
@@ -47,81 +47,42 @@ class SpreadBroker(Broker):
     async def close(self) -> None:
         await asyncio.gather(*(broker.close() for broker in self._brokers))
 
+    def part_of(self, room: str) -> int:
+        point = bisect.bisect(self._points, _hash(room)) % len(self._ring)
+        return self._ring[point][1]
+
     async def publish(self, publication: Publication) -> Place | None:
         return await self._of(publication.room).publish(publication)
 
     async def subscribe(self, rooms: Collection[str]) -> None:
-        await self._each(rooms, lambda broker, some: broker.subscribe(some))
+        await self._of(next(iter(rooms))).subscribe(rooms)
 
     async def unsubscribe(self, rooms: Collection[str]) -> None:
-        await self._each(rooms, lambda broker, some: broker.unsubscribe(some))
+        await self._of(next(iter(rooms))).unsubscribe(rooms)
 
     async def read(self, room: str, after: Place | None, limit: int) -> Reading:
         return await self._of(room).read(room, after, limit)
 
     async def announce(self, reports: Iterable[tuple[Report, bytes]]) -> None:
-        by_room = {report.room: (report, packed) for report, packed in reports}
-        await self._each(
-            by_room, lambda broker, some: broker.announce(by_room[it] for it in some)
-        )
+        reports = list(reports)
+        await self._of(reports[0][0].room).announce(reports)
 
     async def present(self, room: str) -> Mapping[str, bytes]:
         return await self._of(room).present(room)
 
     def _of(self, room: str) -> Broker:
-        index = bisect.bisect(self._points, _hash(room)) % len(self._ring)
-        return self._brokers[self._ring[index][1]]
-
-    async def _each(
-        self,
-        rooms: Collection[str],
-        call: Callable[[Broker, list[str]], Awaitable[None]],
-    ) -> None:
-        shares: dict[Broker, list[str]] = {}
-        for room in rooms:
-            shares.setdefault(self._of(room), []).append(room)
-        await asyncio.gather(*(call(broker, some) for broker, some in shares.items()))
-
-
-class _States:
-    """All are up, or the node is down."""
-
-    def __init__(self, node: Node, count: int) -> None:
-        self.node = node
-        self.down = dict.fromkeys(range(count), "")
-        self.alive: dict[int, Collection[str]] = {}
-
-    def set(self, index: int, up: bool, why: str) -> None:
-        if up:
-            self.down.pop(index, None)
-            if not self.down:
-                self.node.on_state(True, "")
-        else:
-            self.down[index] = why
-            self.node.on_state(False, why)
-
-    def set_alive(self, index: int, alive: Collection[str]) -> None:
-        # Who can't reach one of them can still reach the rooms of the others.
-        self.alive[index] = alive
-        if len(self.alive) == len(self.alive.keys() | self.down.keys()):
-            self.node.on_nodes({name for some in self.alive.values() for name in some})
+        return self._brokers[self.part_of(room)]
 
 
 class _Part:
     """What one of the brokers tells."""
 
-    def __init__(self, states: _States, index: int) -> None:
-        self._states = states
-        self._index = index
-        self.on_message = states.node.on_message
-        self.on_report = states.node.on_report
-        self.on_forgotten = states.node.on_forgotten
-
-    def on_nodes(self, alive: Collection[str]) -> None:
-        self._states.set_alive(self._index, alive)
-
-    def on_state(self, up: bool, why: str) -> None:
-        self._states.set(self._index, up, why)
+    def __init__(self, node: Node, part: int) -> None:
+        self.on_message = node.on_message
+        self.on_report = node.on_report
+        self.on_nodes = functools.partial(node.on_nodes, part=part)
+        self.on_forgotten = functools.partial(node.on_forgotten, part=part)
+        self.on_state = functools.partial(node.on_state, part=part)
 
 
 def _hash(text: str) -> int:
