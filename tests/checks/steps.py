@@ -237,6 +237,12 @@ def uvicorn_oldest() -> bool:
     return over_oldest("uvicorn", "test_uvicorn_[act]*.py")
 
 
+@step("rooms-faults", "Rooms: 300 faults of Redis in mid-broadcast", long=True)
+def rooms_faults() -> bool:
+    tests = "tests/rooms/test_faults.py"
+    return run_pytest("rooms-faults", "-q", tests, PYWSCORE_FAULTS="300")
+
+
 @step("foreign", "Other projects' own tests over pywscore", long=True)
 def foreign() -> bool:
     return run(PY, "-P", "tests/foreign/run.py", timeout=1800)
