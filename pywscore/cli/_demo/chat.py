@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import secrets
@@ -40,6 +41,8 @@ MAX_ROOMS = 1000
 MAX_MEMBERS = 500
 HISTORY = 50
 HISTORY_TTL = 86_400
+# Seconds after which whoever has taken a name is known, or has gone again.
+KNOWN_AFTER = 2.0
 MESSAGES_PER_SECOND = 20
 # What may wait for a member whose connection is full before it is let go; it
 # reconnects and catches up instead.
@@ -94,6 +97,8 @@ class Room:
         )
         # No room of people has a colon in its name.
         self.typing = hub.room(f"{name}:typing")
+        # Names that were taken lately: for all workers in the same order.
+        self._names = hub.room(f"{name}:names", history=100, ttl=60)
         self.people: dict[str, Person] = {}
         self.visits = 0
         self._hub = hub
@@ -117,10 +122,30 @@ class Room:
             raise Full("The room is full.")
         # Who comes back may still be there, as far as others know.
         others = [it for it in everybody if not (key and it.key == key)]
-        name = free_name(name, {it.name.casefold() for it in others})
+        taken = {it.name.casefold() for it in others}
         person = Person(f"{self._hub.node}.{secrets.token_hex(4)}", name, key)
+        person.name = free_name(name, taken)
         self.people[person.id] = person
+        try:
+            while not await self._is_first(person):
+                taken |= {it.name.casefold() for it in self.people.values()}
+                person.name = free_name(name, taken)
+        except BaseException:
+            del self.people[person.id]
+            raise
         return person
+
+    async def _is_first(self, person: Person) -> bool:
+        """Whether its name is this worker's, until others are told of the person."""
+        claim = {**person.as_user(), "at": time.time()}
+        await self._names.publish(json.dumps(claim))
+        for message in await self._names.history():
+            first = json.loads(message.data)
+            is_recent = claim["at"] - first["at"] < KNOWN_AFTER
+            if is_recent and first["name"].casefold() == person.name.casefold():
+                is_own = first["id"].startswith(f"{self._hub.node}.")
+                return is_own or (person.key != "" and first["key"] == person.key)
+        return True
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
