@@ -62,6 +62,27 @@ def server(*arguments: str) -> Iterator[str]:
         process.communicate()
 
 
+@contextmanager
+def client() -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
+    """`connect`, and the other end of its TCP connection, which the test speaks for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        process = subprocess.Popen(
+            [*COMMAND, "connect", f"ws://127.0.0.1:{listener.getsockname()[1]}/"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            peer, _ = listener.accept()
+            with peer:
+                yield process, peer
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
 def assert_one_line(result: subprocess.CompletedProcess[str], part: str) -> None:
     assert result.returncode == 1, result
     assert result.stderr.startswith("pywscore: error: ")
@@ -152,19 +173,10 @@ def test_refused_handshake() -> None:
 
 
 def test_server_that_is_not_one() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        process = subprocess.Popen(
-            [*COMMAND, "connect", f"ws://127.0.0.1:{port}/"],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        listener.settimeout(PATIENCE)
-        peer, _ = listener.accept()
-        with peer:
-            peer.recv(4096)
-            peer.sendall(b"SSH-2.0-x\x1b[2J\r\n")
+    with client() as (process, peer):
+        peer.recv(4096)
+        peer.sendall(b"SSH-2.0-x\x1b[2J\r\n")
+        peer.close()
         _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert stderr.startswith("pywscore: error: ") and stderr.count("\n") == 1
@@ -242,36 +254,25 @@ def test_commands_that_can_not_be_done() -> None:
 
 def test_pings_with_the_same_text() -> None:
     """The second isn't sent while the first waits for its pong."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        process = subprocess.Popen(
-            [*COMMAND, "connect", f"ws://127.0.0.1:{port}/"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+    with client() as (process, peer):
+        key = peer.recv(4096).split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+        peer.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key.decode()).encode() + b"\r\n\r\n"
         )
-        listener.settimeout(PATIENCE)
-        peer, _ = listener.accept()
-        with peer:
-            key = peer.recv(4096).split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
-            peer.sendall(
-                b"HTTP/1.1 101 Switching Protocols\r\n"
-                b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: "
-                + accept_key(key.decode()).encode()
-                + b"\r\n\r\n"
-            )
-            assert process.stdin is not None and process.stderr is not None
-            assert process.stderr.readline().startswith("Connected to ")
-            process.stdin.write("/ping same\n/ping same\n")
-            process.stdin.flush()
-            assert process.stderr.readline() == (
-                "A ping with this text is still waiting.\n"
-            )
-            peer.sendall(b"\x88\x02\x03\xe8")
-            assert process.stderr.readline() == (
-                "Connection closed: 1000 (normal closure).\n"
-            )
+        assert process.stdin is not None and process.stderr is not None
+        assert process.stderr.readline().startswith("Connected to ")
+        process.stdin.write("/ping same\n/ping same\n")
+        process.stdin.flush()
+        assert process.stderr.readline() == (
+            "A ping with this text is still waiting.\n"
+        )
+        peer.sendall(b"\x88\x02\x03\xe8")
+        assert process.stderr.readline() == (
+            "Connection closed: 1000 (normal closure).\n"
+        )
+        peer.close()
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
@@ -294,20 +295,11 @@ def test_a_subprotocol_is_offered_and_shown() -> None:
 
 
 def test_ctrl_c_before_the_connection_is_open() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        process = subprocess.Popen(
-            [*COMMAND, "connect", f"ws://127.0.0.1:{port}/"],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        listener.settimeout(PATIENCE)
-        peer, _ = listener.accept()
-        with peer:
-            assert peer.recv(4096)
-            process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, stderr) == (130, b"")
+    with client() as (process, peer):
+        assert peer.recv(4096)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, stderr) == (130, "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pipe")
@@ -635,8 +627,9 @@ def test_metrics(command: str) -> None:
         assert samples["pywscore_connections_accepted_total"] == "2"
         assert samples['pywscore_connections{state="open"}'] == "0"
         assert samples['pywscore_connections_closed_total{code="1000"}'] == "1"
+        # What was said and, before, that the name is taken.
         assert samples.get("pywscore_rooms_published_total") == (
-            "1" if command == "demo" else None
+            "2" if command == "demo" else None
         )
 
 
