@@ -394,6 +394,22 @@ def test_how_ids_are_read() -> None:
     assert ids_in_c('/* LEN-1,\n LEN-2 */ x = "LEN-3"; // LEN-4') == {"LEN-1", "LEN-2"}
 
 
+# ---- tests ---------------------------------------------------------------------------
+
+
+def test_modules_of_tests_are_told_apart() -> None:
+    """pytest imports them by their names alone, and ``conftest`` is of several."""
+    paths = [
+        path
+        for folder in ("python", "integration", "rooms")
+        for path in (ROOT / "tests" / folder).rglob("*.py")
+    ]
+    names = [path.stem for path in paths if path.stem != "conftest"]
+    assert sorted(names) == sorted(set(names))
+    wanted = re.compile(r"^\s*(from|import) conftest\b", re.M)
+    assert not [path for path in paths if wanted.search(path.read_text())]
+
+
 # ---- the package ---------------------------------------------------------------------
 
 

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import os
 import secrets
 from collections.abc import Iterator
 from typing import Any
 
+import coroutines
 import pytest
 import servers
 from nodes import Hubs, hubs_of, needs_redis, serving
 
-TEST_TIMEOUT = float(os.environ.get("PYWSCORE_TEST_TIMEOUT", "30"))  # seconds
 BROKERS = ["memory", "redis", "several", "sentinel", "cluster"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    arguments = {
-        name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames
-    }
-    problems: list[dict[str, Any]] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: problems.append(context))
-        async with asyncio.timeout(TEST_TIMEOUT):
-            await pyfuncitem.obj(**arguments)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if left:
-            _, left = await asyncio.wait(left, timeout=1)
-        assert not left, left
-
-    asyncio.run(main())
-    assert not problems, problems
-    return True
+    return coroutines.run(pyfuncitem)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pytest
 from pywscore.cli._demo import chat
 from pywscore.cli._demo.chat import Chat, Room
 
-
 # The demo takes one URL.
 ONE = ["memory", "redis", "sentinel", "cluster"]
 pytestmark = [

@@ -27,7 +27,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conftest import REQUEST, frame
+from peers import REQUEST, frame
 
 import pywscore
 

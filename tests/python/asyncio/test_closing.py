@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import frame
+from peers import frame
 
 import pywscore
 from pywscore import ConnectionClosedError, ConnectionClosedOK, State

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LOOPS, REQUEST
+from environments import LOOPS
+from peers import REQUEST
 from waiting import until
 
 import pywscore

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
-from conftest import ACCEPT, REQUEST, frame
+from peers import ACCEPT, REQUEST, frame
 from tls_peer import Files, TLSPeer, engine_only, tls_context
 from waiting import until
 

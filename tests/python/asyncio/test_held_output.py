@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from conftest import REQUEST, Environment, frame
+from environments import Environment
+from peers import REQUEST, frame
 
 import pywscore
 

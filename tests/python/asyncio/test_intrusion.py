@@ -11,7 +11,7 @@ from typing import Any
 
 import bare
 import pytest
-from conftest import REQUEST, frame
+from peers import REQUEST, frame
 
 import pywscore
 from pywscore import State, _core

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import REQUEST, frame
+from peers import REQUEST, frame
 from waiting import until
 
 import pywscore

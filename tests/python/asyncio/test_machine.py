@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import ACCEPT, LOOPS, REQUEST, frame
+from environments import LOOPS
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,6 +30,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from nesting import NestingLoop
+from peers import ACCEPT, REQUEST, frame
 
 import pywscore
 

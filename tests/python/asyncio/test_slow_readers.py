@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Certificates, Environment
+from environments import Environment
 from slow_reader import Outcome, SlowReader, small_buffers
-from tls_peer import Files
+from tls_peer import Certificates, Files
 
 pytestmark = pytest.mark.every_environment
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import REQUEST, accept_response, frame
 from nesting import NestingLoop
+from peers import REQUEST, accept_response, frame
 from tls_peer import Files, TLSPeer
 from waiting import until
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 import trustme
-from conftest import REQUEST, accept_response, frame
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from peers import REQUEST, accept_response, frame
 from tls_peer import Files, TLSPeer
 from waiting import until
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import pathlib
 import ssl
@@ -20,6 +21,12 @@ KINDS = ["TLSContext", "SSLContext"]
 tls_context = pytest.mark.parametrize("files", ["TLSContext"], indirect=True)
 # Loops' own TLS ends differently there, or says less.
 engine_only = pytest.mark.usefixtures("on_engine")
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificates:
+    server: ssl.SSLContext
+    client: ssl.SSLContext
 
 
 class Files:
