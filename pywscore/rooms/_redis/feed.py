@@ -257,8 +257,13 @@ def pack_report(report: Report) -> str:
 
 
 def unpack_report(room: str, packed: bytes) -> Report:
+    """Raises:
+    ValueError, KeyError, TypeError, AttributeError, RecursionError: if it isn't one.
+    """
     it = json.loads(packed)
     joined = it["j"]
+    for user in (joined or {}).values():
+        json.loads(user)  # it is read where that must not fail
     return Report(
         room,
         str(it["n"]),

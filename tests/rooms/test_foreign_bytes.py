@@ -1,0 +1,85 @@
+"""What others publish on channels of rooms, by mistake or worse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from typing import Any
+
+import pytest
+from nodes import hubs_of
+from waiting import until
+
+from pywscore.rooms import Joined
+from pywscore.rooms._body import Body, pack
+from pywscore.rooms._broker import Report
+
+feeds = pytest.importorskip("pywscore.rooms._redis.feed")
+
+REPORT = Report("lobby", "node", 1, {"node.1": b'{"a": [1]}'}, ["node.2"], whole=True)
+
+
+def good() -> list[bytes]:
+    """Of each kind."""
+    tag, epoch = secrets.token_hex(8).encode(), secrets.token_hex(8).encode()
+    bodies = [pack(Body("text", "key", "node.1")), pack(Body(b"\xff\x00", None, ""))]
+    return [
+        *(b"m%s 1 %s %s" % (epoch, tag, body) for body in bodies),
+        *(b"m- 0 %s %s" % (tag, body) for body in bodies),
+        b"r" + feeds.pack_report(REPORT).encode(),
+    ]
+
+
+def changed(data: bytes, choose: random.Random) -> bytes:
+    """With bytes that are others, too many, gone or of another place."""
+    it = bytearray(data)
+    for _ in range(choose.randint(1, 4)):
+        at = choose.randint(0, len(it))
+        match choose.randrange(5):
+            case 0:
+                it[at : at + 1] = bytes([choose.randrange(256)])
+            case 1:
+                it[at:at] = choose.choice([b" ", b"-1", b"9" * 5000, b"[" * 2000, b'"'])
+            case 2:
+                del it[at : at + choose.randint(1, 8)]
+            case 3:
+                del it[at:]
+            case 4:
+                it[at:at] = it[: choose.randint(0, len(it))]
+    return bytes(it)
+
+
+@pytest.mark.threat("BRK-3")
+@pytest.mark.parametrize("history", [0, 10])
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_bytes(
+    history: int, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They cost themselves: nothing fails, and what is ours comes."""
+    caplog.set_level(logging.ERROR)
+    choose = random.Random(seed)
+    got: list[Any] = []
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    def told(event: Any) -> str | None:
+        return "joined" if isinstance(event, Joined) else None
+
+    async with hubs_of("memory://", 1) as [hub]:
+        room = hub.room("lobby", history=history, notice=told)
+        await room.join(send, send=send)
+        rooms = {"channel": "lobby"}
+        feed = feeds.Feed(None, hub._node, rooms, "probe", lambda: None)
+        for _ in range(1500):
+            data = changed(choose.choice(good()), choose)
+            feed._on_push([b"message", b"channel", data])
+            if choose.random() < 0.05:
+                await asyncio.sleep(0)  # for what is read again
+        await room.publish("ours")
+        await until(lambda: "ours" in got)
+        # Those of the fuzz have been taken for messages, where they are.
+        assert hub.healthy() and set(map(type, got)) <= {str, bytes}
+    assert not caplog.records
