@@ -159,7 +159,13 @@ def all_faults(
         await asyncio.sleep(choose.uniform(0.02, 0.1))
         await say("CONFIG", "SET", "maxmemory", "0")
 
+    async def kill() -> None:
+        """It has what it acknowledged: `appendonly yes`."""
+        redis.kill()
+        await asyncio.sleep(choose.uniform(0.0, 0.2))
+        await asyncio.to_thread(redis.start)
+
     return [
-        *(cut, refuse, stop, kill_clients, small_buffers, sleep, forget_scripts),
+        *(kill, cut, refuse, stop, kill_clients, small_buffers, sleep, forget_scripts),
         *(stall, drop_answers, slow_down, full),
     ]

@@ -22,8 +22,9 @@ from pywscore.rooms._pipeline import Pipeline
 pytestmark = pytest.mark.external
 
 
+@pytest.mark.threat("RMS-1", "BRK-4")
 async def test_a_redis_that_hangs_holds_nobody_for_long() -> None:
-    """Complaint 1: it is seen in the same time if a thousand publishers wait."""
+    """It is seen in the same time if a thousand publishers wait."""
     needs_redis()
     with Redis() as server:
         async with hubs_of(server.url, 1) as [hub]:
@@ -46,6 +47,7 @@ async def test_a_redis_that_hangs_holds_nobody_for_long() -> None:
             assert (await rooms[0].publish("y")).data == "y"
 
 
+@pytest.mark.threat("BRK-4")
 async def test_what_waits_for_redis_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     needs_redis()
     monkeypatch.setattr("pywscore.rooms._redis.commands.MAX_WAITING", 1 << 20)
@@ -81,10 +83,11 @@ async def test_a_batch_that_fails_takes_what_waits_behind_it() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.threat("RMS-2", "BRK-4")
 async def test_subscribed_again_after_an_end_that_overtook_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Complaint 2: a room that was given up before Redis had answered, and is needed
+    """A room that was given up before Redis had answered, and is needed
     again, isn't deaf."""
     needs_redis()
     monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.01)
@@ -111,8 +114,9 @@ async def test_subscribed_again_after_an_end_that_overtook_it(
 
 
 @pytest.mark.slow
+@pytest.mark.threat("RMS-2")
 async def test_two_quick_losses_leave_no_room_unsubscribed() -> None:
-    """Complaint 2: 600 rooms, and the second loss in the middle of subscribing."""
+    """600 rooms, and the second loss in the middle of subscribing."""
     needs_redis()
     with Redis() as server:
         proxy = Proxy(server.port)
@@ -136,10 +140,11 @@ async def test_two_quick_losses_leave_no_room_unsubscribed() -> None:
                     await until(lambda: all(it.got == ["x"] for it in sinks), 5)
 
 
+@pytest.mark.threat("RMS-1", "BRK-3")
 async def test_what_a_message_breaks_is_no_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Complaint 1: garbage on a channel, of whatever kind."""
+    """Garbage on a channel, of whatever kind."""
     needs_redis()
     with Redis() as server:
         async with hubs_of(server.url, 1) as [hub]:
@@ -159,10 +164,11 @@ async def test_what_a_message_breaks_is_no_connection(
     assert "what isn't ours" in caplog.text
 
 
+@pytest.mark.threat("RMS-8")
 async def test_a_fault_of_our_own_is_no_deaf_node(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Complaint 8: whatever ends the listening task begins it again."""
+    """Whatever ends the listening task begins it again."""
     needs_redis()
     with Redis() as server:
         async with hubs_of(server.url, 1) as [hub]:
@@ -198,8 +204,9 @@ async def test_connections_to_sentinels_are_closed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.threat("RMS-2")
 async def test_ten_thousand_rooms_are_subscribed_again_in_a_second() -> None:
-    """Complaint 2: in processor time, whatever else the machine does; in a time that
+    """In processor time, whatever else the machine does; in a time that
     doesn't grow with the square of them."""
     needs_redis()
     with Redis() as server:

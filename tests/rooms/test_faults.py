@@ -19,6 +19,8 @@ from pywscore.rooms import Gap, Hub, HubState, PublishError, Room
 
 pytestmark = pytest.mark.external
 
+# What is acknowledged is with the kernel, which isn't killed.
+KEEPS = ("--appendonly", "yes", "--appendfsync", "no")
 FAULTS = int(os.environ.get("PYWSCORE_FAULTS", "30"))
 
 
@@ -75,13 +77,14 @@ async def settled(hubs: list[Hub], histories: list[list[Any]], last: int) -> Non
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.threat("RMS-3", "BRK-2")
 @pytest.mark.parametrize("seed", range(max(1, FAULTS // 10)))
 async def test_faults(seed: int) -> None:
     needs_redis()
     choose = random.Random(seed)
     publishing = Publishing()
     histories: list[list[Any]] = [[], [], [], []]
-    with Redis("--enable-debug-command", "yes") as redis:
+    with Redis(*KEEPS, "--enable-debug-command", "yes") as redis:
         proxy = Proxy(redis.port)
         async with (
             proxy.running(),
@@ -121,6 +124,7 @@ async def test_faults(seed: int) -> None:
         assert Missing(None) not in got
 
 
+@pytest.mark.threat("RMS-3", "BRK-7")
 async def test_failover_to_a_replica_that_is_behind() -> None:
     """What the promoted replica never had is a gap; nothing comes twice."""
     needs_redis()

@@ -31,10 +31,11 @@ async def until_members(room: Room, users: list[Any], seconds: float = 5) -> Non
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
+@pytest.mark.threat("RMS-6")
 async def test_a_room_left_just_before_a_failover(
     comes_back: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Complaint 6: the promoted replica hasn't heard of it, and nobody here needs the
+    """The promoted replica hasn't heard of it, and nobody here needs the
     room any more, or somebody else does."""
     needs_redis()
     monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.01)
@@ -62,8 +63,9 @@ async def test_a_room_left_just_before_a_failover(
             await until_members(watches, ["other"] * comes_back + ["watcher"])
 
 
+@pytest.mark.threat("RMS-6")
 async def test_a_node_that_was_killed_and_has_the_same_name_again(redis: Redis) -> None:
-    """Complaint 6: that it lives again says nothing of who was there before."""
+    """That it lives again says nothing of who was there before."""
     prefix = f"ghosts-{secrets.token_hex(4)}"
     events: list[Any] = []
     async with Hub(redis.url, prefix=prefix) as other:

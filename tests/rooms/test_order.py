@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ FAILED_OVER_TWICE = ["publish", "snapshot", *["publish"] * 3]
 FAILED_OVER_TWICE += ["failover", "read", "failover"]
 
 
+@pytest.mark.threat("RMS-3")
 @settings(max_examples=500, deadline=None)
 @example(steps=FAILED_OVER_TWICE, keep=3)
 @given(steps=STEPS, keep=st.integers(3, 12))
@@ -149,6 +151,7 @@ def test_once_and_in_order_or_a_gap(steps: list[str], keep: int) -> None:
         assert len(node.got) == log.tags, node.got
 
 
+@pytest.mark.threat("BRK-7")
 def test_what_a_promoted_replica_gave_out_again() -> None:
     log = Log(10)
     node = Node(log, 10)

@@ -147,8 +147,9 @@ def down_and_up(hub: Hub) -> None:
     hub._node.on_state(True, "")
 
 
+@pytest.mark.threat("RMS-2")
 async def test_a_second_loss_while_what_the_first_one_hid_is_read() -> None:
-    """Complaint 2: what was read before the second loss doesn't count after it."""
+    """What was read before the second loss doesn't count after it."""
     hub, broker = gated()
     async with hub:
         room = hub.room("lobby", history=10)
@@ -170,8 +171,9 @@ async def test_a_second_loss_while_what_the_first_one_hid_is_read() -> None:
         await until(lambda: sink.got == ["1", "2", "3"], 2)
 
 
+@pytest.mark.threat("RMS-2")
 async def test_a_loss_while_a_room_is_opened() -> None:
-    """Complaint 2: its first reading is from before the loss."""
+    """Its first reading is from before the loss."""
     hub, broker = gated()
     async with hub:
         room = hub.room("lobby", history=10)
@@ -189,8 +191,9 @@ async def test_a_loss_while_a_room_is_opened() -> None:
         await until(lambda: sink.got == ["1"], 2)
 
 
+@pytest.mark.threat("RMS-2")
 async def test_one_room_less_stops_no_recovery() -> None:
-    """Complaint 2: a room that isn't needed any more ends while all are read again."""
+    """A room that isn't needed any more ends while all are read again."""
     hub, broker = gated()
     async with hub:
         rooms = [hub.room(f"{number}", history=10) for number in range(600)]
@@ -211,10 +214,11 @@ async def test_one_room_less_stops_no_recovery() -> None:
         await until(lambda: all(sink.got == ["missed"] for sink in sinks[1:]), 10)
 
 
+@pytest.mark.threat("RMS-6")
 async def test_who_leaves_during_a_loss_is_no_ghost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Complaint 6: that the last member has left is told when it can be."""
+    """That the last member has left is told when it can be."""
     monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.05)
     monkeypatch.setattr("pywscore.rooms._node.MAX_DELAY", 0.1)
     hub, broker = gated()
@@ -243,10 +247,11 @@ async def test_who_leaves_during_a_loss_is_no_ghost(
                 await asyncio.sleep(0.02)
 
 
+@pytest.mark.threat("RMS-6")
 async def test_a_room_that_comes_back_before_its_end_was_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Complaint 6, the other way: the new members aren't told away."""
+    """The new members aren't told away."""
     monkeypatch.setattr("pywscore.rooms._serving.UNSERVE_AFTER", 0.01)
     hub, _ = gated()
     async with hub:
@@ -260,8 +265,9 @@ async def test_a_room_that_comes_back_before_its_end_was_told(
         assert await room.members() == ["ada"]
 
 
+@pytest.mark.threat("RMS-6")
 async def test_presence_that_changes_while_it_is_read() -> None:
-    """Complaint 6: what is told during a reading is newer than that."""
+    """What is told during a reading is newer than that."""
     hub, broker = gated()
     other = Hub("memory://")
     other._node.broker = type(broker)(broker._shared_as)
@@ -307,6 +313,7 @@ async def test_all_of_a_room_that_was_forgotten(
 # What others have put there
 
 
+@pytest.mark.threat("BRK-3")
 async def test_what_isnt_ours_in_a_history(caplog: pytest.LogCaptureFixture) -> None:
     hub, broker = gated()
     async with hub:
@@ -325,10 +332,11 @@ async def test_what_isnt_ours_in_a_history(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.parametrize("made", [None, 3, {"a": 1}, "\ud800", bytearray(b"x")])
+@pytest.mark.threat("RMS-1")
 async def test_an_envelope_that_makes_no_message(
     made: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Complaint 1: it costs that message, and not the room."""
+    """It costs that message, and not the room."""
 
     def envelope(message: Message) -> Any:
         return made if message.data == "bad" else message.data

@@ -25,6 +25,7 @@ from pywscore.rooms import Gap, Hub, HubError, HubState, Joined, Left, PublishEr
 pytestmark = pytest.mark.external
 
 
+@pytest.mark.threat("BRK-6")
 async def test_no_redis() -> None:
     needs_redis()
     hub = Hub(f"redis://user:secret@127.0.0.1:{free_port()}", connect_timeout=0.3)
@@ -52,6 +53,7 @@ async def test_redis_that_comes_later() -> None:
             await hub.close()
 
 
+@pytest.mark.threat("BRK-6")
 async def test_a_wrong_password() -> None:
     needs_redis()
     with Redis("--requirepass", "right") as server:
@@ -63,6 +65,7 @@ async def test_a_wrong_password() -> None:
             await hub.room("lobby").publish("x")
 
 
+@pytest.mark.threat("BRK-5")
 async def test_no_permission(redis: Redis) -> None:
     """The rights that docs/rooms.md lists are enough, and less is said."""
     prefix = f"acl-{secrets.token_hex(4)}"
@@ -125,6 +128,7 @@ async def test_a_replica() -> None:
             await Hub(replica.url, connect_timeout=1).open()
 
 
+@pytest.mark.threat("RMS-3", "BRK-2")
 async def test_redis_that_dies(caplog: pytest.LogCaptureFixture) -> None:
     """One warning per change of state; publishing raises; all goes on by itself."""
     needs_redis()
@@ -172,6 +176,7 @@ async def test_no_cluster() -> None:
         await hub.open()
 
 
+@pytest.mark.threat("BRK-2")
 async def test_a_cluster_that_dies() -> None:
     """All of it at once; it goes on by itself when that is back."""
     needs_redis()
@@ -196,6 +201,7 @@ async def test_a_cluster_that_dies() -> None:
             assert await client.recv(10) == "after"
 
 
+@pytest.mark.threat("RMS-1", "RMS-8")
 async def test_a_connection_that_is_deaf() -> None:
     """Half open: nothing comes, nothing fails. It is found in 10 seconds."""
     needs_redis()
@@ -219,6 +225,8 @@ async def test_a_connection_that_is_deaf() -> None:
             await room_publish_directly(server, hub, "missed")
             assert await client.recv(20) == "missed"
             assert time.monotonic() - began < 15
+            await until(hub.healthy)
+            assert hub.stats().reconnects == 1  # it was said
 
 
 def await_deaf(proxy: Proxy, writer: Any) -> None:
@@ -256,6 +264,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.threat("RMS-6")
 async def test_ghosts(redis: Redis, number: signal.Signals) -> None:
     """The users of a node that is gone are gone in ten seconds, and their leaving is
     an event; one that comes back brings them back."""
@@ -299,6 +308,7 @@ async def test_ghosts(redis: Redis, number: signal.Signals) -> None:
         await process.wait()
 
 
+@pytest.mark.threat("BRK-5")
 async def test_keys_of_others_are_safe() -> None:
     """All keys and channels begin with the prefix, whatever rooms are called."""
     needs_redis()

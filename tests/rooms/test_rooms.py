@@ -214,6 +214,7 @@ async def test_who_joins_and_leaves_at_once_is_no_event(
             assert await two.recv() == repr(Joined("lobby", "stays", 2))
 
 
+@pytest.mark.threat("BRK-4")
 async def test_history(hubs: Any) -> None:
     async with hubs(2) as nodes:
         rooms = [hub.room("lobby", history=5) for hub in nodes]
@@ -234,6 +235,7 @@ def told(event: Any) -> str:
     return f"gap {event.count}" if isinstance(event, Gap) else "joined or left"
 
 
+@pytest.mark.threat("RMS-4")
 async def test_coming_back(hubs: Any, serving: Any) -> None:
     async with hubs(2) as nodes, serving() as server:
         rooms = [hub.room("lobby", history=5, notice=told) for hub in nodes]
@@ -258,6 +260,7 @@ async def test_coming_back(hubs: Any, serving: Any) -> None:
                 await client.ws.close()
 
 
+@pytest.mark.threat("RMS-4")
 async def test_coming_back_while_others_publish(hubs: Any, serving: Any) -> None:
     """Each message once, in order, whatever is published while one joins."""
     async with hubs(2) as nodes, serving() as server:
@@ -351,6 +354,7 @@ async def test_a_member_sees_a_room_begin_anew(hubs: Any, serving: Any) -> None:
         assert await client.recv_many(2) == ["old", "new"]
 
 
+@pytest.mark.threat("BRK-8")
 async def test_limits(hubs: Any, serving: Any) -> None:
     limits = {
         "max_members": 2,

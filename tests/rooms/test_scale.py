@@ -78,6 +78,7 @@ async def test_memory_of_an_idle_room(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["memory", "redis"], indirect=True)
+@pytest.mark.threat("BRK-4")
 async def test_joins_and_leaves(hubs: Hubs) -> None:
     """10,000 of them leave nothing: no memory, no task."""
     async with hubs(1) as [hub], serving(ping_interval=None) as server:
@@ -107,6 +108,7 @@ async def test_joins_and_leaves(hubs: Hubs) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["memory", "redis"], indirect=True)
+@pytest.mark.threat("BRK-4")
 async def test_rooms_that_come_and_go(
     hubs: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,8 +147,9 @@ async def test_rooms_that_come_and_go(
 
 
 @pytest.mark.external
+@pytest.mark.threat("RMS-4", "RMS-5")
 async def test_a_reconnect_storm(redis: Redis) -> None:
-    """Complaints 4 and 5: 5,000 that come back at once all have what they missed, once
+    """5,000 that come back at once all have what they missed, once
     and in order, and at most 5 % of them are asked of Redis."""
     async with hubs_of(redis.url, 2) as nodes:
         rooms = [hub.room("lobby", history=200) for hub in nodes]
@@ -175,8 +178,9 @@ async def test_a_reconnect_storm(redis: Redis) -> None:
 
 
 @pytest.mark.external
+@pytest.mark.threat("RMS-5")
 async def test_a_storm_that_only_redis_can_answer(redis: Redis) -> None:
-    """Complaint 5: from a place that the node doesn't remember, one asks for all."""
+    """From a place that the node doesn't remember, one asks for all."""
     async with hubs_of(redis.url, 2) as nodes:
         told = {"notice": lambda it: f"gap {it.count}" if isinstance(it, Gap) else None}
         rooms = [hub.room("lobby", history=50, **told) for hub in nodes]
@@ -192,8 +196,9 @@ async def test_a_storm_that_only_redis_can_answer(redis: Redis) -> None:
 
 
 @pytest.mark.external
+@pytest.mark.threat("RMS-6")
 async def test_members_of_a_large_room(redis: Redis) -> None:
-    """Complaint 6: 10,000 users, in 50 ms."""
+    """10,000 users, in 50 ms."""
     async with hubs_of(redis.url, 2) as nodes:
         rooms = [hub.room("lobby") for hub in nodes]
         for number in range(10_000):
@@ -212,8 +217,9 @@ async def test_members_of_a_large_room(redis: Redis) -> None:
 
 
 @pytest.mark.external
+@pytest.mark.threat("RMS-5")
 async def test_each_node_reads_its_own_rooms() -> None:
-    """Complaint 5: what is published where a node has no members doesn't reach it."""
+    """What is published where a node has no members doesn't reach it."""
     needs_redis()
     with Redis() as server:
         async with hubs_of(server.url, 2) as [here, there]:
@@ -227,8 +233,9 @@ async def test_each_node_reads_its_own_rooms() -> None:
 
 
 @pytest.mark.external
+@pytest.mark.threat("RMS-7")
 async def test_a_slow_member_delays_nobody(redis: Redis) -> None:
-    """Complaint 7: not even its own node's Redis connection."""
+    """Not even its own node's Redis connection."""
     async with hubs_of(redis.url, 2) as nodes:
         slow_may = asyncio.Event()
 
@@ -247,3 +254,28 @@ async def test_a_slow_member_delays_nobody(redis: Redis) -> None:
         assert member.skipped > 100 and nodes[0].stats().received == 200
         assert sorted(took)[100] < 0.1
         slow_may.set()
+
+
+@pytest.mark.external
+@pytest.mark.threat("BRK-1")
+async def test_redis_is_never_made_to_wait() -> None:
+    """It cuts who lets 1 MiB wait: not a node whose members don't read 20 MB."""
+    needs_redis()
+    limit = ("--client-output-buffer-limit", "pubsub 1mb 1mb 0")
+    never = asyncio.Event()
+
+    async def stalls(message: Any) -> None:
+        await never.wait()
+
+    with Redis(*limit) as server:
+        async with hubs_of(server.url, 2) as nodes:
+            here, there = (hub.room("lobby", history=10) for hub in nodes)
+            sink = Sink()
+            stalled = await here.join(stalls, send=stalls)
+            await here.join(sink)
+            for _ in range(1000):
+                await there.publish("x" * 20_000)
+            await until(lambda: len(sink.got) == 1000)
+            assert [hub.stats().reconnects for hub in nodes] == [0, 0]
+            assert stalled.skipped > 900
+            never.set()

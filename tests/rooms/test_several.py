@@ -58,8 +58,9 @@ def told(event: Any) -> str | None:
     return None
 
 
+@pytest.mark.threat("RMS-7", "BRK-2")
 async def test_only_rooms_of_the_one_that_was_lost_are_read_again(redis: Redis) -> None:
-    """Complaint 7: the loss of one Redis is none for rooms of another one."""
+    """The loss of one Redis is none for rooms of another one."""
     async with one_to_harm(redis, 1) as (proxy, [hub]):
         there, lost = (room_at(hub, part, notice=told) for part in (0, 1))
         stays, loses = Sink(), Sink()
@@ -76,10 +77,11 @@ async def test_only_rooms_of_the_one_that_was_lost_are_read_again(redis: Redis) 
         assert stays.got == ["joined None", "meanwhile", "after"]
 
 
+@pytest.mark.threat("RMS-7")
 async def test_rooms_are_joined_and_told_of_while_another_redis_is_away(
     redis: Redis,
 ) -> None:
-    """Complaint 7: neither what is asked for at the same time as what can't be had,
+    """Neither what is asked for at the same time as what can't be had,
     nor what is told with it, waits."""
     async with one_to_harm(redis, 2) as (proxy, hubs):
         watching, joining = hubs
@@ -107,8 +109,9 @@ async def test_rooms_are_joined_and_told_of_while_another_redis_is_away(
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.threat("RMS-6")
 async def test_who_dies_while_another_redis_is_away_is_gone(redis: Redis) -> None:
-    """Complaint 6: of the list, and told, though that one can't say who lives."""
+    """Of the list, and told, though that one can't say who lives."""
     async with one_to_harm(redis, 2) as (proxy, hubs):
         watching, dying = hubs
         events: list[Any] = []

@@ -56,6 +56,7 @@ def told(event: Any) -> str | None:
 SMALL = {"max_queue": 1, "compression": None}
 
 
+@pytest.mark.threat("SLW-3")
 async def test_skip() -> None:
     async with hubs_of("memory://", 1) as [hub], serving(**SMALL) as server:
         slow, quick = await server.clients(2, **SMALL)
@@ -79,6 +80,7 @@ async def test_skip() -> None:
         assert numbers([await slow.recv()]) == [-1]
 
 
+@pytest.mark.threat("SLW-3")
 async def test_latest() -> None:
     async with hubs_of("memory://", 1) as [hub], serving(**SMALL) as server:
         slow = await server.client(**SMALL)
@@ -109,6 +111,7 @@ async def test_latest_has_bounded_keys() -> None:
         assert len(lag.newest) == 1000 and next(reversed(lag.newest)) == "2999"
 
 
+@pytest.mark.threat("SLW-3")
 async def test_close() -> None:
     async with hubs_of("memory://", 1) as [hub], serving(**SMALL) as server:
         slow, quick = await server.clients(2, **SMALL)
@@ -272,6 +275,7 @@ async def test_a_function_that_sends_to_a_connection_of_ours() -> None:
         await until(lambda: hub.stats().members == 0)
 
 
+@pytest.mark.threat("SLW-3")
 async def test_another_library_that_is_slow() -> None:
     async with hubs_of("memory://", 1) as [hub]:
         room = hub.room("lobby", notice=told)
@@ -288,6 +292,7 @@ async def test_another_library_that_is_slow() -> None:
         assert numbers(ws.sent) == [0, 1, 2, 3, 4, "gap 15"]
 
 
+@pytest.mark.threat("SLW-3")
 async def test_another_library_that_is_slow_is_closed() -> None:
     async with hubs_of("memory://", 1) as [hub]:
         room = hub.room("lobby", policy="close")
@@ -360,6 +365,7 @@ async def test_an_envelope_that_raises(caplog: pytest.LogCaptureFixture) -> None
     assert "envelope() of room 'lobby' failed" in caplog.text
 
 
+@pytest.mark.threat("BRK-4")
 async def test_histories_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes and goes, in however many rooms: those silent longest go first."""
     monkeypatch.setattr(_memory, "MAX_BYTES", 1 << 20)
