@@ -63,7 +63,6 @@ PEERS = (
     *("aiohttp", "pywscore_aiohttp", "uvicorn", "pywscore_uvicorn"),
 )
 NO_COMPRESSION = ("uws_echo", "picows_callback", "node_ws")
-NO_TLS = ("uvicorn", "pywscore_uvicorn")
 KIB = 1024
 
 
@@ -132,8 +131,6 @@ def measure(peer: Peer, count: int, kind: Kind) -> float | None:
     """In a new process; None where the peer can't."""
     if kind.compression and peer.module in NO_COMPRESSION:
         return None
-    if kind.tls and peer.module in NO_TLS:
-        return None
     if not kind.tls and peer.module == SSL_CONTEXT:
         return None
     [loop] = peer.loops(["asyncio"])
@@ -160,6 +157,8 @@ def verdicts(figures: dict[tuple[str, Kind], float | None]) -> list[Verdict]:
         ("listener, plain, KiB", of("pywscore_listener", PLAIN), 2.0),
         ("pywscore, TLS, KiB", of("pywscore", TLS), 40.0),
         ("pywscore, ssl.SSLContext, KiB", of(SSL_CONTEXT, TLS), 32.0),
+        ("pywscore in aiohttp, TLS, KiB", of("pywscore_aiohttp", TLS), 32.0),
+        ("pywscore in uvicorn, TLS, KiB", of("pywscore_uvicorn", TLS), 32.0),
         (
             "pywscore, what permessage-deflate adds to a silent connection, KiB",
             of("pywscore", SILENT_DEFLATE, SILENT),

@@ -9,7 +9,7 @@ import os
 import redis.asyncio
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from .pywscore_uvicorn import listen
+from .uvicorn import listen
 
 app = FastAPI()
 members: set[WebSocket] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from .pywscore_uvicorn import listen
+from .uvicorn import listen
 
 DISTRIBUTION = "fastapi"
 TITLE = "FastAPI, uvicorn"

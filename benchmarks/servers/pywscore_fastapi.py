@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .fastapi_sansio import app
-from .pywscore_uvicorn import WS, listen
+from .pywscore_uvicorn import WS
+from .uvicorn import listen
 
 DISTRIBUTION = "fastapi"
 TITLE = "FastAPI, uvicorn with pywscore"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -26,17 +27,27 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         )
 
 
-async def serve(compression: bool) -> int:
+async def listen(
+    application: Any, ws: str, compression: bool, tls: Path | None = None
+) -> int:
+    """Serve an ASGI application; returns the port."""
     config = uvicorn.Config(
-        echo,
-        ws="websockets-sansio",
+        application,
+        ws=ws,
         ws_per_message_deflate=compression,
         lifespan="off",
         log_level="error",
+        ssl_certfile=tls and tls / "certificate.pem",
+        ssl_keyfile=tls and str(tls / "key.pem"),
     )
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     server = uvicorn.Server(config)
     tasks.append(asyncio.create_task(server.serve(sockets=[listening])))
     while not server.started:
         await asyncio.sleep(0.01)
-    return listening.getsockname()[1]
+    port: int = listening.getsockname()[1]
+    return port
+
+
+async def serve(compression: bool, tls: Path | None = None) -> int:
+    return await listen(echo, "websockets-sansio", compression, tls)
