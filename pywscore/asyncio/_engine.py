@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .. import _core
 from .._shown import shown_address
 from .._tls import TLSContext, TLSObject
+from . import _loops_tls
 from .connection import Connection
 
 __all__ = [
@@ -95,12 +96,17 @@ def start_tls(
     return tls_parts(made, tls, incoming, outgoing)
 
 
-def tls_parts(made: Any, context: Any, incoming: Any, outgoing: Any) -> Any:
-    """The same for an SSLObject between what are, or behave like, two MemoryBIOs."""
+def tls_parts(
+    made: Any, context: Any, incoming: Any, outgoing: Any, is_open: bool = False
+) -> Any:
+    """The same for an SSLObject between what are, or behave like, two MemoryBIOs.
+
+    ``is_open``: its handshake is done, and something may have come after that.
+    """
     # What read() and write() of Python's own class hand over to, and no more.
     own = type(made) is ssl_module.SSLObject
     stream = getattr(made, "_sslobj", made) if own else made
-    return made, stream, context, incoming, outgoing
+    return made, stream, context, incoming, outgoing, is_open
 
 
 def end_slow_handshake(connection: Connection, seconds: float | None) -> None:
@@ -317,8 +323,9 @@ def adopt(
 def can_take_over(
     transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
 ) -> bool:
-    """Whether the engine can carry what ``transport`` carries: a plain socket."""
-    if transport.get_extra_info("sslcontext") is not None or not can_use_engine(loop):
+    """Whether the engine can carry what ``transport`` carries: a plain socket, or TLS
+    of asyncio's own loop."""
+    if not can_use_engine(loop):
         return False
     # Only sockets of the loops that are known: others may do more than send bytes.
     module = type(transport).__module__
@@ -327,6 +334,10 @@ def can_take_over(
         and module.startswith(("asyncio.", "uvloop."))
         and transport.get_write_buffer_size() == 0
         and not transport.is_closing()
+        and (
+            transport.get_extra_info("sslcontext") is None
+            or _loops_tls.of_transport(transport) is not None
+        )
     )
 
 
@@ -340,7 +351,7 @@ def take_over(
 
     Its protocol isn't told. The caller hands over, by ``feed()``, what has been read.
     ``connection`` may have been the transport's protocol: what it holds back it goes on
-    to hold back.
+    to hold back. TLS goes on where it was; what had come for it comes after ``feed()``.
 
     Returns:
         The connection's transport.
@@ -349,6 +360,9 @@ def take_over(
         OSError: there is no descriptor to be had; ``transport`` is as it was.
         Exception: what ``connection_made()`` raised; the socket is at its end.
     """
+    loops_tls = _loops_tls.of_transport(transport)
+    if loops_tls is not None:
+        tls = tls_parts(*loops_tls, is_open=True)
     fd = os.dup(transport.get_extra_info("socket").fileno())
     try:
         taken = EngineTransport(
@@ -361,6 +375,8 @@ def take_over(
     except BaseException:
         os.close(fd)
         raise
+    if loops_tls is not None:
+        _loops_tls.forget(transport)
     transport.set_protocol(asyncio.Protocol())
     # Closes its descriptor, not the TCP connection, which is ours as well.
     transport.abort()

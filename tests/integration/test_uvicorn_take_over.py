@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 import websockets
 from uvicorn_servers import (
     ENVIRONMENTS,
@@ -24,7 +22,6 @@ from uvicorn_servers import (
 )
 from waiting import until
 
-import pywscore
 from pywscore import _core
 from pywscore.integrations.uvicorn import WebSocketProtocol
 
@@ -90,31 +87,6 @@ def test_carrier_transport(environment: Environment) -> None:
                 assert not is_taken(served.protocol)
 
     environment = Environment(environment.loop, environment.http)
-    environment.run(main)
-
-
-@ours
-def test_tls_stays_on_the_transport(environment: Environment) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-
-    async def main() -> None:
-        with (
-            certificate.private_key_pem.tempfile() as key,
-            certificate.cert_chain_pems[0].tempfile() as chain,
-        ):
-            async with environment.serve(
-                echo, ssl_keyfile=key, ssl_certfile=chain
-            ) as served:
-                async with pywscore.connect(
-                    f"wss://localhost:{served.port}", ssl=trusting
-                ) as client:
-                    await client.send("hi")
-                    assert await client.recv() == "hi"
-                    assert not is_taken(served.protocol)
-
     environment.run(main)
 
 

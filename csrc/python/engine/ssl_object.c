@@ -16,7 +16,7 @@
 #define SMALL  ((size_t)2 << 10)
 #define PIECES 64
 /* Of what pywsc_ssl_object_new() gets. */
-#define PARTS 5
+#define PARTS 6
 
 /* --- calls --- */
 
@@ -143,7 +143,10 @@ static int set_up(struct pywsc_ssl_object *self, struct pywsc_state *state)
     self->want_read = PyObject_GetAttrString(ssl, "SSLWantReadError");
     self->record = PyLong_FromSize_t(RECORD);
     Py_DECREF(ssl);
-    return self->want_read == NULL || self->record == NULL ? -1 : start(self, state);
+    if (self->want_read == NULL || self->record == NULL) {
+        return -1;
+    }
+    return self->open ? 0 : start(self, state);
 }
 
 struct pywsc_ssl_object *
@@ -163,6 +166,8 @@ pywsc_ssl_object_new(struct pywsc_state *state, PyObject *parts)
     self->context = Py_NewRef(PyTuple_GET_ITEM(parts, 2));
     self->incoming = Py_NewRef(PyTuple_GET_ITEM(parts, 3));
     self->outgoing = Py_NewRef(PyTuple_GET_ITEM(parts, 4));
+    self->open = PyTuple_GET_ITEM(parts, 5) == Py_True;
+    self->kept = self->open;
     if (set_up(self, state) < 0) {
         pywsc_ssl_object_free(self);
         return NULL;

@@ -27,7 +27,7 @@ struct pywsc_ssl_object {
     bool failed;                   /* `failure` says why, or it has left the loop */
     bool closed;                   /* by pywsc_ssl_object_close() */
     bool busy;                     /* one of these functions has not returned */
-    bool kept;                     /* something came meanwhile, */
+    bool kept;                     /* something came meanwhile, or before, */
     bool eof;                      /* and then TCP's end */
     bool held;                     /* nothing is received until that is looked at */
     bool flush_wanted;             /* somebody would have sent meanwhile */
@@ -37,8 +37,8 @@ struct pywsc_ssl_object {
     bool reads;                    /* the connection wants to read */
 };
 
-/* Of a tuple of the first five fields. A client has begun its handshake
- * then. NULL with an exception. */
+/* Of a tuple of the first five fields, and True if the handshake was done by others:
+ * then something may be kept. Else a client has begun it. NULL with an exception. */
 struct pywsc_ssl_object *
 pywsc_ssl_object_new(struct pywsc_state *state, PyObject *parts);
 /* Nothing comes or leaves any more; what is asked about it can still be asked. */

@@ -279,9 +279,13 @@ static int tls_event(struct pywsc_transport *self, const struct wsc_io *io)
 
 int pywsc_transport_received(struct pywsc_transport *self)
 {
-    if (self->ssl == NULL || self->connection == NULL ||
-        pywsc_transport_link(self) == NULL || self->ssl->busy) {
+    struct pywsc_ssl_object *ssl = self->ssl;
+    if (ssl == NULL || self->connection == NULL || pywsc_transport_link(self) == NULL ||
+        ssl->busy) {
         return 0;
+    }
+    if (!ssl->held && !ssl->reads) {
+        return 0; /* it comes when reading goes on */
     }
     struct pywsc_connection *connection = pywsc_transport_connection(self);
     const struct wsc_io io = {.type = WSC_IO_DATA};

@@ -21,7 +21,7 @@ int pywsc_transport_close(struct pywsc_transport *self);
 /* Handle an event of the transport's link: 0, or -1 with an exception. WSC_IO_READABLE
  * becomes what was received. */
 int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io);
-/* The method _received(): what was kept while TLS was busy. */
+/* The method _received(): what TLS has kept. */
 int pywsc_transport_received(struct pywsc_transport *self);
 
 #endif

@@ -11,6 +11,7 @@
 #include "engine/transport.h"
 #include "engine/transport_io.h"
 #include "engine/transport_tls.h"
+#include "tasks/loop.h"
 #include "values/errors.h"
 
 #if WSC_HAVE_ENGINE
@@ -119,6 +120,16 @@ static PyObject *transport_pause_reading(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* What TLS has kept comes in the loop's next round: 0, or -1 with an exception. */
+static int take_kept_soon(struct pywsc_transport *self)
+{
+    return self->ssl == NULL || !self->ssl->kept
+               ? 0
+               : pywsc_call_method_soon(pywsc_transport_state(self),
+                                        pywsc_transport_engine(self)->loop,
+                                        (PyObject *)self, PYWSC_NAME_RECEIVED);
+}
+
 static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
@@ -126,11 +137,13 @@ static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
     if (check_thread(self) < 0) {
         return NULL;
     }
-    if (pywsc_transport_link(self) != NULL && !self->closing && !self->ended &&
-        pywsc_transport_read(self, true) != WSC_OK) {
+    if (pywsc_transport_link(self) == NULL || self->closing || self->ended) {
+        Py_RETURN_NONE;
+    }
+    if (pywsc_transport_read(self, true) != WSC_OK) {
         return to_none(pywsc_transport_finish(self, errno, false));
     }
-    Py_RETURN_NONE;
+    return to_none(take_kept_soon(self));
 }
 
 static PyObject *transport_is_closing(PyObject *op, PyObject *unused)
@@ -313,7 +326,8 @@ static int start_tls(struct pywsc_transport *self, PyObject *tls, const char *na
     return -1;
 }
 
-/* The same of Python's TLS: what a client says first leaves. */
+/* The same of Python's TLS: what a client says first leaves. What came before is taken
+ * when the connection is made. */
 static int start_ssl(struct pywsc_transport *self)
 {
     wsc_link_limit(self->link, SSL_RECEIVE_SIZE);
@@ -321,7 +335,7 @@ static int start_ssl(struct pywsc_transport *self)
         (void)PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    return 0;
+    return take_kept_soon(self);
 }
 
 /* EngineTransport(engine, fd, connection, tls=None, server_hostname=None); `tls` is a

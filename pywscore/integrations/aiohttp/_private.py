@@ -42,6 +42,7 @@ __all__ = [
     "cancels_handler",
     "client_protocol",
     "upgraded_handler",
+    "use_transport",
 ]
 
 CHECKED_VERSIONS = ("3.10.11", "3.14.5")
@@ -113,6 +114,15 @@ def upgraded_handler(handler: Any) -> None:
         handler.__class__ = _upgraded_type(type(handler))  # type: ignore[arg-type]
     except TypeError:
         pass  # a class of another layout: without 1001 and 1011, as aiohttp does
+
+
+def use_transport(handler: Any, transport: Any) -> None:
+    """Let ``handler``, and the server that has it, have ``transport``: nobody needs the
+    one before any more."""
+    handler.transport = transport
+    connections = getattr(getattr(handler, "_manager", None), "_connections", None)
+    if isinstance(connections, dict) and handler in connections:
+        connections[handler] = transport
 
 
 def writing_paused(protocol: Any) -> bool:

@@ -28,6 +28,7 @@ from ._private import (
     ClientConnectionResetError,
     default_headers_written,
     upgraded_handler,
+    use_transport,
 )
 
 WebSocketReady = web.WebSocketReady
@@ -264,7 +265,7 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
             transport.abort()  # aiohttp has no other response after an upgrade
             raise
         if not connection._lost:
-            handler.transport = taken
+            use_transport(handler, taken)
         size = sum(len(name) + len(value) + 4 for name, value in headers.raw_items())
         default_headers_written(self._payload_writer, size)
         if self._heartbeat is not None and not connection._lost:
