@@ -120,9 +120,12 @@ def asserting() -> bool:
     return run(PY, "tests/checks/asserting.py")
 
 
-@step("docs", "Links of the documentation")
+@step("docs", "Documentation (links, the site)")
 def docs() -> bool:
-    return run(PY, "tests/checks/docs.py")
+    links = run(PY, "tests/checks/docs.py")
+    # What the theme's authors have to say to others.
+    silent = {"NO_MKDOCS_2_WARNING": "1"}
+    return run(BIN / "mkdocs", "build", "--quiet", "--strict", **silent) and links
 
 
 @step("c", "C tests (gcc, those of SIMD with each version)", lane="c")

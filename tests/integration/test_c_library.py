@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import websockets.asyncio.client
+from blocks import block
 
 import pywscore
 
@@ -164,19 +165,11 @@ def test_each_header_stands_alone(prefix: Path, tmp_path: Path, compiler: str) -
         call(*command, *WARNINGS, "-fsyntax-only", f"-I{prefix}/include", source)
 
 
-def test_the_documentation_compiles(prefix: Path, tmp_path: Path) -> None:
-    page = (ROOT / "docs/c-api.md").read_text()
-    programs = re.findall(r"^```c\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert programs
-    for program in programs:
-        (tmp_path / "program.c").write_text(program)
-        call(*CC, f"-I{prefix}/include", "-c", "program.c", cwd=tmp_path)
-
-
 CMAKE = """
 cmake_minimum_required(VERSION 3.10)
 project(consumer C)
-find_package(wsc 0.1 REQUIRED)
+add_executable(app SOURCE)
+DOCUMENTED
 foreach(kind wsc static)
   add_executable(sans_io_${kind} SOURCE)
   target_link_libraries(sans_io_${kind} wsc::${kind})
@@ -190,13 +183,14 @@ endif()
 
 @pytest.mark.skipif(not shutil.which("cmake"), reason="no cmake")
 def test_cmake_finds_it(prefix: Path, tmp_path: Path) -> None:
-    text = CMAKE.replace("SOURCE", str(EXAMPLES / "sans_io.c"))
+    text = CMAKE.replace("DOCUMENTED", block("docs/c-api.md", "CMakeLists.txt"))
+    text = text.replace("SOURCE", str(EXAMPLES / "sans_io.c"))
     (tmp_path / "CMakeLists.txt").write_text(text)
     build = tmp_path / "build"
     call("cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}")
     call("cmake", "--build", build)
-    for kind in ("wsc", "static"):
-        assert call(build / f"sans_io_{kind}") == TALK
+    for name in ("app", "sans_io_wsc", "sans_io_static"):
+        assert call(build / name) == TALK
     assert "libwsc.so" in needed(build / "sans_io_wsc")
     assert "libwsc.so" not in needed(build / "sans_io_static")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blocks import block
 from nodes import needs_redis
 from servers import Redis, free_port
 
@@ -23,8 +23,9 @@ import pywscore
 from pywscore.rooms import Hub
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/rooms.md").read_text(encoding="utf-8")
-PROGRAM, HEALTH, CONSUMER = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
+PROGRAM = block("docs/rooms.md", "program.py")
+HEALTH = block("docs/rooms.md", "Health")
+CONSUMER = block("docs/rooms.md", "Consumer")
 
 
 @contextmanager

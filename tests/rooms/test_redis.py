@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import secrets
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from blocks import block
 from faults import Proxy
 from nodes import hubs_of, needs_redis, serving
 from servers import Redis, cluster_nodes, cluster_url, free_port
@@ -69,8 +68,7 @@ async def test_a_wrong_password() -> None:
 async def test_no_permission(redis: Redis) -> None:
     """The rights that docs/rooms.md lists are enough, and less is said."""
     prefix = f"acl-{secrets.token_hex(4)}"
-    page = (Path(__file__).resolve().parents[2] / "docs/rooms.md").read_text()
-    [listed] = re.findall(r"^ACL SETUSER rooms (.*?)^```", page, re.S | re.M)
+    _, _, listed = block("docs/rooms.md", "Permissions").partition(" rooms ")
     rights = ["reset", *listed.replace("pywscore", prefix).split()]
     assert redis.say("ACL", "SETUSER", prefix, *rights).startswith(b"+OK")
     url = f"redis://{prefix}:password@127.0.0.1:{redis.port}"

@@ -1,0 +1,51 @@
+"""Blocks of pages that need more around them than a page can have."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+
+import pytest
+from blocks import block
+
+import pywscore
+from pywscore.testing import Clock, serve_in_memory
+
+# What is another one each time: times, keys, the payload of a ping.
+CHANGING = re.compile(r"^[\d:]{8} |(?<=-Key: ).*|(?<=-Accept: ).*|(?<=P[IO]NG ).*")
+
+
+async def converse() -> None:
+    """What the page of the log shows."""
+
+    async def handler(ws: pywscore.ServerConnection) -> None:
+        async for message in ws:
+            if isinstance(message, str):
+                await ws.send(message.upper())
+
+    async with (
+        Clock() as clock,
+        serve_in_memory(handler, server_header=None, ping_interval=20) as server,
+    ):
+        async with server.connect(
+            "/chat?room=1",
+            additional_headers={"Cookie": "secret", "Host": "127.0.0.1:8765"},
+            compression=None,
+            ping_interval=None,
+            user_agent_header=None,
+        ) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "HELLO"
+            await ws.send(bytes(range(256)))
+            await clock.advance(21)
+            await ws.close(1001)
+
+
+def test_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pywscore.server")
+    asyncio.run(converse())
+    written = block("docs/logging.md", "Log").splitlines()
+    said = [record.getMessage() for record in caplog.records]
+    shown = [CHANGING.sub("", CHANGING.sub("", line, count=1)) for line in written]
+    assert [CHANGING.sub("", line) for line in said if line[:6] != "server"] == shown
