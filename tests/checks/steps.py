@@ -125,7 +125,7 @@ def docs() -> bool:
     links = run(PY, "tests/checks/docs.py")
     # What the theme's authors have to say to others.
     silent = {"NO_MKDOCS_2_WARNING": "1"}
-    return run(BIN / "mkdocs", "build", "--quiet", "--strict", **silent) and links
+    return run(BIN / "mkdocs", "build", "--strict", **silent) and links
 
 
 @step("c", "C tests (gcc, those of SIMD with each version)", lane="c")
