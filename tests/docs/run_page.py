@@ -24,7 +24,7 @@ from blocks import PROGRAM, Block, blocks, is_tested_elsewhere
 
 PORT = re.compile(r"(?<![\d.])(8765|8000|8080|8443)(?!\d)")
 UVICORN = re.compile(r"^(?:uvicorn|gunicorn) .*$", re.MULTILINE)
-PATIENCE = 30.0  # seconds for a block, and for a server to start or to end
+PATIENCE = 40  # seconds for a block, and for a server to start or to end
 
 
 class Failed(Exception):
@@ -42,13 +42,12 @@ class Server:
         self._said = asyncio.ensure_future(process.stderr.read())
 
     async def listens(self, port: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while self._process.returncode is None:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    return
-                await asyncio.sleep(0.02)
+        while self._process.returncode is None:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
         raise Failed(f"{self.block.where}: {(await self._said).decode()}")
 
     async def stop(self) -> None:
@@ -78,10 +77,21 @@ class Page:
         try:
             for block in blocks(self.page):
                 if not is_tested_elsewhere(block):
+                    self._limit(block)
                     await self._run(block)
         finally:
+            signal.alarm(0)
             for server in self.servers.values():
                 await server.stop()
+
+    def _limit(self, block: Block) -> None:
+        """By a signal: the loop's own clock is moved by some pages."""
+
+        def late(*_: object) -> None:
+            raise Failed(f"{block.where}: not done after {PATIENCE} s")
+
+        signal.signal(signal.SIGALRM, late)
+        signal.alarm(PATIENCE)
 
     async def _run(self, block: Block) -> None:
         if block.language == "sh" and (line := UVICORN.search(block.text)):
@@ -101,8 +111,7 @@ class Page:
             if block.is_program:
                 self._define(block)
             else:
-                async with asyncio.timeout(PATIENCE):
-                    await self._piece(block)
+                await self._piece(block)
 
     def _define(self, block: Block) -> None:
         """What a program has, for the pieces that follow."""
@@ -139,8 +148,7 @@ class Page:
     async def _program(self, block: Block, name: str) -> str:
         process = await self._start([sys.executable, name])
         try:
-            async with asyncio.timeout(PATIENCE):
-                printed, said = await process.communicate()
+            printed, said = await process.communicate()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -178,7 +186,7 @@ class Page:
         printed = self.printed
         for written, free in self.ports.items():
             printed = printed.replace(free, written)
-        if printed != block.text:
+        if printed.rstrip().splitlines() != block.text.rstrip().splitlines():
             raise Failed(f"{block.where}: what is printed is\n{printed}")
 
 
