@@ -65,7 +65,7 @@ COMPILE  = $(COMPILER) -std=c11 $(WARNINGS) $(FLAGS_$(FLAVOUR)) -Icsrc/include -
 LIBS     = $(if $(wildcard csrc/engine/*.c),-lssl) -lcrypto -lz -lm -lpthread
 LINK     = $(COMPILER) $(FLAGS_$(FLAVOUR)) $(LINK_$(FLAVOUR)) $(LDFLAGS)
 
-CORE    := $(sort $(wildcard csrc/core/*.c csrc/core/simd/*.c csrc/engine/*.c))
+CORE    := $(sort $(wildcard csrc/core/*.c csrc/core/simd/*.c csrc/engine/*.c csrc/load/*.c))
 SUPPORT := $(filter-out tests/c/test_%.c,$(sort $(wildcard tests/c/*.c)))
 TESTS   := $(sort $(wildcard tests/c/test_*$(T)*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*$(FUZZ)*.c))
@@ -106,7 +106,7 @@ coverage:
 	@$(MAKE) -s -j2 FLAVOUR=coverage programs build/coverage/tests/checks/simd_names
 	@ONCE=yes TEST_SECONDS=900 tests/checks/run_c.sh coverage \
 	    "$$(build/coverage/tests/checks/simd_names)" "$(T)" || failed=yes; \
-	    $(PYTHON) tests/checks/gcov_summary.py build/coverage csrc/core csrc/engine \
+	    $(PYTHON) tests/checks/gcov_summary.py build/coverage csrc/core csrc/engine csrc/load \
 	    $(if $(T),,--fail-under 95) && test -z "$$failed"
 
 # ---- programs of one flavour ----------------------------------------------------------

@@ -24,10 +24,10 @@ CORE_LAYERS = [
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
     ("assembler", "handshake", "shared"),
     ("conn",),
-    # Public headers only: csrc/engine is a room of its own.
-    ("tls", "timer_wheel"),
+    # Public headers only: csrc/engine and csrc/load are rooms of their own.
+    ("tls", "timer_wheel", "histogram"),
     ("engine",),
-    ("short_poll",),
+    ("short_poll", "load"),
     ("wsc",),  # all of them, for programs
 ]
 RANK = {name: rank for rank, names in enumerate(CORE_LAYERS) for name in names}
@@ -43,8 +43,10 @@ CORE_OWN = {
     "deflate": r"zlib\.h",
     "simd": r"(\w*intrin|simde/[\w/]+|cpuid|arm_neon|sys/auxv|asm/hwcap)\.h",
 }
-# The binding and the engine: what they may include beyond the standard and wsc/.
+# The binding, the engine and the load: what they may include beyond the standard and
+# wsc/.
 BINDING = r"(Python|structmember|datetime)\.h"
+LOAD = r"(sys/socket|netinet/in|arpa/inet|fcntl|unistd|poll|errno)\.h"
 ENGINE = (
     r"(sys/(epoll|event|eventfd|socket|types|uio|un|time|ioctl)|netinet/(in|tcp)"
     r"|arpa/inet|fcntl|unistd|strings|poll|signal|errno|time|netdb|openssl/\w+)\.h"
@@ -57,11 +59,11 @@ STANDARD = CORE_STANDARD | {
 # room or of a lower one.
 BINDING_ROOMS = [
     *("common", "values", "tasks", "protocol", "connection", "engine", "functions"),
-    "module",
+    *("load", "module"),
 ]
 
 # Where there are no circles.
-WITHOUT_CIRCLES = ("core", "engine", "python")
+WITHOUT_CIRCLES = ("core", "engine", "load", "python")
 
 # Its lengths agree with each other because one file writes them; others may read them.
 OUTGOING_OWNER = "csrc/core/outgoing.c"
@@ -100,10 +102,10 @@ def core_error(file: Path, system: bool, header: str) -> str | None:
 
 
 def outer_error(root: Path, file: Path, system: bool, header: str) -> str | None:
-    """csrc/python and csrc/engine: the public headers of the core, and their own."""
+    """csrc/python, csrc/engine and csrc/load: public headers, and their own."""
     room = file.relative_to(root / "csrc").parts[0]
     if system:
-        allowed = BINDING if room == "python" else ENGINE
+        allowed = {"python": BINDING, "load": LOAD}.get(room, ENGINE)
         if header in STANDARD or re.fullmatch(allowed, header):
             return None
         return f"{room} may not include <{header}>"
@@ -154,7 +156,7 @@ def check(root: Path) -> list[str]:
                 problems.append(f"{name}:{number}: {error}")
     problems.extend(room_errors(root))
     problems.extend(circle(root, *WITHOUT_CIRCLES))
-    problems.extend(touched(root, "csrc/python", "examples/c"))
+    problems.extend(touched(root, "csrc/python", "csrc/load", "examples/c"))
     return problems
 
 

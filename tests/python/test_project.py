@@ -150,6 +150,8 @@ def test_no_machine_paths() -> None:
         ("csrc/python/module.c", '#include "../core/conn.h"', "its own headers"),
         ("csrc/python/module.c", "#include <sys/socket.h>", "may not include"),
         ("csrc/engine/loop.c", "#include <Python.h>", "engine may not include"),
+        ("csrc/load/load.c", "#include <sys/epoll.h>", "load may not include"),
+        ("csrc/load/load.c", '#include "../engine/source.h"', "its own headers"),
         ("csrc/core/conn.c", "conn->outgoing.size = 3;", "only csrc/core/outgoing.c"),
         ("csrc/python/x.c", "f(&c->outgoing.bytes, 1);", "only csrc/core/outgoing.c"),
         ("csrc/engine/link.c", "outgoing->size -= n;", "only csrc/core/outgoing.c"),
