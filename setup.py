@@ -138,7 +138,7 @@ class BuildExt(build_ext):
 windows = sys.platform == "win32"
 # Where wsc/engine.h has WSC_HAVE_ENGINE; asyncio's transports need the timers as well.
 has_engine = sys.platform.startswith(ENGINE_PLATFORMS)
-engine = sources("engine") if has_engine else ["csrc/engine/timer_wheel.c"]
+engine = sources("engine", "load") if has_engine else ["csrc/engine/timer_wheel.c"]
 if emulates_kqueue:
     engine.append("tests/c/kqueue_emulation.c")
 libraries = ["libcrypto", "zlib"] if windows else ["crypto", "z"]

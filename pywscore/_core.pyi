@@ -1049,6 +1049,141 @@ class TLSContext:
     def only_1_3(self) -> None: ...
     def add_name(self, name: str, other: TLSContext, /) -> None: ...
 
+@final
+class Histogram:
+    """Durations in whole nanoseconds, with three significant digits and a bounded size:
+    below 2048 a value has a bucket of its own, above it shares one whose width is at
+    most 1/1024 of it.
+    """
+
+    def __new__(cls) -> Self: ...
+    count: int
+    """How many there are."""
+    min: int
+    """The smallest one, exact; 0 if there is none."""
+    max: int
+    """The largest one, exact; 0 if there is none."""
+    @property
+    def mean(self) -> float:
+        """Of all, exact; 0 if there is none."""
+    def add(self, value: int, /) -> None:
+        """Count a duration.
+
+        Args:
+            value: in nanoseconds.
+
+        Raises:
+            OverflowError: if it is negative, or has more than 64 bits.
+        """
+    def merge(self, other: Histogram, /) -> None:
+        """Count all that another one has counted.
+
+        Args:
+            other: it.
+        """
+    def percentile(self, percent: float, /) -> int:
+        """The duration that so many do not pass: the nearest rank, and the largest
+        value of its bucket.
+
+        Args:
+            percent: 0 to 100.
+
+        Raises:
+            ValueError: if it isn't.
+        """
+
+@final
+class Load:
+    """A load on a server from one thread: csrc/include/wsc/load.h, which explains what
+    the arguments do. Times are in seconds.
+
+    Args:
+        address: in digits.
+        port: of TCP.
+        target: of the request; ``{room}`` and ``{connection}`` are replaced.
+        payload: of each message.
+        tls: its settings, or None.
+        server_name: for TLS.
+        headers: of the request, Host among them.
+        subprotocols: to offer.
+        compression: whether permessage-deflate is offered.
+        text: whether messages are text, not binary.
+        connections: how many.
+        first_room: the number of the first room.
+        room_size: connections in a room; ``connections`` is a multiple.
+        depth: messages of a room that are on their way at most.
+        rate: messages a second; 0 for a closed loop.
+        messages: to be sent; 0 for any number.
+        duration: of sending; 0 for any.
+        ramp: connections that are opened a second; 0 for any number.
+        opening_max: connections that are opened at the same time at most.
+        timeout: to open a connection, and to be answered.
+        handshakes: open and drop connections in the place of sending.
+        spin: don't sleep.
+        max_size: bytes of a message that is received, at most.
+
+    Raises:
+        ValueError: if an argument is out of range.
+        OSError: if the system has no descriptors left.
+    """
+
+    def __new__(
+        cls,
+        *,
+        address: bytes,
+        port: int,
+        target: bytes,
+        payload: bytes,
+        tls: TLSContext | None,
+        server_name: bytes,
+        headers: tuple[tuple[bytes, bytes], ...],
+        subprotocols: tuple[bytes, ...],
+        compression: bool,
+        text: bool,
+        connections: int,
+        first_room: int,
+        room_size: int,
+        depth: int,
+        rate: float,
+        messages: int,
+        duration: float,
+        ramp: float,
+        opening_max: int,
+        timeout: float,
+        handshakes: bool,
+        spin: bool,
+        max_size: int,
+    ) -> Self: ...
+    def run(self, seconds: float, /) -> int:
+        """Work for some time, or until a phase has ended, without the GIL. The phase
+        is 0 while connections open, 1 when they are ready for ``start()``, 2 running, 3
+        waiting for what is on its way, 4 closing, 5 over.
+
+        Args:
+            seconds: for how long at most.
+
+        Raises:
+            RuntimeError: in this and all other methods, if another thread runs it.
+        """
+    def start(self) -> None:
+        """In phase 1: begin to send, from now on."""
+    def stop(self) -> None:
+        """Before its time: send no more, close the connections."""
+    def figures(self) -> dict[str, int]:
+        """What was counted, by the names of ``struct wsc_load_figures``; moments are
+        nanoseconds of ``time.monotonic_ns()``.
+        """
+    def faults(self) -> list[tuple[int, int, int, bytes]]:
+        """Why connections failed: kind and number as in ``enum wsc_load_fault_kind``,
+        how many, and a text, perhaps the peer's.
+        """
+    def latencies(self) -> Histogram:
+        """A copy: from when messages were sent, or with ``rate`` were to be sent, until
+        they were received.
+        """
+    def openings(self) -> Histogram:
+        """A copy: of opening a connection."""
+
 @disjoint_base
 class EngineTransport:
     """A connected socket as the transport of a connection, with the methods of

@@ -7,6 +7,8 @@
 #include "engine/engine_type.h"
 #include "engine/tls.h"
 #include "functions/functions.h"
+#include "load/histogram.h"
+#include "load/load.h"
 #include "protocol/protocol_type.h"
 #include "tasks/stepper.h"
 #include "tasks/timers.h"
@@ -45,7 +47,8 @@ static int module_exec(PyObject *module)
         pywsc_connection_init(module, state) < 0 ||
         pywsc_broadcast_init(module, state) < 0 ||
         pywsc_message_stream_init(module, state) < 0 ||
-        pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0) {
+        pywsc_engine_init(module, state) < 0 || pywsc_tls_init(module, state) < 0 ||
+        pywsc_histogram_init(module, state) < 0 || pywsc_load_init(module, state) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "simd", wsc_simd_name());

@@ -639,6 +639,128 @@
     "Args:\n" \
     "    server: for a server's connections."
 
+#define PYWSC_DOC_HISTOGRAM \
+    "Histogram()\n" \
+    "--\n\n" \
+    "Durations in whole nanoseconds, with three significant digits and a bounded size:\n" \
+    "below 2048 a value has a bucket of its own, above it shares one whose width is at\n" \
+    "most 1/1024 of it."
+
+#define PYWSC_DOC_HISTOGRAM_COUNT \
+    "How many there are."
+
+#define PYWSC_DOC_HISTOGRAM_MIN \
+    "The smallest one, exact; 0 if there is none."
+
+#define PYWSC_DOC_HISTOGRAM_MAX \
+    "The largest one, exact; 0 if there is none."
+
+#define PYWSC_DOC_HISTOGRAM_MEAN \
+    "Of all, exact; 0 if there is none."
+
+#define PYWSC_DOC_HISTOGRAM_ADD \
+    "add($self, value, /)\n" \
+    "--\n\n" \
+    "Count a duration.\n\n" \
+    "Args:\n" \
+    "    value: in nanoseconds.\n\n" \
+    "Raises:\n" \
+    "    OverflowError: if it is negative, or has more than 64 bits."
+
+#define PYWSC_DOC_HISTOGRAM_MERGE \
+    "merge($self, other, /)\n" \
+    "--\n\n" \
+    "Count all that another one has counted.\n\n" \
+    "Args:\n" \
+    "    other: it."
+
+#define PYWSC_DOC_HISTOGRAM_PERCENTILE \
+    "percentile($self, percent, /)\n" \
+    "--\n\n" \
+    "The duration that so many do not pass: the nearest rank, and the largest\n" \
+    "value of its bucket.\n\n" \
+    "Args:\n" \
+    "    percent: 0 to 100.\n\n" \
+    "Raises:\n" \
+    "    ValueError: if it isn't."
+
+#define PYWSC_DOC_LOAD \
+    "Load(*, address, port, target, payload, tls, server_name, headers, subprotocols, compression, text, connections, first_room, room_size, depth, rate, messages, duration, ramp, opening_max, timeout, handshakes, spin, max_size)\n" \
+    "--\n\n" \
+    "A load on a server from one thread: csrc/include/wsc/load.h, which explains what\n" \
+    "the arguments do. Times are in seconds.\n\n" \
+    "Args:\n" \
+    "    address: in digits.\n" \
+    "    port: of TCP.\n" \
+    "    target: of the request; ``{room}`` and ``{connection}`` are replaced.\n" \
+    "    payload: of each message.\n" \
+    "    tls: its settings, or None.\n" \
+    "    server_name: for TLS.\n" \
+    "    headers: of the request, Host among them.\n" \
+    "    subprotocols: to offer.\n" \
+    "    compression: whether permessage-deflate is offered.\n" \
+    "    text: whether messages are text, not binary.\n" \
+    "    connections: how many.\n" \
+    "    first_room: the number of the first room.\n" \
+    "    room_size: connections in a room; ``connections`` is a multiple.\n" \
+    "    depth: messages of a room that are on their way at most.\n" \
+    "    rate: messages a second; 0 for a closed loop.\n" \
+    "    messages: to be sent; 0 for any number.\n" \
+    "    duration: of sending; 0 for any.\n" \
+    "    ramp: connections that are opened a second; 0 for any number.\n" \
+    "    opening_max: connections that are opened at the same time at most.\n" \
+    "    timeout: to open a connection, and to be answered.\n" \
+    "    handshakes: open and drop connections in the place of sending.\n" \
+    "    spin: don't sleep.\n" \
+    "    max_size: bytes of a message that is received, at most.\n\n" \
+    "Raises:\n" \
+    "    ValueError: if an argument is out of range.\n" \
+    "    OSError: if the system has no descriptors left."
+
+#define PYWSC_DOC_LOAD_RUN \
+    "run($self, seconds, /)\n" \
+    "--\n\n" \
+    "Work for some time, or until a phase has ended, without the GIL. The phase\n" \
+    "is 0 while connections open, 1 when they are ready for ``start()``, 2 running, 3\n" \
+    "waiting for what is on its way, 4 closing, 5 over.\n\n" \
+    "Args:\n" \
+    "    seconds: for how long at most.\n\n" \
+    "Raises:\n" \
+    "    RuntimeError: in this and all other methods, if another thread runs it."
+
+#define PYWSC_DOC_LOAD_START \
+    "start($self)\n" \
+    "--\n\n" \
+    "In phase 1: begin to send, from now on."
+
+#define PYWSC_DOC_LOAD_STOP \
+    "stop($self)\n" \
+    "--\n\n" \
+    "Before its time: send no more, close the connections."
+
+#define PYWSC_DOC_LOAD_FIGURES \
+    "figures($self)\n" \
+    "--\n\n" \
+    "What was counted, by the names of ``struct wsc_load_figures``; moments are\n" \
+    "nanoseconds of ``time.monotonic_ns()``."
+
+#define PYWSC_DOC_LOAD_FAULTS \
+    "faults($self)\n" \
+    "--\n\n" \
+    "Why connections failed: kind and number as in ``enum wsc_load_fault_kind``,\n" \
+    "how many, and a text, perhaps the peer's."
+
+#define PYWSC_DOC_LOAD_LATENCIES \
+    "latencies($self)\n" \
+    "--\n\n" \
+    "A copy: from when messages were sent, or with ``rate`` were to be sent, until\n" \
+    "they were received."
+
+#define PYWSC_DOC_LOAD_OPENINGS \
+    "openings($self)\n" \
+    "--\n\n" \
+    "A copy: of opening a connection."
+
 #define PYWSC_DOC_ENGINE_TRANSPORT \
     "EngineTransport(engine, fd, connection, tls=None, server_hostname=None)\n" \
     "--\n\n" \

@@ -25,7 +25,9 @@
     TYPE(engine)                                                                       \
     TYPE(engine_transport)                                                             \
     TYPE(engine_acceptor)                                                              \
-    TYPE(tls_context)
+    TYPE(tls_context)                                                                  \
+    TYPE(histogram)                                                                    \
+    TYPE(load)
 
 /* Python classes and functions: PYWSC_CONNECTION_CLOSED_OK and so on. */
 #define PYWSC_STATE_OBJECTS(OBJECT)                                                    \
