@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from pywscore.cli._machine import machine, version
+
+__all__ = ["machine", "version"]
 
 HERE = Path(__file__).parent
 TOP = HERE.parent
@@ -20,25 +22,6 @@ BUILD = TOP / "build" / "bench"
 
 SERVER_CORE = 0
 LOAD_CORE = 1
-
-
-def version(distribution: str) -> str | None:
-    """Of an installed package; None when it isn't there."""
-    if distribution == "pywscore":
-        import pywscore
-
-        return pywscore.__version__
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def machine() -> str:
-    return (
-        f"{os.cpu_count()} shared cores, {platform.system()} {platform.machine()}, "
-        f"{platform.python_implementation()} {platform.python_version()}"
-    )
 
 
 @functools.cache  # before results are written

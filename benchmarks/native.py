@@ -152,7 +152,8 @@ def _node() -> list[str]:
         raise Missing("node is not installed")
     if _node_version() is None:
         raise Missing("not installed; npm install --no-save ws@8.23.0")
-    return ["node", str(HERE / "servers" / "node_ws.mjs")]
+    servers = TOP / "pywscore" / "cli" / "_bench" / "servers"
+    return ["node", str(servers / "node_ws.mjs")]
 
 
 PROGRAMS: dict[str, Callable[[], list[str]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from pathlib import Path
 from . import native
 from .common import version
 
+SERVERS = "pywscore.cli._bench.servers"
 NO_LOOP = ""  # of a program that is not Python
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A module of ``benchmarks.servers`` or ``benchmarks.clients``, or one of
-    ``native.PROGRAMS``."""
+    """A module of ``benchmarks.servers``, of ``pywscore.cli._bench.servers`` or of
+    ``benchmarks.clients``, or one of ``native.PROGRAMS``."""
 
     module: str
     title: str
@@ -96,7 +98,9 @@ def command(
     if peer.distribution is None:
         words = native.PROGRAMS[peer.module]()
     else:
-        words = [sys.executable, "-m", "benchmarks.servers", peer.module]
+        ours = importlib.util.find_spec(f"benchmarks.servers.{peer.module}")
+        package = "benchmarks.servers" if ours else SERVERS
+        words = [sys.executable, "-m", SERVERS, f"{package}.{peer.module}"]
         words += ["--loop", loop]
     words = [*words, "--compression"] if compression else words
     return words if tls is None else [*words, "--tls", str(tls)]

@@ -10,7 +10,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
-from .uvicorn import listen
+from pywscore.cli._bench.servers.uvicorn import listen
 
 
 class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]

@@ -9,7 +9,7 @@ import os
 import redis.asyncio
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from .uvicorn import listen
+from pywscore.cli._bench.servers.uvicorn import listen
 
 app = FastAPI()
 members: set[WebSocket] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from .uvicorn import listen
+from pywscore.cli._bench.servers.uvicorn import listen
 
 DISTRIBUTION = "fastapi"
 TITLE = "FastAPI, uvicorn"

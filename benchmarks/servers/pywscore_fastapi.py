@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pywscore.cli._bench.servers.pywscore_uvicorn import WS
+from pywscore.cli._bench.servers.uvicorn import listen
+
 from .fastapi_sansio import app
-from .pywscore_uvicorn import WS
-from .uvicorn import listen
 
 DISTRIBUTION = "fastapi"
 TITLE = "FastAPI, uvicorn with pywscore"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pywscore
-
-from . import ssl_context
-from .pywscore import echo
+from pywscore.cli._bench.servers import ssl_context
+from pywscore.cli._bench.servers.pywscore import echo
 
 
 async def serve(compression: bool, tls: Path | None = None) -> int:

@@ -128,6 +128,24 @@ def add_client_tls_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_handshake_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="send this header in the handshake; may be repeated",
+    )
+    parser.add_argument(
+        "--subprotocol",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="offer this subprotocol; may be repeated, best first",
+    )
+    parser.add_argument("--origin", metavar="ORIGIN", help="send this Origin")
+
+
 def port_number(text: str) -> int:
     return bounded_int(text, 0, 65535)
 
@@ -256,6 +274,20 @@ def client_tls(options: argparse.Namespace, uri: str) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def parse_headers(lines: list[str]) -> list[tuple[str, str]]:
+    headers: list[tuple[str, str]] = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or not (line.isascii() and line.isprintable()):
+            # Not the line, which may be a secret.
+            raise CommandError(
+                f"bad header, the {len(headers) + 1}. --header: "
+                "it must look like 'Name: value'"
+            )
+        headers.append((name.strip(), value.strip()))
+    return headers
 
 
 def connect_arguments(options: argparse.Namespace) -> dict[str, Any]:

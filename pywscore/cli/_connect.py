@@ -12,13 +12,14 @@ from pywscore._shown import escape
 from pywscore.cli._common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
-    CommandError,
     add_client_tls_options,
+    add_handshake_options,
     add_verbose_option,
     bounded_int,
     connect_arguments,
     connect_errors,
     describe_close,
+    parse_headers,
     wait_for_interrupt,
     without_credentials,
 )
@@ -51,21 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("url", metavar="URL", help="ws://… or wss://…")
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="send this header in the handshake; may be repeated",
-    )
-    parser.add_argument(
-        "--subprotocol",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="offer this subprotocol; may be repeated, best first",
-    )
-    parser.add_argument("--origin", metavar="ORIGIN", help="send this Origin")
+    add_handshake_options(parser)
     parser.add_argument(
         "--no-compression", action="store_true", help="do not offer permessage-deflate"
     )
@@ -90,20 +77,6 @@ def run(options: argparse.Namespace) -> int:
     if options.origin:
         arguments["origin"] = options.origin
     return asyncio.run(Client(options.url, arguments, wait=options.wait).run())
-
-
-def parse_headers(lines: list[str]) -> list[tuple[str, str]]:
-    headers: list[tuple[str, str]] = []
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not (line.isascii() and line.isprintable()):
-            # Not the line, which may be a secret.
-            raise CommandError(
-                f"bad header, the {len(headers) + 1}. --header: "
-                "it must look like 'Name: value'"
-            )
-        headers.append((name.strip(), value.strip()))
-    return headers
 
 
 class Client:

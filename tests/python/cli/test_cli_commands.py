@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
-import json
 import os
 import select
 import signal
@@ -414,56 +413,6 @@ def test_ctrl_c_ends_the_client() -> None:
             assert await codes.get() == 1001
             assert await process.wait() == 130
             assert b"Traceback" not in await process.stderr.read()
-
-    asyncio.run(asyncio.wait_for(scenario(), 30))
-
-
-@pytest.mark.parametrize("options", [["--messages", "300"], ["--duration", "0.3"]])
-@pytest.mark.parametrize("kind", [[], ["--text", "--no-compression"]])
-def test_bench(options: list[str], kind: list[str]) -> None:
-    with server("echo") as address:
-        arguments = ["bench", f"ws://{address}/", "--connections", "3", "--size", "100"]
-        result = run(*arguments, *options, *kind, "--json")
-        assert result.returncode == 0, result
-        figures = json.loads(result.stdout)
-        assert figures["connections"] == 3 and figures["message_bytes"] == 100
-        if "--messages" in options:
-            assert figures["messages"] == 300
-        rate = figures["messages"] / figures["seconds"]
-        assert figures["messages_per_second"] == pytest.approx(rate, rel=0.01)
-        assert 0 < figures["latency_p50_us"] <= figures["latency_p99_us"]
-        assert figures["latency_p99_us"] <= figures["latency_max_us"]
-
-
-def test_bench_table_and_a_server_that_does_not_echo() -> None:
-    with server("echo") as address:
-        result = run("bench", f"ws://{address}/", "--messages", "10")
-        assert result.returncode == 0
-        assert result.stdout.splitlines()[1] == "connections   10"
-        assert "messages/s" in result.stdout
-    with server("demo") as address:
-        result = run("bench", f"ws://{address}/ws/Ann")
-        assert_one_line(result, "the server does not echo")
-
-
-def test_ctrl_c_before_the_first_echo() -> None:
-    async def scenario() -> None:
-        received = asyncio.Event()
-
-        async def handler(ws: pywscore.Connection) -> None:
-            async for _ in ws:
-                received.set()
-
-        async with pywscore.serve(handler, "127.0.0.1", 0) as ours:
-            url = f"ws://127.0.0.1:{ours.sockets[0].getsockname()[1]}/"
-            process = await asyncio.create_subprocess_exec(
-                *(*COMMAND, "bench", url), stderr=asyncio.subprocess.PIPE
-            )
-            await received.wait()
-            process.send_signal(signal.SIGINT)
-            _, stderr = await process.communicate()
-        assert process.returncode == 1
-        assert stderr == b"pywscore: error: interrupted before the first echo\n"
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
 

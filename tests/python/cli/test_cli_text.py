@@ -10,7 +10,6 @@ import ssl
 import pytest
 
 from pywscore._shown import escape
-from pywscore.cli._bench import Histogram
 from pywscore.cli._common import (
     EscapingFormatter,
     close_code_name,
@@ -18,9 +17,10 @@ from pywscore.cli._common import (
     explain,
     own_address,
     own_origins,
+    parse_headers,
     without_credentials,
 )
-from pywscore.cli._connect import is_sendable, parse_headers, render
+from pywscore.cli._connect import is_sendable, render
 from pywscore.cli._terminal import LineEditor, LineSplitter, visible_tail
 
 
@@ -136,18 +136,6 @@ def test_own_address() -> None:
     assert own_address("0.0.0.0", 80) == "127.0.0.1:80"
     assert own_address("::", 80) == "[::1]:80"
     assert own_address("chat.example", 80) == "chat.example:80"
-
-
-def test_percentiles() -> None:
-    values = [random.Random(7).randrange(200_000) for _ in range(5_000)]
-    histogram = Histogram()
-    for value in values:
-        histogram.add(value)
-    values.sort()
-    for percent in (1, 50, 99, 100):
-        exact = values[-(-len(values) * percent // 100) - 1]
-        assert exact * 63 / 64 - 1 <= histogram.percentile(percent) <= exact
-    assert histogram.max == values[-1]
 
 
 def splits(text: str, seed: int) -> list[str]:

@@ -30,4 +30,5 @@ async def serve(compression: bool, tls: Path | None = None) -> int:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context(tls))
     await site.start()
-    return runner.addresses[0][1]
+    port: int = runner.addresses[0][1]
+    return port

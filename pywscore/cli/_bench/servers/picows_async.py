@@ -1,11 +1,11 @@
-"""websockets' asyncio server."""
+"""picows' async API, which is that of websockets."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.server import serve as serve_websockets
+import picows.websockets
 
 from . import ssl_context
 
@@ -16,11 +16,12 @@ async def echo(ws: Any) -> None:
 
 
 async def serve(compression: bool, tls: Path | None = None) -> int:
-    server = await serve_websockets(
+    server = await picows.websockets.serve(
         echo,
         "127.0.0.1",
         0,
         compression="deflate" if compression else None,
         ssl=ssl_context(tls),
     )
-    return server.sockets[0].getsockname()[1]
+    port: int = server.sockets[0].getsockname()[1]
+    return port

@@ -32,4 +32,5 @@ async def serve(compression: bool, tls: Path | None = None) -> int:
     if compression:
         raise SystemExit("picows' callbacks do not compress")
     server = await ws_create_server(listener, "127.0.0.1", 0, ssl=ssl_context(tls))
-    return server.sockets[0].getsockname()[1]
+    port: int = server.sockets[0].getsockname()[1]
+    return port
