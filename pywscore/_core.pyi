@@ -82,6 +82,23 @@ def read_response(data: _Bytes, /) -> tuple[Response, int] | None:
         ValueError: if it isn't a response of HTTP/1, or longer than the limits.
     """
 
+def read_proxy_header(
+    data: _Bytes, /
+) -> tuple[tuple[int, bytes, int] | None, int] | None:
+    """What the header of the PROXY protocol says that data begins with, and how many
+    bytes it has; None while it isn't complete.
+
+    Args:
+        data: what came so far.
+
+    Returns:
+        The client's address as its kind (1 IPv4, 2 IPv6, 3 Unix), its bytes and port;
+        None in its place if the proxy doesn't say.
+
+    Raises:
+        ValueError: if it isn't one, or longer than 8 KiB.
+    """
+
 # Events ---------------------------------------------------------------------------
 
 @final
@@ -1210,6 +1227,7 @@ class EngineTransport:
     def _tls_info(
         self,
     ) -> tuple[str, str, int, str | None, bool, bytes, bool] | None: ...
+    def _expect_proxy_header(self) -> None: ...
     def _received(self) -> None: ...
     def _ssl_object(self) -> tuple[ssl.SSLObject, ssl.SSLContext] | None:
         """With its context, once the handshake is done."""

@@ -22,6 +22,7 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
     }
     wsc_source_init(&link->source, engine, fd, owner, false);
     link->tls = NULL;
+    link->proxy_header = NULL;
     link->write_waits = false;
     link->end_waits = false;
     link->notifies = false;
@@ -33,6 +34,17 @@ wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **o
         return WSC_ERR_IO;
     }
     *out_link = link;
+    return WSC_OK;
+}
+
+enum wsc_status wsc_link_expect_proxy_header(struct wsc_link *link)
+{
+    link->proxy_header =
+        wsc_alloc(link->source.engine->allocator, sizeof(*link->proxy_header));
+    if (link->proxy_header == NULL) {
+        return WSC_ERR_NO_MEMORY;
+    }
+    wsc_proxy_header_init(link->proxy_header);
     return WSC_OK;
 }
 
@@ -271,6 +283,35 @@ bool wsc_link_receive(struct wsc_link *link, uint8_t *data, size_t size,
     return received(link, data, got, out);
 }
 
+/* What belongs to the header is taken, and nothing behind it, which may be for TLS. */
+static bool next_of_proxy(struct wsc_link *link, struct wsc_io *out)
+{
+    struct wsc_engine *engine = link->source.engine;
+    struct wsc_proxy_header ahead = *link->proxy_header;
+    size_t used = 0;
+    ssize_t got = wsc_socket_peek(link->source.fd, engine->buffer, engine->buffer_size);
+    if (got > 0 && wsc_proxy_header_feed(&ahead, engine->buffer, (size_t)got, &used,
+                                         &engine->source) != WSC_ERR_PROTOCOL) {
+        got = wsc_socket_receive(link->source.fd, engine->buffer, used);
+    }
+    if (got <= 0) {
+        return received(link, engine->buffer, got, out);
+    }
+    enum wsc_status status = wsc_proxy_header_feed(link->proxy_header, engine->buffer,
+                                                   (size_t)got, &used, &engine->source);
+    if (status == WSC_NEED_DATA) {
+        return false;
+    }
+    if (status != WSC_OK) {
+        return received(link, engine->buffer, -EPROTO, out);
+    }
+    wsc_free(engine->allocator, link->proxy_header);
+    link->proxy_header = NULL;
+    out->type = WSC_IO_PROXIED;
+    out->source = &engine->source;
+    return true;
+}
+
 static bool next_received(struct wsc_link *link, struct wsc_io *out)
 {
     if (link->reading && link->notifies) {
@@ -361,7 +402,7 @@ size_t
 wsc_link_receive_ahead(struct wsc_link *link, struct wsc_ready *ready, uint8_t *data)
 {
     if (ready->writable || !link->source.interest.read || !link->reading ||
-        link->notifies || link->plenty) {
+        link->notifies || link->plenty || link->proxy_header != NULL) {
         return 0;
     }
     ready->ahead = data;
@@ -421,6 +462,9 @@ bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io
         return false;
     }
     ready->readable = false;
+    if (link->proxy_header != NULL) {
+        return next_of_proxy(link, out);
+    }
     return link->tls != NULL ? next_received_tls(link, out) : next_received(link, out);
 }
 

@@ -45,7 +45,9 @@ void wsc_source_free(struct wsc_source *source)
         source->next->previous = source->previous;
     }
     if (!source->is_acceptor) {
-        wsc_tls_free(((struct wsc_link *)source)->tls);
+        struct wsc_link *link = (struct wsc_link *)source;
+        wsc_tls_free(link->tls);
+        wsc_free(engine->allocator, link->proxy_header);
     }
     wsc_free(engine->allocator, source);
 }

@@ -24,8 +24,9 @@ struct wsc_acceptor {
 
 struct wsc_link {
     struct wsc_source source;
-    struct wsc_tls *tls; /* NULL without TLS */
-    size_t limit;        /* bytes received at once into the engine's buffer */
+    struct wsc_tls *tls;                   /* NULL without TLS */
+    struct wsc_proxy_header *proxy_header; /* NULL once it was read, and without */
+    size_t limit; /* bytes received at once into the engine's buffer */
     bool reading;
     bool notifies;    /* WSC_IO_READABLE, not WSC_IO_DATA */
     bool write_waits; /* WSC_NEED_SPACE was said, WSC_IO_WRITABLE was not */
@@ -48,7 +49,8 @@ struct wsc_engine {
     struct wsc_source *sources;
     uint8_t *buffer;
     size_t buffer_size;
-    struct wsc_tls_shared *tls; /* made when first needed */
+    struct wsc_tls_shared *tls;     /* made when first needed */
+    struct wsc_proxy_source source; /* of the event given out last */
     size_t ready_count;
     size_t ready_next;
     size_t accepts_left;

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._auth import basic_auth
     from ._client_connection import ClientConnection
+    from ._forwarded import Forwarded
     from ._listener import Listener
     from ._serving import Server, ServerConnection
     from ._stats import ConnectionStats, ServerStats, metrics_response
@@ -23,6 +24,7 @@ __all__ = [
     "ClientConnection",
     "Connection",
     "ConnectionStats",
+    "Forwarded",
     "Listener",
     "Router",
     "Server",
@@ -44,6 +46,7 @@ _MODULES = {
     "ClientConnection": "client",
     "Connection": "connection",
     "ConnectionStats": "_stats",
+    "Forwarded": "_forwarded",
     "Listener": "_listener",
     "Router": "router",
     "Server": "server",

@@ -23,6 +23,7 @@ from ._engine import (
     start_tls,
     uses_engine,
 )
+from ._forwarded import Forwarded, client_of, read_proxy_header
 from ._log import LimitedLogger, is_exit
 from ._serving import Listening, ServerConnection
 
@@ -42,8 +43,10 @@ class Acceptor:
         arguments: of ``loop.create_server()``, and ``unix``.
         timeouts: those of TLS, where ``arguments`` say none.
         carrier: as for ``serve()``.
+        forwarded: the same.
         new_connection: makes what a transport gets.
         admit: gives a connection a place, by the peer's address.
+        proxied: hears what the proxy at that address says of the client's.
         left: hears of connections that had a place, but never a transport.
         log: where to log.
     """
@@ -53,10 +56,21 @@ class Acceptor:
     arguments: Mapping[str, Any]
     timeouts: Mapping[str, float | None]
     carrier: str
+    forwarded: Forwarded | None
     new_connection: Callable[[], ServerConnection]
     admit: Callable[[ServerConnection, Any], None]
+    proxied: Callable[[ServerConnection, Any, Any], bool]
     left: Callable[[ServerConnection], None]
     log: LimitedLogger
+
+    @property
+    def begin_with_header(self) -> bool:
+        """Whether there may be one of the PROXY protocol."""
+        return self.forwarded is not None and self.forwarded.by == "PROXY"
+
+    def needs_header(self, address: Any) -> bool:
+        """Whether what is from there has to begin with one."""
+        return self.forwarded is not None and self.forwarded.needs_header(address)
 
     async def listen(self) -> Listening:
         """Bind, and accept unless ``start_serving`` is False.
@@ -84,9 +98,11 @@ class Acceptor:
         try:
             if on_engine:
                 server = EngineServer(self, bound, backlog, timeouts)
-            elif self.tls is not None:
-                server = TLSServer(self, bound, backlog, {**self.timeouts, **timeouts})
-            # The server of the loop knows nothing of TLS.
+            elif self.tls is not None or self.begin_with_header:
+                server = TransportServer(
+                    self, bound, backlog, {**self.timeouts, **timeouts}
+                )
+            # The server of the loop knows nothing of either.
             assert self.tls is None or server is not bound
             if start:
                 await server.start_serving()
@@ -220,6 +236,7 @@ class EngineServer(BoundServer):
     ) -> None:
         super().__init__(acceptor, bound, backlog)
         self._tls = acceptor.tls
+        self._with_header = acceptor.begin_with_header
         self._handshake_timeout = timeouts.get("ssl_handshake_timeout")
         self._engine = engine_of(bound.get_loop())
 
@@ -240,6 +257,10 @@ class EngineServer(BoundServer):
             tls = None if self._tls is None else start_tls(self._tls, server_side=True)
             connection = self._acceptor.new_connection()
             transport = EngineTransport(self._engine, fd, connection, tls)
+            if self._with_header and self._acceptor.needs_header(
+                transport.get_extra_info("peername")
+            ):
+                transport._expect_proxy_header()
         except BaseException:
             os.close(fd)
             raise
@@ -247,8 +268,9 @@ class EngineServer(BoundServer):
         end_slow_handshake(connection, self._handshake_timeout)
 
 
-class TLSServer(BoundServer):
-    """Accepts onto transports of the loop, with an ``ssl.SSLContext``.
+class TransportServer(BoundServer):
+    """Accepts onto transports of the loop, with an ``ssl.SSLContext`` or what proxies
+    say before it.
 
     A server of asyncio's doesn't tell of connections before TLS is agreed on. Here they
     have their place from the start, and end with the server.
@@ -262,7 +284,7 @@ class TLSServer(BoundServer):
         timeouts: Mapping[str, float | None],
     ) -> None:
         super().__init__(acceptor, bound, backlog)
-        assert isinstance(acceptor.tls, ssl_module.SSLContext)
+        assert not isinstance(acceptor.tls, TLSContext)
         self._tls = acceptor.tls
         self._timeouts = timeouts
         self._half_open: dict[
@@ -307,7 +329,7 @@ class TLSServer(BoundServer):
         try:
             connection = self._acceptor.new_connection()
             self._acceptor.admit(connection, address)
-            running = self._open(connection, sock)
+            running = self._open(connection, sock, address)
             try:
                 task = self.get_loop().create_task(running)
             except BaseException:
@@ -324,20 +346,36 @@ class TLSServer(BoundServer):
         self._half_open[task] = connection, sock
         task.add_done_callback(self._opened)
 
-    async def _open(self, connection: ServerConnection, sock: socket.socket) -> None:
-        timeouts = dict(self._timeouts)
-        if not connection._has_place:
-            timeouts["ssl_handshake_timeout"] = REFUSAL_TIMEOUT
+    async def _open(
+        self, connection: ServerConnection, sock: socket.socket, address: Any
+    ) -> None:
         arrival = partial(Arrival, self._acceptor, connection)
         try:
+            if self._acceptor.needs_header(address):
+                await self._read_header(connection, sock, address)
+            timeouts = dict(self._timeouts)
+            if not connection._has_place:
+                timeouts["ssl_handshake_timeout"] = REFUSAL_TIMEOUT
             await self.get_loop().connect_accepted_socket(
-                arrival, sock, ssl=self._tls, **timeouts
+                arrival, sock, ssl=self._tls, **timeouts if self._tls else {}
             )
         except Exception as exc:
             if not isinstance(exc, OSError):
                 report(exc)
             # Peers' faults aren't logged, as by asyncio. Frames of it have what has it.
             exc.__traceback__ = None
+
+    async def _read_header(
+        self, connection: ServerConnection, sock: socket.socket, address: Any
+    ) -> None:
+        sock.setblocking(False)
+        async with asyncio.timeout(self._timeouts["ssl_handshake_timeout"]):
+            try:
+                source = await read_proxy_header(sock)
+            except ValueError:
+                connection._log_no_header(address)
+                raise ConnectionAbortedError from None
+        self._acceptor.proxied(connection, address, client_of(source))
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         connection, sock = self._half_open.pop(task)

@@ -16,6 +16,7 @@ from typing import Any
 from .._tls import TLSContext
 from ..http import Headers, is_token
 from ..protocol import checked_headers
+from ._forwarded import Forwarded
 from ._listener import check_methods
 
 __all__ = [
@@ -172,6 +173,12 @@ def _handler(name: str, handler: Any) -> Any:
     return handler
 
 
+def _forwarded(name: str, forwarded: Any) -> Any:
+    if not isinstance(forwarded, Forwarded):
+        raise TypeError(f"{name} must be a Forwarded, not {forwarded!r}")
+    return forwarded
+
+
 def _listener(name: str, factory: Any) -> Any:
     if isinstance(factory, type):
         check_methods(factory)
@@ -307,6 +314,7 @@ ARGUMENTS: Mapping[str, Check] = {
     "compression": as_given,
     "create_connection": optional(_callable),
     "extensions": optional(lambda name, value: list_of(name, value, "extensions")),
+    "forwarded": optional(_forwarded),
     "handler": optional(_handler),
     "host": optional(_hosts),
     "idle_timeout": optional(seconds_or_none),

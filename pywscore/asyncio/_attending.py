@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import logging
 import ssl
@@ -10,12 +11,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from .. import _core
-from .._shown import printable
+from .._shown import printable, shown_address
 from ..enums import CloseCode, State
 from ..exceptions import ConnectionClosed
 from ..http import Request, Response
 from . import _overridden
 from ._alpn import other_protocol
+from ._forwarded import Forwarded, client_of
 from ._handshake import Handshake
 from ._listener import ListenerFactory
 from ._log import LimitedLogger, is_exit
@@ -44,6 +46,7 @@ class Attended(Connection):
     _running: int = 0  # tasks of the server's that work for it
     _has_place: bool | None = None  # None: not asked for yet
     _network: str = ""  # that the place is counted for
+    _client: Any = None  # the address that a proxy has told of
 
     def __init__(self, protocol: _core.ServerProtocol, *, options: Options) -> None:
         super().__init__(protocol, options=options)
@@ -62,6 +65,24 @@ class Attended(Connection):
         """Whether it has its deadline, and a place or a refusal."""
         return "_accepted_at" not in self.__dict__
 
+    @property
+    def remote_address(self) -> Any:
+        """The peer's address, as ``socket.getpeername`` gives it; the client's, if a
+        proxy that ``forwarded=`` trusts has told of it."""
+        return super().remote_address if self._client is None else self._client
+
+    def _on_proxied(self, source: tuple[int, bytes, int] | None) -> None:
+        peer = super().remote_address
+        if not self.server._proxied(self, peer, client_of(source)):
+            self._refuse_unasked(too_many())
+
+    def _log_no_header(self, peer: Any) -> None:
+        self._log(
+            logging.WARNING,
+            "the proxy at %s sends no header of the PROXY protocol",
+            shown_address(peer),
+        )
+
     def _refuse_unasked(self, response: Response) -> None:
         self.transport.write(response.serialize())
         self._closes_within(REFUSAL_TIMEOUT)
@@ -78,6 +99,8 @@ class Attended(Connection):
             # Of a context's or an SSLObject's subclass; now, as it has its traceback.
             self._log(logging.ERROR, "TLS failed", exc_info=exc)
         super()._on_lost(exc)
+        if isinstance(exc, OSError) and exc.errno == errno.EPROTO:
+            self._log_no_header(super().remote_address)
         if self._opened:
             self._tell_closed()
         if isinstance(exc, ssl.SSLError):
@@ -122,6 +145,7 @@ class Attending:
         handshake: Handshake,
         log: LimitedLogger,
         places: Places,
+        forwarded: Forwarded | None,
     ) -> None:
         self.handler = handler
         self.logger = log.logger
@@ -129,6 +153,7 @@ class Attending:
         self._handshake = handshake
         self._log = log
         self._places = places
+        self._forwarded = forwarded
         self._all: set[Attended] = set()
         self._totals = Totals()
         self._tasks: dict[asyncio.Task[Any], Attended] = {}
@@ -140,11 +165,28 @@ class Attending:
         """Give it a place; ``address`` is asked of its transport if it isn't given."""
         network = ""
         if self._places.counts_addresses:
-            network = network_of(ws.remote_address if address is None else address)
+            address = ws.remote_address if address is None else address
+            if self._forwarded is None or not self._forwarded.trusts(address):
+                network = network_of(address)
         # Those that are refused are gone soon, and hold no place meanwhile.
         ws._has_place = self._places.take(network)
         if network:
             ws._network = network
+
+    def _proxied(self, ws: Attended, proxy: Any, client: Any) -> bool:
+        """The proxy at an address has told of the client's, or not (None). False if
+        that has no place left, and then neither has this connection."""
+        ws._client = client
+        if not ws._has_place or not self._places.counts_addresses:
+            return True
+        network = network_of(proxy if client is None else client)
+        if self._places.count(network):
+            ws._network = network
+            return True
+        ws._has_place = False
+        self._places.give_back()
+        self._log.log(logging.INFO, "connection refused: too many connections")
+        return False
 
     def _arrived(self, ws: Attended) -> None:
         if ws._has_place is None:
@@ -195,6 +237,9 @@ class Attending:
             ws._log(logging.WARNING, text, printable(other))
             ws.transport.abort()
             return
+        if self._forwarded is not None and not self._ask_proxy(ws, request):
+            self._answer_with(ws, too_many())
+            return
         if not self._handshake.has_hooks:
             response = self._handshake.answer_at_once(ws, ws.protocol, request)
             self._answer_with(ws, response)
@@ -207,6 +252,13 @@ class Attending:
             self._opening_failed(ws, exc)
         else:
             self._run(ws, ws._opening, self._opening_done)
+
+    def _ask_proxy(self, ws: Attended, request: Request) -> bool:
+        forwarded, peer = self._forwarded, ws.remote_address
+        assert forwarded is not None
+        if forwarded.by == "PROXY" or not forwarded.trusts(peer):
+            return True
+        return self._proxied(ws, peer, forwarded.client(request.headers))
 
     async def _answer_later(self, ws: Attended, request: Request) -> None:
         self._answer_with(ws, await self._handshake.answer(ws, ws.protocol, request))

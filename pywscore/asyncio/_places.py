@@ -33,14 +33,22 @@ class Places:
         Args:
             network: ``network_of()`` its address, or "" for one that isn't counted.
         """
-        taken = self._taken_from.get(network, 0)
         if self._limit is not None and self._taken >= self._limit:
             return False
-        if self._per_address is not None and taken >= self._per_address:
+        if not self.count(network):
             return False
         self._taken += 1
-        if network:
-            self._taken_from[network] = taken + 1
+        return True
+
+    def count(self, network: str) -> bool:
+        """Note whose a place is, which is or is about to be taken; False if that one
+        has none left."""
+        if not network:
+            return True
+        taken = self._taken_from.get(network, 0)
+        if self._per_address is not None and taken >= self._per_address:
+            return False
+        self._taken_from[network] = taken + 1
         return True
 
     def give_back(self, network: str = "") -> None:

@@ -18,6 +18,7 @@ from ..http import Response, plain_response
 from ..typing import StatusLike
 from ._attending import Attended, Attending
 from ._ending import check_close
+from ._forwarded import Forwarded
 from ._handshake import Handshake
 from ._listener import ListenerFactory
 from ._log import LimitedLogger
@@ -88,6 +89,7 @@ class Server(Attending, ChecksOverrides):
         handshake: how to answer requests.
         log: where to log.
         places: how many connections it takes, half-open ones included.
+        forwarded: how proxies say whose connections those are.
     """
 
     _used: bool = True  # without __init__() there is nothing to start
@@ -101,8 +103,9 @@ class Server(Attending, ChecksOverrides):
         handshake: Handshake,
         log: LimitedLogger,
         places: Places,
+        forwarded: Forwarded | None = None,
     ) -> None:
-        super().__init__(handler, listener, handshake, log, places)
+        super().__init__(handler, listener, handshake, log, places, forwarded)
         self._create_server = create_server
         self._used = False
         self._close_task: asyncio.Task[None] | None = None

@@ -16,6 +16,7 @@ from .._tls import TLSContext
 from ..extensions import PerMessageDeflate
 from ..http import HeadersLike, Request, Response
 from ..typing import Carrier, LoggerLike, Subprotocol
+from ._forwarded import Forwarded
 from ._listener import ListenerFactory
 from ._serving import ServerConnection
 
@@ -75,6 +76,7 @@ class _Serving(_Both, _Socket, total=False):
     server_header: str | None
     max_connections: int | None
     max_connections_per_address: int | None
+    forwarded: Forwarded | None
     # Of loop.create_server() and loop.create_unix_server().
     backlog: int
     reuse_address: bool | None

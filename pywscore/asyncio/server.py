@@ -13,6 +13,7 @@ from ..typing import Carrier, LoggerLike, PathLike
 from ._acceptor import Acceptor
 from ._arguments import Origins, check_tls, checked
 from ._auth import basic_auth
+from ._forwarded import Forwarded
 from ._handshake import Handshake
 from ._keywords import OF_SERVERS, check_keywords
 from ._listener import ListenerFactory
@@ -105,6 +106,7 @@ def serve(
     write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
     max_connections: int | None = None,
     max_connections_per_address: int | None = None,
+    forwarded: Forwarded | None = None,
     logger: LoggerLike | None = None,
     carrier: Carrier = "auto",
     create_connection: Callable[..., ServerConnection] | None = None,
@@ -158,7 +160,9 @@ def serve(
         max_connections: connections at the same time, half-open ones included, and
             those that are gone while their hook or handler still runs; beyond, 503.
         max_connections_per_address: of these, from one IPv4 address or IPv6 network of
-            64 bits; None also behind a reverse proxy, whose address all have.
+            64 bits. Behind a reverse proxy all have its address, without ``forwarded``.
+        forwarded: how proxies say whose connections those are, and which are trusted;
+            see ``Forwarded``. None: a proxy is the client.
         logger: where to log; ``logging.getLogger("pywscore.server")`` by default.
         carrier: who does the I/O: ``"transport"`` is asyncio's transports;
             ``"engine"`` is sockets in C, on Linux and macOS;
@@ -216,8 +220,10 @@ def serve(
             "ssl_shutdown_timeout": given["close_timeout"],
         },
         carrier=carrier,
+        forwarded=forwarded,
         new_connection=new_connection,
         admit=lambda ws, address: server._admit(ws, address),
+        proxied=lambda ws, proxy, client: server._proxied(ws, proxy, client),
         left=lambda ws: server._left(ws),
         log=log,
     )
@@ -228,6 +234,7 @@ def serve(
         handshake=handshake,
         log=log,
         places=Places(max_connections, max_connections_per_address),
+        forwarded=forwarded,
     )
     return server
 

@@ -173,6 +173,7 @@ static void serve_event(struct server *server, const struct wsc_io *io)
         return;
     case WSC_IO_READABLE:
     case WSC_IO_ACCEPTED:
+    case WSC_IO_PROXIED:
         break;
     }
     CHECK(false && "an event of the other kind");

@@ -22,6 +22,7 @@ CORE_LAYERS = [
     ("frame", "mask"),
     ("trace",),
     ("utf8", "close", "extension", "deflate", "parser", "http", "http_head"),
+    ("proxy_header",),
     ("assembler", "handshake", "shared"),
     ("conn",),
     # Public headers only: csrc/engine and csrc/load are rooms of their own.

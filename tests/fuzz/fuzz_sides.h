@@ -371,6 +371,7 @@ static inline void handle(struct wsc_io *io)
         break;
     case WSC_IO_READABLE:
     case WSC_IO_ACCEPTED:
+    case WSC_IO_PROXIED:
         REQUIRE(false && "an event of the other kind");
     }
 }

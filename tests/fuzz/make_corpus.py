@@ -313,6 +313,27 @@ def text_seeds() -> dict[str, bytes]:
     return seeds
 
 
+def proxy_header_seeds() -> dict[str, bytes]:
+    lines = {
+        "ipv4": b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443",
+        "ipv6": b"PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 1 65535",
+        "unknown": b"PROXY UNKNOWN and so on",
+        "bad": b"PROXY TCP4 192.0.2.01 198.51.100.7 65536 443",
+    }
+    first = b"\r\n\r\n\0\r\nQUIT\n"
+    binaries = {
+        "2_local": b"\x20\0\0\0",
+        "2_ipv4": b"\x21\x11\0\x0c" + bytes(range(12)),
+        "2_ipv6": b"\x21\x21\0\x24" + bytes(range(36)),
+        "2_unix": b"\x21\x31\0\xd8" + b"/run/s".ljust(216, b"\0"),
+        "2_tlv": b"\x21\x11\0\x13" + bytes(range(12)) + b"\x03\0\x04crc!",
+        "2_short": b"\x21\x21\0\x0c" + bytes(12),
+    }
+    return {name: b"\x05" + line + b"\r\nGET" for name, line in lines.items()} | {
+        name: b"\x05" + first + rest + b"GET" for name, rest in binaries.items()
+    }
+
+
 def main() -> None:
     targets = {
         "frame": frame_seeds(),
@@ -322,6 +343,7 @@ def main() -> None:
         "pmd_roundtrip": roundtrip_seeds(),
         "endpoint": endpoint_seeds(),
         "engine": engine_seeds(),
+        "proxy_header": proxy_header_seeds(),
         "utf8": {name: b"\x03\x05" + text for name, text in text_seeds().items()},
         "mask": {name: b"\x03\x02" + KEY + text for name, text in text_seeds().items()},
     }

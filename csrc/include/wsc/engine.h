@@ -15,6 +15,7 @@
 #include "wsc/alloc.h"
 #include "wsc/api.h"
 #include "wsc/outgoing.h"
+#include "wsc/proxy_header.h"
 #include "wsc/status.h"
 #include "wsc/tls.h"
 
@@ -35,6 +36,7 @@ struct wsc_link;     /* a connected one */
 
 enum wsc_io_type {
     WSC_IO_ACCEPTED, /* `fd`: a new connected socket, the caller's now */
+    WSC_IO_PROXIED,  /* `source`: asked for by wsc_link_expect_proxy_header */
     WSC_IO_DATA,     /* `data`, `len`: received */
     WSC_IO_READABLE, /* asked for by wsc_link_notify: call wsc_link_receive */
     WSC_IO_EOF,      /* the peer ended its side; nothing more will be read */
@@ -49,6 +51,7 @@ struct wsc_io {
     const uint8_t *data; /* in the engine's receive buffer: until the next call of
                             wsc_engine_next; NULL but for DATA */
     size_t len;          /* 0 but for DATA */
+    const struct wsc_proxy_source *source; /* until the next call of wsc_engine_next */
     int fd;
     int error;
 };
@@ -105,6 +108,11 @@ WSC_API void wsc_acceptor_close(struct wsc_acceptor *acceptor);
 WSC_API WSC_NODISCARD enum wsc_status wsc_link_new(struct wsc_engine *engine, int fd,
                                                    void *owner,
                                                    struct wsc_link **out_link);
+/* The first bytes on a new link, before those of TLS, are to be a header of the PROXY
+ * protocol: then WSC_IO_PROXIED comes. WSC_IO_ERROR with EPROTO: it is none. No byte
+ * behind it is read before that is known. */
+WSC_API WSC_NODISCARD enum wsc_status
+wsc_link_expect_proxy_header(struct wsc_link *link);
 /* Speak TLS on a new link, with the handshake first; until that is done, nothing comes
  * but WSC_IO_ERROR, and wsc_link_write gives WSC_NEED_SPACE. A client says and checks
  * `server_name`; NULL, which fails if it is to be checked: neither. On error the link

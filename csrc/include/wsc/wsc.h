@@ -21,6 +21,7 @@
 #include "wsc/outgoing.h"
 #include "wsc/parser.h"
 #include "wsc/payload.h"
+#include "wsc/proxy_header.h"
 #include "wsc/shared.h"
 #include "wsc/short_poll.h"
 #include "wsc/simd.h"

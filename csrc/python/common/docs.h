@@ -816,6 +816,19 @@
     "Raises:\n" \
     "    ValueError: if it isn't a response of HTTP/1, or longer than the limits."
 
+#define PYWSC_DOC_READ_PROXY_HEADER \
+    "read_proxy_header($module, data, /)\n" \
+    "--\n\n" \
+    "What the header of the PROXY protocol says that data begins with, and how many\n" \
+    "bytes it has; None while it isn't complete.\n\n" \
+    "Args:\n" \
+    "    data: what came so far.\n\n" \
+    "Returns:\n" \
+    "    The client's address as its kind (1 IPv4, 2 IPv6, 3 Unix), its bytes and port;\n" \
+    "    None in its place if the proxy doesn't say.\n\n" \
+    "Raises:\n" \
+    "    ValueError: if it isn't one, or longer than 8 KiB."
+
 #define PYWSC_DOC_BROADCAST \
     "broadcast($module, connections, message, text, compress, close_slow, report_slow, hold, /)\n" \
     "--\n\n" \

@@ -92,6 +92,7 @@
     NAME(PAUSE_READING, "pause_reading")                                               \
     NAME(RESUME_READING, "resume_reading")                                             \
     NAME(CALL_EXCEPTION_HANDLER, "call_exception_handler")                             \
+    NAME(ON_PROXIED, "_on_proxied")                                                    \
     NAME(ON_REQUEST, "_on_request")                                                    \
     NAME(ON_RESPONSE, "_on_response")                                                  \
     NAME(ON_HANDSHAKE_FAILED, "_on_handshake_failed")                                  \

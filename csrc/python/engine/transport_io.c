@@ -8,6 +8,7 @@
 #include "connection/receive.h"
 #include "connection/steps.h"
 #include "engine/transport_tls.h"
+#include "values/proxy_source.h"
 
 #if WSC_HAVE_ENGINE
 
@@ -314,6 +315,9 @@ int pywsc_transport_event(struct pywsc_transport *self, struct wsc_io *io)
         return go_on_writing(self);
     case WSC_IO_EOF:
         return receive_end(self);
+    case WSC_IO_PROXIED:
+        return pywsc_connection_hook(connection, PYWSC_NAME_ON_PROXIED,
+                                     pywsc_proxy_source(io->source));
     case WSC_IO_ERROR:
         return pywsc_transport_finish(self, io->error, false);
     case WSC_IO_ACCEPTED:

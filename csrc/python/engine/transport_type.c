@@ -295,6 +295,20 @@ static PyObject *transport_ssl_object(PyObject *op, PyObject *unused)
     return PyTuple_Pack(2, ssl->object, ssl->context);
 }
 
+static PyObject *transport_expect_proxy_header(PyObject *op, PyObject *unused)
+{
+    struct pywsc_transport *self = (struct pywsc_transport *)op;
+    (void)unused;
+    if (check_thread(self) < 0) {
+        return NULL;
+    }
+    if (pywsc_transport_link(self) != NULL &&
+        wsc_link_expect_proxy_header(self->link) != WSC_OK) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *transport_received(PyObject *op, PyObject *unused)
 {
     (void)unused;
@@ -454,6 +468,7 @@ static PyMethodDef transport_methods[] = {
     {"_address", transport_address, METH_O, NULL},
     {"_tls_info", transport_tls_info, METH_NOARGS, NULL},
     {"_ssl_object", transport_ssl_object, METH_NOARGS, NULL},
+    {"_expect_proxy_header", transport_expect_proxy_header, METH_NOARGS, NULL},
     {"_received", transport_received, METH_NOARGS, NULL},
     {"_lost", transport_lost, METH_NOARGS, NULL},
     {NULL},

@@ -3,6 +3,7 @@
 #include "functions/functions.h"
 #include "values/errors.h"
 #include "values/heads.h"
+#include "values/proxy_source.h"
 
 #include "wsc/handshake.h"
 #include "wsc/http_head.h"
@@ -57,8 +58,31 @@ static PyObject *read_response(PyObject *module, PyObject *object)
     return result;
 }
 
+static PyObject *read_proxy_header(PyObject *module, PyObject *object)
+{
+    struct wsc_proxy_header header;
+    struct wsc_proxy_source source;
+    struct pywsc_bytes data;
+    size_t used = 0;
+    (void)module;
+    if (pywsc_bytes_get(object, false, &data) < 0) {
+        return NULL;
+    }
+    wsc_proxy_header_init(&header);
+    enum wsc_status status =
+        wsc_proxy_header_feed(&header, data.data, (size_t)data.len, &used, &source);
+    pywsc_bytes_release(&data);
+    if (status == WSC_NEED_DATA) {
+        Py_RETURN_NONE;
+    }
+    return status == WSC_OK
+               ? Py_BuildValue("Nn", pywsc_proxy_source(&source), (Py_ssize_t)used)
+               : malformed("This is no header of the PROXY protocol.");
+}
+
 static PyMethodDef functions[] = {
     {"read_response", read_response, METH_O, PYWSC_DOC_READ_RESPONSE},
+    {"read_proxy_header", read_proxy_header, METH_O, PYWSC_DOC_READ_PROXY_HEADER},
     {NULL},
 };
 
