@@ -145,9 +145,9 @@ async def publishes(url: str, count: int, at_once: int) -> float:
 
 def scripts(port: int, count: int, at_once: int) -> float:
     """The same by redis-benchmark, in a second."""
-    from pywscore.rooms._redis.broker import _script
+    from pywscore.rooms._redis.scripts import script
 
-    source, digest = _script("publish")
+    source, digest = script("publish")
     command = ["redis-cli", "-p", str(port), "SCRIPT", "LOAD", source]
     subprocess.run(command, check=True, capture_output=True)
     tag = secrets.token_hex(8)
@@ -155,8 +155,8 @@ def scripts(port: int, count: int, at_once: int) -> float:
         [
             *("redis-benchmark", "-p", str(port), "-n", str(count), "-c", "1"),
             *("-P", str(at_once), "--csv", "EVALSHA", digest, "2"),
-            *("b.{1}.s.x", "b.{1}.m.x", "b.{1}.c.x", f"t 0 0 {BODY}", tag),
-            *("100", "3600", "0", "300"),
+            *("b.{1}.s.x", "b.{1}.m.x", "300", "b.{1}.c.x", "100", "3600", "1"),
+            *(f"t 0 0 {BODY}", tag, "0"),
         ],
         check=True,
         capture_output=True,

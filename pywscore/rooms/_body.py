@@ -29,12 +29,13 @@ class Body(NamedTuple):
 def pack(body: Body) -> bytes:
     """``kind length length key session data``: kind is t or b, in capitals if there is
     a key."""
+    kind, data = "b", body.data
+    if isinstance(data, str):
+        kind, data = "t", data.encode()
+    if body.key is None and not body.exclude:
+        return b"%b 0 0 %b" % (kind.encode(), data)
     key = (body.key or "").encode()
     session = body.exclude.encode()
-    if isinstance(body.data, str):
-        kind, data = "t", body.data.encode()
-    else:
-        kind, data = "b", body.data
     if body.key is not None:
         kind = kind.upper()
     head = f"{kind} {len(key)} {len(session)} ".encode()

@@ -49,8 +49,7 @@ class Reading(NamedTuple):
     continued: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """A message to be published.
 
     Attributes:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+import random
 from collections import defaultdict
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Node:
         self.published = self.received = self.delivered = self.skipped = 0
         self.gaps = self.reconnects = 0
         self._sessions = 0
+        self._random = random.Random()
         self._tasks: set[asyncio.Task[Any]] = set()
         # By part of the broker: what is wrong with one is nothing to the others.
         self._alive: dict[int, Collection[str]] = {}
@@ -122,6 +124,7 @@ class Node:
             raise RuntimeError("the hub is open")
         self.state = HubState.CONNECTING
         self._down.clear()
+        self._random.seed()  # it may have been forked
         try:
             await self.broker.open(self, self.name, self.limits.connect_timeout)
         except BaseException:
@@ -177,6 +180,10 @@ class Node:
         """For a membership, another one for each."""
         self._sessions += 1
         return self._sessions
+
+    def new_tag(self) -> str:
+        """For a message, another one for each of all nodes."""
+        return f"{self._random.getrandbits(64):016x}"
 
     # What rooms call
 

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Pipeline"]
+__all__ = ["Calls", "Pipeline", "Receiver", "fail"]
 
 MAX_COMMANDS = 256
 MAX_BYTES = 1 << 20
 
+Make = Callable[[], Sequence[Any]]
 
-class Pipeline:
+
+class Receiver(Protocol):
+    """What gets an answer, as a future does."""
+
+    def done(self) -> bool:
+        """Nobody waits for it."""
+
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: Any, /) -> None: ...
+
+
+class Calls(ABC):
+    """Gives commands to Redis."""
+
+    @abstractmethod
+    def put(self, make: Make, receiver: Receiver) -> None:
+        """Give a command, which is made, once, when it is about to be sent."""
+
+    @abstractmethod
+    async def close(self, reason: Exception) -> None:
+        """Whoever still waits gets the reason."""
+
+    async def call(self, *command: Any) -> Any:
+        """The answer to a command; raises if that is an exception."""
+        future = asyncio.get_running_loop().create_future()
+        self.put(lambda: command, future)
+        return await future
+
+
+class Pipeline(Calls):
     """One batch at a time: what comes meanwhile is the next one.
 
     Args:
@@ -26,29 +57,25 @@ class Pipeline:
         execute: Callable[[Sequence[Sequence[Any]]], Awaitable[Sequence[Any]]],
     ) -> None:
         self._execute = execute
-        self._queue: deque[tuple[Sequence[Any], asyncio.Future[Any]]] = deque()
+        self._queue: deque[tuple[Make, Receiver]] = deque()
         self._runner: asyncio.Task[None] | None = None
 
-    async def call(self, *command: Any) -> Any:
-        """The result of a command; raises if that is an exception."""
-        future = asyncio.get_running_loop().create_future()
-        self._queue.append((command, future))
+    def put(self, make: Make, receiver: Receiver) -> None:
+        self._queue.append((make, receiver))
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
-        return await future
 
     async def close(self, reason: Exception) -> None:
-        """Whoever still waits gets the reason."""
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait([self._runner])
-        for _, future in self._queue:
-            _fail(future, reason)
+        for _, receiver in self._queue:
+            fail(receiver, reason)
         self._queue.clear()
 
     async def _run(self) -> None:
         while self._queue:
-            commands, futures = self._take()
+            commands, receivers = self._take()
             try:
                 results = await self._execute(commands)
             except BaseException as exc:
@@ -56,32 +83,33 @@ class Pipeline:
                     exc if isinstance(exc, Exception) else ConnectionError(str(exc))
                 )
                 # What waited behind them has waited as long.
-                futures += [future for _, future in self._queue]
+                receivers += [receiver for _, receiver in self._queue]
                 self._queue.clear()
-                for future in futures:
-                    _fail(future, reason)
+                for receiver in receivers:
+                    fail(receiver, reason)
                 if not isinstance(exc, Exception):
                     raise
                 continue
-            for future, result in zip(futures, results, strict=True):
+            for receiver, result in zip(receivers, results, strict=True):
                 if isinstance(result, Exception):
-                    _fail(future, result)
-                elif not future.done():
-                    future.set_result(result)
+                    fail(receiver, result)
+                elif not receiver.done():
+                    receiver.set_result(result)
 
-    def _take(self) -> tuple[list[Sequence[Any]], list[asyncio.Future[Any]]]:
+    def _take(self) -> tuple[list[Sequence[Any]], list[Receiver]]:
         commands: list[Sequence[Any]] = []
-        futures: list[asyncio.Future[Any]] = []
+        receivers: list[Receiver] = []
         size = 0
         while self._queue and len(commands) < MAX_COMMANDS and size < MAX_BYTES:
-            command, future = self._queue.popleft()
-            if not future.done():  # whoever waited for it has gone
+            make, receiver = self._queue.popleft()
+            command = make()
+            if not receiver.done():  # whoever waited for it may have gone
                 commands.append(command)
-                futures.append(future)
+                receivers.append(receiver)
                 size += sum(len(it) for it in command if isinstance(it, bytes))
-        return commands, futures
+        return commands, receivers
 
 
-def _fail(future: asyncio.Future[Any], reason: Exception) -> None:
-    if not future.done():
-        future.set_exception(reason)
+def fail(receiver: Receiver, reason: Exception) -> None:
+    if not receiver.done():
+        receiver.set_exception(reason)

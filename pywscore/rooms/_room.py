@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Generator
@@ -129,7 +128,9 @@ class Room(Serving):
         """
         data = _data_of(message)
         most = self._node.limits.max_message_size
-        size = len(data) if isinstance(data, bytes) else len(data.encode())
+        size = len(data)
+        if isinstance(data, str) and not data.isascii():
+            size = len(data.encode())
         if size > most:
             raise LimitError(f"{size} bytes are above max_message_size, {most}")
         _check_key("key", key)
@@ -139,7 +140,7 @@ class Room(Serving):
             Publication(
                 self.name,
                 pack(Body(data, key, excluded.session if excluded else "")),
-                secrets.token_hex(8),
+                self._node.new_tag(),
                 self._options.history,
                 self._options.ttl,
                 idempotency_key,

@@ -50,7 +50,7 @@ async def test_a_redis_that_hangs_holds_nobody_for_long() -> None:
 @pytest.mark.threat("BRK-4")
 async def test_what_waits_for_redis_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     needs_redis()
-    monkeypatch.setattr("pywscore.rooms._redis.commands.MAX_WAITING", 1 << 20)
+    monkeypatch.setattr("pywscore.rooms._redis.publisher.MAX_WAITING", 1 << 20)
     with Redis() as server:
         async with hubs_of(server.url, 1) as [hub]:
             room = hub.room("lobby")

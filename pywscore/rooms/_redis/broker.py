@@ -1,60 +1,38 @@
-"""Rooms over Redis: live by Pub/Sub, truth in streams, both by one script.
-
-Keys and channels begin with the hub's prefix. Those of a room have the same hash tag,
-one of 1,024:
-
-    pywscore.{17}.s.lobby   stream of its messages, whose identifiers are the offsets
-    pywscore.{17}.m.lobby   hash: e epoch, o newest offset, t its tag
-    pywscore.{17}.p.lobby   hash: its members by node
-    pywscore.{17}.i.lobby.K an idempotency key
-    pywscore.{17}.c.lobby   channel: m messages, r reports
-    pywscore.nodes          sorted set: nodes by the time they showed that they live
-    pywscore.probe.NODE     channel: what a node says to itself
-"""
+"""Rooms over Redis: live by Pub/Sub, truth in streams, both by one script. What it
+keeps there is in keys.py."""
 
 from __future__ import annotations
 
 import asyncio
-import binascii
-import functools
 import logging
 import random
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from redis.exceptions import AuthenticationError, NoScriptError
+from redis.exceptions import AuthenticationError
 
 from .._broker import Broker, Entry, Node, Place, Publication, Reading, Report
 from .._errors import HubError, PublishError
+from .._pipeline import Calls
 from .feed import Feed, pack_report
+from .keys import key_of
+from .publisher import Publisher
 from .reasons import PASSING, RedisError, reason
-from .target import Calls, Target
+from .scripts import run
+from .target import Target
 
 __all__ = ["RedisBroker"]
 
 logger = logging.getLogger("pywscore.rooms")
 
 OLDEST = (6, 2)
-PARTITIONS = 1024
-IDEMPOTENT_FOR = 300
 PRESENCE_TTL = 86_400
 COMMAND_TIMEOUT = 3.0
-PUBLISH_TIMEOUT = 6.0
 BEAT = 2.0
 BEAT_IN_NEED = 0.5
 DEAD_AFTER = 7
 MAX_DELAY = 2.0
-
-
-@functools.cache
-def _script(name: str) -> tuple[str, str]:
-    import hashlib
-
-    source = (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
-    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisBroker(Broker):
@@ -70,6 +48,7 @@ class RedisBroker(Broker):
         self._prefix = prefix
         self._name = ""
         self._commands: Calls | None = None
+        self._publisher: Publisher | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._wanted: dict[str, str] = {}  # rooms by channel
         self._feed: Feed | None = None
@@ -79,7 +58,10 @@ class RedisBroker(Broker):
     async def open(self, node: Node, name: str, timeout: float) -> None:
         self._name = name
         self._wanted.clear()
-        self._commands = self._target.commands(COMMAND_TIMEOUT)
+        commands = self._commands = self._target.commands(COMMAND_TIMEOUT)
+        self._publisher = Publisher(
+            commands, self._prefix, self._target.has_slots, self._say
+        )
         probe = f"{self._prefix}.probe.{name}"
         feed = self._feed = Feed(
             *(self._target, node, self._wanted, probe),
@@ -116,39 +98,14 @@ class RedisBroker(Broker):
                 pass  # others see that it is gone
         if self._feed is not None:
             self._feed.close()
-        commands, self._commands = self._commands, None
+        commands, self._commands, self._publisher = self._commands, None, None
         if commands is not None:
             await commands.close(HubError("the hub is closed"))
 
     async def publish(self, publication: Publication) -> Place | None:
-        room = publication.room
-        once = publication.idempotency_key
-        keys = [self._key(room, "s"), self._key(room, "m")]
-        channel = self._key(room, "c")
-        once_key = None if once is None else f"{self._key(room, 'i')}.{once}".encode()
-        if publication.history:
-            arguments = [
-                *(channel, publication.body, publication.tag.encode()),
-                *(publication.history, max(1, round(publication.ttl))),
-            ]
-            reply = await self._publish(
-                lambda again: self._run(
-                    "publish",
-                    [*keys, once_key] if once_key else keys,
-                    [*arguments, int(again), IDEMPOTENT_FOR],
-                )
-            )
-            epoch, offset, tag = reply.split()
-            return Place(epoch.decode(), int(offset), tag.decode())
-        live = b"m- 0 %s %s" % (publication.tag.encode(), publication.body)
-        if once_key is None:
-            await self._publish(lambda again: self._call("PUBLISH", channel, live), 1)
-        else:
-            arguments = [channel, live, IDEMPOTENT_FOR]
-            await self._publish(
-                lambda again: self._run("publish_once", [once_key], arguments)
-            )
-        return None
+        if self._publisher is None:
+            raise PublishError("the hub isn't open")
+        return await self._publisher.publish(publication)
 
     async def subscribe(self, rooms: Collection[str]) -> None:
         channels = {self._key(room, "c"): room for room in rooms}
@@ -211,47 +168,23 @@ class RedisBroker(Broker):
     # Commands
 
     def _key(self, room: str, kind: str) -> str:
-        partition = binascii.crc32(room.encode()) % PARTITIONS
-        return f"{self._prefix}.{{{partition}}}.{kind}.{room}"
+        return key_of(self._prefix, room, kind)
 
     async def _call(self, *command: Any) -> Any:
-        if self._commands is None:
-            raise HubError("the hub isn't open")
-        return await self._commands.call(*command)
+        return await self._calls().call(*command)
 
     async def _run(
         self, name: str, keys: Sequence[str | bytes], arguments: Sequence[Any]
     ) -> Any:
-        source, digest = _script(name)
-        try:
-            return await self._call("EVALSHA", digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self._call("EVAL", source, len(keys), *keys, *arguments)
+        return await run(self._calls(), name, keys, arguments)
+
+    def _calls(self) -> Calls:
+        if self._commands is None:
+            raise HubError("the hub isn't open")
+        return self._commands
 
     def _nodes(self, name: str) -> Awaitable[Any]:
         return self._run("nodes", [f"{self._prefix}.nodes"], [name, DEAD_AFTER])
-
-    async def _publish(
-        self, attempt: Callable[[bool], Awaitable[Any]], attempts: int = 8
-    ) -> Any:
-        """Redis's answer, after some attempts if it is away for a moment."""
-        end = time.monotonic() + PUBLISH_TIMEOUT
-        delay = 0.05
-        for number in range(attempts):
-            try:
-                return await attempt(number > 0)
-            except PASSING as exc:
-                if number + 1 == attempts or time.monotonic() + delay > end:
-                    raise PublishError(self._say(exc)) from exc
-            except RedisError as exc:
-                raise PublishError(self._say(exc)) from exc
-            except PublishError:
-                raise
-            except HubError as exc:
-                raise PublishError(str(exc)) from None
-            await asyncio.sleep(delay * random.uniform(0.5, 1))
-            delay = min(2 * delay, MAX_DELAY)
-        raise AssertionError("there is a last attempt")
 
     async def _checked(self, awaitable: Awaitable[Any]) -> Any:
         try:

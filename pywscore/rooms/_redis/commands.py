@@ -6,22 +6,19 @@ import asyncio
 import functools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from redis import exceptions as errors
 
-from .._errors import HubError
+from .._pipeline import Calls, Receiver, fail
 
 __all__ = ["Commands"]
 
-MAX_WAITING = 64 << 20
 LOOK_EVERY = 0.5
 
-Asked = tuple[asyncio.Future[Any], float, int]
 
-
-class Commands:
+class Commands(Calls):
     """The connection is made when there is something to say, and made anew for what is
     said after it was lost.
 
@@ -36,33 +33,18 @@ class Commands:
     ) -> None:
         self._connect = connect
         self._timeout = timeout
-        self._output: list[bytes] = []
+        self._output: list[tuple[Callable[[], Sequence[Any]], Receiver]] = []
         self._more = asyncio.Event()
-        self._asked: deque[Asked] = deque()
-        self._size = 0  # of what has no answer
+        self._asked: deque[tuple[Receiver, float]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def call(self, *command: Any) -> Any:
-        """The answer to a command.
-
-        Raises:
-            HubError: if so much waits for an answer that no more is taken.
-            RedisError, OSError, TimeoutError: as redis-py says it.
-        """
-        if self._size > MAX_WAITING:
-            raise HubError(f"{self._size >> 20} MiB wait for Redis")
-        future = asyncio.get_running_loop().create_future()
-        packed = _pack(command)
-        self._output.append(packed)
-        self._asked.append((future, time.monotonic(), len(packed)))
-        self._size += len(packed)
+    def put(self, make: Callable[[], Sequence[Any]], receiver: Receiver) -> None:
+        self._output.append((make, receiver))
         self._more.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
-        return await future
 
     async def close(self, reason: Exception) -> None:
-        """Whoever still waits gets the reason."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -94,13 +76,24 @@ class Commands:
                 await connection.disconnect(nowait=True)
             if client is not None:
                 await client.aclose()
+        if self._output:  # what has come meanwhile
+            self._task = asyncio.create_task(self._run())
 
     async def _write(self, connection: Any) -> None:
         while True:
             await self._more.wait()
             self._more.clear()
-            output, self._output = b"".join(self._output), []
-            await connection.send_packed_command(output, check_health=False)
+            output, self._output = self._output, []
+            now = time.monotonic()
+            packed: list[bytes] = []
+            for make, receiver in output:
+                command = make()
+                if not receiver.done():  # whoever waited for it may have gone
+                    packed += _pack(command)
+                    self._asked.append((receiver, now))
+            if packed:
+                data = b"".join(packed)
+                await connection.send_packed_command(data, check_health=False)
 
     async def _read(self, connection: Any) -> None:
         asked = self._asked
@@ -111,16 +104,15 @@ class Commands:
                 answer = exc
             if not asked:
                 raise errors.ConnectionError("an answer to nothing")
-            future, _, size = asked.popleft()
-            self._size -= size
-            if future.done():
+            receiver, _ = asked.popleft()
+            if receiver.done():
                 continue  # nobody waits for it any more
             if isinstance(answer, errors.ResponseError):
-                future.set_exception(answer)
+                receiver.set_exception(answer)
                 if isinstance(answer, errors.ReadOnlyError):
                     raise answer  # the name may stand for another server now
             else:
-                future.set_result(answer)
+                receiver.set_result(answer)
 
     async def _look(self, _: Any) -> None:
         while True:
@@ -129,24 +121,23 @@ class Commands:
                 raise errors.TimeoutError("no answer in time")
 
     def _fail(self, reason: Exception) -> None:
-        asked = list(self._asked)
+        waiting = [*(it for it, _ in self._asked), *(it for _, it in self._output)]
         self._asked.clear()
         self._output.clear()
         self._more.clear()
-        self._size = 0
-        for future, _, _ in asked:
-            if not future.done():
-                future.set_exception(reason)
+        for receiver in waiting:
+            fail(receiver, reason)
 
 
-def _pack(command: tuple[Any, ...]) -> bytes:
-    parts = [b"*%d\r\n" % len(command)]
+def _pack(command: Sequence[Any]) -> Iterable[bytes]:
+    yield b"*%d\r\n" % len(command)
     for it in command:
         if isinstance(it, bytes):
-            parts += (b"$%d\r\n" % len(it), it, b"\r\n")
+            yield b"$%d\r\n" % len(it)
+            yield it
+            yield b"\r\n"
         else:
-            parts.append(_pack_word(it))
-    return b"".join(parts)
+            yield _pack_word(it)
 
 
 @functools.lru_cache(1024)

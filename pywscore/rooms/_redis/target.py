@@ -6,7 +6,7 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import redis.asyncio
@@ -16,27 +16,23 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from .._pipeline import Pipeline
+from .._pipeline import Calls, Pipeline
 from .commands import Commands
 
-__all__ = ["Calls", "Target"]
+__all__ = ["Target"]
 
 SENTINEL_PORT = 26379
 PORT = 6379
 
 
-class Calls(Protocol):
-    """Gives commands."""
-
-    async def call(self, *command: Any) -> Any:
-        """The answer to one."""
-
-    async def close(self, reason: Exception) -> None:
-        """Whoever still waits gets the reason."""
-
-
 class Target(ABC):
-    """``str()`` of it names the place, without a password."""
+    """``str()`` of it names the place, without a password.
+
+    Attributes:
+        has_slots: keys of different partitions may be on different servers.
+    """
+
+    has_slots = False
 
     @abstractmethod
     async def feed(self) -> tuple[Any, Any]:
@@ -170,6 +166,8 @@ class _Cluster(Target):
     """``redis+cluster://user:password@host:port,host:port``. What one of its nodes
     publishes reaches all of them, so one connection hears everything."""
 
+    has_slots = True
+
     def __init__(self, parts: SplitResult) -> None:
         self._hosts = _hosts(parts, PORT)
         self._login = _login(parts)
@@ -200,22 +198,21 @@ class _Cluster(Target):
         )
 
 
-class _ClusterCommands:
+class _ClusterCommands(Pipeline):
     """redis-py knows which of a cluster's nodes to ask."""
 
     def __init__(self, client: Callable[[], Any], timeout: float) -> None:
+        super().__init__(self._give)
         self._connect = client
         self._client: Any = None
         self._timeout = timeout
-        self._pipeline = Pipeline(self._execute)
-        self.call = self._pipeline.call
 
     async def close(self, reason: Exception) -> None:
-        await self._pipeline.close(reason)
+        await super().close(reason)
         if self._client is not None:
             await self._client.aclose()
 
-    async def _execute(self, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    async def _give(self, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:
         async with asyncio.timeout(self._timeout):
             if self._client is None:
                 self._client = self._connect()

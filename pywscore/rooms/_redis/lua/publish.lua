@@ -1,57 +1,94 @@
--- Keep a message of a room, and give it to the nodes: both or neither.
+-- Keep messages of rooms, and give them to the nodes: both or neither of each room's.
 --
--- KEYS  stream, meta, and perhaps that of an idempotency key
--- ARGV  channel, body, tag, which is the epoch, too, if a new one is needed; how many
---       messages are kept, seconds until a silent room is forgotten, 1 if this is tried
---       again, seconds that an idempotency key is known
--- Returns 'epoch offset tag', which is read in one piece: of the message that was kept
--- before under the same key or, tried again, with the same tag.
-local stream, meta, once = KEYS[1], KEYS[2], KEYS[3]
-local channel, body, tag, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[3]
+-- KEYS  of each room: stream, meta, and those of idempotency keys
+-- ARGV  seconds that an idempotency key is known; of each room: channel, how many
+--       messages are kept, seconds until it is forgotten if it is silent, how many come;
+--       of each of these: body, tag, which is the epoch, too, if a new one is needed,
+--       and in one number 1 if it is tried again, 2 if it has an idempotency key
+-- Returns 'epoch offset tag' of each message, in one piece with spaces in between: of
+-- the one that was kept before under the same key or, tried again, with the same tag.
+local key, arg = 1, 1
 
-if once then
-    local known = redis.call('GET', once)
-    if known then
-        return {ok = known}
-    end
+local function next_key()
+    key = key + 1
+    return KEYS[key - 1]
 end
-local known = redis.call('HGET', meta, 'e')
-if known and ARGV[6] == '1' then
+
+local function next_arg()
+    arg = arg + 1
+    return ARGV[arg - 1]
+end
+
+local function kept_before(stream, epoch, tag)
     for _, entry in ipairs(redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1000)) do
         if entry[2][2] == tag then
-            return {ok = known .. ' ' .. string.match(entry[1], '^%d+') .. ' ' .. tag}
+            return epoch .. ' ' .. string.match(entry[1], '^%d+') .. ' ' .. tag
         end
     end
 end
 
-if known then
-    epoch = known
-else
-    redis.call('DEL', stream)
-    redis.call('HSET', meta, 'e', epoch)
-end
-local offset = redis.call('HINCRBY', meta, 'o', 1)
-local function add()
-    return redis.pcall('XADD', stream, 'MAXLEN', ARGV[4], string.format('%.0f-0', offset),
-        't', tag, 'b', body)
-end
-local added = add()
-if type(added) == 'table' and added.err then
-    -- The stream has more than its meta hash knows of: another history.
-    redis.call('DEL', stream)
-    epoch, offset = tag, 1
-    redis.call('HSET', meta, 'e', epoch, 'o', offset)
-    added = add()
-    if type(added) == 'table' and added.err then
-        return added
+local known_for = next_arg()
+local places = {}
+
+local function publish()
+    local stream, meta = next_key(), next_key()
+    local channel, history, ttl = next_arg(), next_arg(), next_arg()
+    local known = redis.call('HMGET', meta, 'e', 'o')
+    local epoch, offset, newest = known[1], tonumber(known[2] or 0), nil
+    local live = {}
+
+    local function add(tag, body)
+        return redis.pcall('XADD', stream, 'MAXLEN', history,
+            string.format('%.0f-0', offset), 't', tag, 'b', body)
+    end
+
+    for _ = 1, tonumber(next_arg()) do
+        local body, tag, how = next_arg(), next_arg(), tonumber(next_arg())
+        local once = how >= 2 and next_key()
+        local place = once and redis.call('GET', once)
+        if not place and epoch and how % 2 == 1 then
+            place = kept_before(stream, epoch, tag)
+        end
+        if not place then
+            if not epoch then
+                redis.call('DEL', stream)
+                epoch = tag
+            end
+            offset = offset + 1
+            local added = add(tag, body)
+            if type(added) == 'table' and string.find(added.err, 'equal or smaller') then
+                -- The stream has more than its meta hash knows of: another history.
+                redis.call('DEL', stream)
+                epoch, offset = tag, 1
+                added = add(tag, body)
+            end
+            if type(added) == 'table' then
+                return added
+            end
+            newest = tag
+            place = epoch .. ' ' .. string.format('%.0f', offset) .. ' ' .. tag
+            live[#live + 1] = 'm' .. place .. ' ' .. body
+            if once then
+                redis.call('SET', once, place, 'EX', known_for)
+            end
+        end
+        places[#places + 1] = place
+    end
+    if newest then
+        local last = string.format('%.0f', offset)
+        redis.call('HSET', meta, 'e', epoch, 'o', last, 't', newest)
+        redis.call('EXPIRE', stream, ttl)
+        redis.call('EXPIRE', meta, ttl)
+        for _, message in ipairs(live) do
+            redis.call('PUBLISH', channel, message)
+        end
     end
 end
-redis.call('HSET', meta, 't', tag)
-redis.call('EXPIRE', stream, ARGV[5])
-redis.call('EXPIRE', meta, ARGV[5])
-local place = epoch .. ' ' .. string.format('%.0f', offset) .. ' ' .. tag
-if once then
-    redis.call('SET', once, place, 'EX', ARGV[7])
+
+while arg <= #ARGV do
+    local failed = publish()
+    if failed then
+        return failed
+    end
 end
-redis.call('PUBLISH', channel, 'm' .. place .. ' ' .. body)
-return {ok = place}
+return {ok = table.concat(places, ' ')}

@@ -1,0 +1,209 @@
+"""Publishing: what is published at the same time is one call of the script."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from .._broker import Place, Publication
+from .._errors import HubError, PublishError
+from .._pipeline import Calls, fail
+from .keys import key_of, partition_of
+from .reasons import PASSING, RedisError
+from .scripts import run, script
+
+__all__ = ["Publisher"]
+
+# Redis does nothing else meanwhile.
+MAX_MESSAGES = 64
+MAX_BYTES = 256 << 10
+MAX_WAITING = 64 << 20
+IDEMPOTENT_FOR = 300
+TIMEOUT = 6.0
+MAX_DELAY = 2.0
+AGAIN, ONCE = 1, 2
+
+Asked = tuple[Publication, bool, asyncio.Future[Place]]
+
+
+class Publisher:
+    """
+    Args:
+        calls: gives commands.
+        prefix: of all keys and channels.
+        apart: rooms of different partitions can't be in one call.
+        say: the words for what went wrong.
+
+    Attributes:
+        calls, prefix: as given.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        prefix: str,
+        apart: bool,
+        say: Callable[[BaseException], str],
+    ) -> None:
+        self.calls = calls
+        self.prefix = prefix
+        self._apart = apart
+        self._say = say
+        self._open: dict[int, Batch] = {}  # those that aren't sent yet, by partition
+        self._size = 0  # of what isn't acknowledged
+
+    async def publish(self, publication: Publication) -> Place | None:
+        """
+        Raises:
+            PublishError: if it isn't acknowledged after some attempts, or so much waits
+                for Redis that no more is taken.
+        """
+        if self._size > MAX_WAITING:
+            raise PublishError(f"{self._size >> 20} MiB wait for Redis")
+        size = len(publication.body)
+        self._size += size
+        try:
+            if publication.history:
+                place: Place = await self._tried(
+                    lambda again: self._keep(publication, again)
+                )
+                return place
+            await self._publish_live(publication)
+            return None
+        finally:
+            self._size -= size
+
+    def _keep(self, publication: Publication, again: bool) -> asyncio.Future[Place]:
+        partition = partition_of(publication.room) if self._apart else 0
+        batch = self._open.get(partition)
+        if batch is None or batch.is_full:
+            batch = self._open[partition] = Batch(self, partition)
+            self.calls.put(batch.command, batch)
+        future = asyncio.get_running_loop().create_future()
+        batch.add((publication, again, future))
+        return future
+
+    def close(self, batch: Batch) -> None:
+        """Nothing more is to be added to it."""
+        if self._open.get(batch.partition) is batch:
+            del self._open[batch.partition]
+
+    async def _publish_live(self, publication: Publication) -> None:
+        channel = key_of(self.prefix, publication.room, "c")
+        live = b"m- 0 %s %s" % (publication.tag.encode(), publication.body)
+        calls = self.calls
+        if publication.idempotency_key is None:
+            await self._tried(lambda again: calls.call("PUBLISH", channel, live), 1)
+            return
+        keys = [once_key(self.prefix, publication)]
+        arguments = [channel, live, IDEMPOTENT_FOR]
+        await self._tried(lambda again: run(calls, "publish_once", keys, arguments))
+
+    async def _tried(
+        self, attempt: Callable[[bool], Awaitable[Any]], attempts: int = 8
+    ) -> Any:
+        """Redis's answer, after some attempts if it is away for a moment."""
+        end = time.monotonic() + TIMEOUT
+        delay = 0.05
+        for number in range(attempts):
+            try:
+                return await attempt(number > 0)
+            except PASSING as exc:
+                if number + 1 == attempts or time.monotonic() + delay > end:
+                    raise PublishError(self._say(exc)) from exc
+            except RedisError as exc:
+                raise PublishError(self._say(exc)) from exc
+            except HubError as exc:
+                raise PublishError(str(exc)) from None
+            await asyncio.sleep(delay * random.uniform(0.5, 1))
+            delay = min(2 * delay, MAX_DELAY)
+        raise AssertionError("there is a last attempt")
+
+
+class Batch:
+    """One call of the script for many who wait for it: what receives its answer."""
+
+    __slots__ = ("_count", "_publisher", "_rooms", "_sent", "_size", "partition")
+
+    def __init__(self, publisher: Publisher, partition: int) -> None:
+        self.partition = partition
+        self._publisher = publisher
+        self._rooms: dict[str, list[Asked]] = {}
+        self._count = self._size = 0
+        self._sent: list[Asked] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self._count >= MAX_MESSAGES or self._size >= MAX_BYTES
+
+    def add(self, asked: Asked) -> None:
+        publication = asked[0]
+        self._rooms.setdefault(publication.room, []).append(asked)
+        self._count += 1
+        self._size += len(publication.body)
+
+    def command(self) -> list[Any]:
+        self._publisher.close(self)
+        return self._command("EVALSHA", script("publish")[1])
+
+    def _command(self, word: str, named: str) -> list[Any]:
+        prefix = self._publisher.prefix
+        keys: list[str | bytes] = []
+        arguments: list[Any] = [IDEMPOTENT_FOR]
+        self._sent = []
+        for room, asked in self._rooms.items():
+            first = asked[0][0]
+            keys += key_of(prefix, room, "s"), key_of(prefix, room, "m")
+            arguments += key_of(prefix, room, "c"), first.history
+            arguments += max(1, round(first.ttl)), len(asked)
+            for publication, again, _ in asked:
+                how = AGAIN if again else 0
+                if publication.idempotency_key is not None:
+                    how += ONCE
+                    keys.append(once_key(prefix, publication))
+                arguments += publication.body, publication.tag.encode(), how
+            self._sent += asked
+        return [word, named, len(keys), *keys, *arguments]
+
+    def done(self) -> bool:
+        return all(
+            future.done() for them in self._rooms.values() for *_, future in them
+        )
+
+    def set_result(self, result: bytes, /) -> None:
+        words = iter(result.decode().split())
+        for (*_, future), *place in zip(self._sent, words, words, words, strict=True):
+            if not future.done():
+                epoch, offset, tag = place
+                future.set_result(Place(epoch, int(offset), tag))
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._publisher.close(self)
+        refused = isinstance(exception, ResponseError)
+        if isinstance(exception, NoScriptError):
+            text = script("publish")[0]
+            self._publisher.calls.put(lambda: self._command("EVAL", text), self)
+        elif refused and not isinstance(exception, PASSING) and self._count > 1:
+            self._try_each()
+        else:
+            for them in self._rooms.values():
+                for *_, future in them:
+                    fail(future, exception)
+
+    def _try_each(self) -> None:
+        """It may be one of them that is refused; others may be there already."""
+        for publication, _, future in self._sent:
+            if not future.done():
+                alone = Batch(self._publisher, self.partition)
+                alone.add((publication, True, future))
+                self._publisher.calls.put(alone.command, alone)
+
+
+def once_key(prefix: str, publication: Publication) -> bytes:
+    key = key_of(prefix, publication.room, "i")
+    return f"{key}.{publication.idempotency_key}".encode()

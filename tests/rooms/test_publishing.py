@@ -1,0 +1,120 @@
+"""What is published at the same time: one call of the script, and each message for
+itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from nodes import hubs_of, needs_redis
+from servers import Redis
+from test_races import Sink
+from test_redis import count_commands
+from waiting import until
+
+from pywscore.rooms import PublishError, Room
+
+pytestmark = pytest.mark.external
+
+
+@pytest.fixture
+def own() -> Iterator[Redis]:
+    needs_redis()
+    with Redis() as server:
+        yield server
+
+
+async def publish(rooms: list[Room], count: int) -> list[Any]:
+    """So many in each, all at once: what came of them, in their order."""
+    return await asyncio.gather(
+        *(room.publish(f"{number}") for number in range(count) for room in rooms),
+        return_exceptions=True,
+    )
+
+
+async def test_of_many_rooms_they_are_one_call(own: Redis) -> None:
+    async with hubs_of(own.url, 2) as nodes:
+        rooms = [nodes[0].room(f"{name}", history=20) for name in range(6)]
+        sinks = [Sink() for _ in rooms]
+        for room, sink in zip(rooms, sinks, strict=True):
+            await nodes[1].room(room.name, history=20).join(sink)
+        before = count_commands(own).get("evalsha", 0)
+        messages = await publish(rooms, 10)
+        # A heart-beat of each node may be in between.
+        assert count_commands(own)["evalsha"] - before <= 3
+        await until(lambda: all(len(it.got) == 10 for it in sinks))
+        for room, sink in zip(rooms, sinks, strict=True):
+            assert sink.got == [f"{number}" for number in range(10)]
+            kept = await room.history()
+            mine = [it for it in messages if it.room == room.name]
+            assert kept == mine and len({it.id for it in mine}) == 10
+
+
+async def test_above_a_limit_they_are_several_calls(own: Redis) -> None:
+    async with hubs_of(own.url, 1) as [hub]:
+        room = hub.room("lobby", history=300)
+        before = count_commands(own).get("evalsha", 0)
+        messages = await publish([room], 200)
+        assert 4 <= count_commands(own)["evalsha"] - before <= 5
+        assert await room.history() == messages
+
+
+async def test_one_that_is_refused_is_the_only_one(own: Redis) -> None:
+    """Others of the same call are published, once."""
+    async with hubs_of(own.url, 1) as [hub]:
+        rooms = [hub.room(name, history=20) for name in ("a", "b", "c")]
+        sinks = [Sink() for _ in rooms]
+        for room, sink in zip(rooms, sinks, strict=True):
+            await room.join(sink)
+        meta = hub._node.broker._key("b", "m")
+        own.say("SET", meta, "not a hash")
+        results = await publish(rooms, 3)
+        assert [type(it) is PublishError for it in results] == [False, True, False] * 3
+        assert "WRONGTYPE" in str(results[1])
+        own.say("DEL", meta)
+        await rooms[1].publish("last")
+        for room, sink in zip(rooms, sinks, strict=True):
+            last = ["last"] if room.name == "b" else ["0", "1", "2"]
+            await until(lambda sink=sink, last=last: sink.got[-len(last) :] == last)
+            assert [it.data for it in await room.history()] == last
+            assert sink.got == last
+
+
+async def test_a_redis_that_forgot_the_script(own: Redis) -> None:
+    async with hubs_of(own.url, 1) as [hub]:
+        rooms = [hub.room(name, history=20) for name in ("a", "b")]
+        await publish(rooms, 1)
+        own.say("SCRIPT", "FLUSH")
+        messages = await publish(rooms, 5)
+        for room in rooms:
+            kept = await room.history()
+            assert kept[1:] == [it for it in messages if it.room == room.name]
+
+
+async def test_a_publisher_that_gives_up_holds_up_nobody(own: Redis) -> None:
+    async with hubs_of(own.url, 1) as [hub]:
+        room = hub.room("lobby", history=20)
+        await room.publish("first")
+        publishing = asyncio.ensure_future(room.publish("given up"))
+        await asyncio.sleep(0)
+        publishing.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(2):
+            await room.publish("last")
+        assert [it.data for it in await room.history()] == ["first", "last"]
+
+
+async def test_an_idempotency_key_twice_in_one_call(own: Redis) -> None:
+    """They are one message."""
+    async with hubs_of(own.url, 1) as [hub]:
+        room = hub.room("lobby", history=20)
+        one, other, two = await asyncio.gather(
+            room.publish("a", idempotency_key="k"),
+            room.publish("b"),
+            room.publish("a", idempotency_key="k"),
+        )
+        assert one == two and one.id != other.id
+        assert [it.data for it in await room.history()] == ["a", "b"]
