@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import multiprocessing
 import os
 import pickle
@@ -459,6 +460,7 @@ def test_workers_have_one_port_for_all_addresses() -> None:
 
 def left_over() -> tuple[Any, ...]:
     resource_tracker.ensure_running()  # there for good
+    gc.collect()  # what tests before this one left is not what this one leaves
     return (
         len(os.listdir("/proc/self/fd")),
         [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
