@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable
 
-from . import deflate, memory, reconnect, report, rooms, rounds, sansio
+from . import deflate, memory, readme, reconnect, report, rooms, rounds, sansio
 from .scenarios import SCENARIOS
 
 BENCHMARKS: dict[str, Callable[..., None]] = {
@@ -45,6 +45,7 @@ def main() -> None:
             continue
         BENCHMARKS[name](quick=arguments.quick)
     report.goals(list(BENCHMARKS))
+    readme.draw()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
-"""Every relative link in Markdown leads somewhere; prints the pages of docs/."""
+"""Every link in Markdown to a file of the repository leads somewhere, relative or, for
+those who see the page elsewhere, absolute; prints the pages of docs/."""
 
 import re
 import sys
 from pathlib import Path
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]+)(?:#[^)]*)?\)")
+# As the README has them, which package indexes show.
+OURS = re.compile(
+    r"https://(?:github\.com/pywscore/pywscore/(?:blob|tree)"
+    r"|raw\.githubusercontent\.com/pywscore/pywscore)/main/"
+)
 SKIPPED = {".git", ".venv", "build", "node_modules", "dist"}
 
 
@@ -15,9 +21,11 @@ def broken_links(root: Path) -> list[str]:
             continue
         for number, line in enumerate(page.read_text().splitlines(), 1):
             for target in LINK.findall(line):
-                if "://" in target or target.startswith("mailto:"):
+                ours = OURS.match(target)
+                if ("://" in target and not ours) or target.startswith("mailto:"):
                     continue
-                if not (page.parent / target).exists():
+                place = root / target[ours.end() :] if ours else page.parent / target
+                if not place.exists():
                     where = page.relative_to(root)
                     problems.append(f"{where}:{number}: no such file: {target}")
     return problems

@@ -22,7 +22,7 @@ from typing import Any
 
 from blocks import PROGRAM, Block, blocks, is_tested_elsewhere
 
-PORT = re.compile(r"(?<![\d.])(8765|8000|8080|8443)(?!\d)")
+PORT = re.compile(r"(?<![\d.])(8765|8766|8000|8080|8443)(?!\d)")
 UVICORN = re.compile(r"^(?:uvicorn|gunicorn) .*$", re.MULTILINE)
 PATIENCE = 40  # seconds for a block, and for a server to start or to end
 

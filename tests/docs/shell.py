@@ -31,14 +31,21 @@ OTHERS = frozenset(
 REQUIREMENT = re.compile(r"pywscore\[(.*)\]")
 
 
+def commands(block: Block) -> str:
+    """Of what is seen on a terminal, what was typed."""
+    if block.language != "console":
+        return block.text
+    lines = block.text.splitlines()
+    return "\n".join(line[2:] if line[:2] == "$ " else "" for line in lines)
+
+
 def problems(block: Block) -> Iterator[str]:
-    syntax = subprocess.run(
-        ["sh", "-n"], input=block.text, capture_output=True, text=True
-    )
+    script = commands(block)
+    syntax = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
     if syntax.returncode:
         yield f"{block.where}: {syntax.stderr}"
         return
-    text = re.sub(r"\$\([^)]*\)", "…", block.text.replace("\\\n", " "))
+    text = re.sub(r"\$\([^)]*\)", "…", script.replace("\\\n", " "))
     for number, line in enumerate(text.splitlines(), block.line):
         for command in re.split(r"&&|\|\||[|;&]", line):
             words = shlex.split(command, comments=True)

@@ -64,7 +64,7 @@ def test_python(page: Path, tmp_path: Path) -> None:
 def problems(block: Block) -> list[str]:
     """What is wrong with a block that isn't Python."""
     match block.language:
-        case "sh":
+        case "sh" | "console":
             return list(shell.problems(block))
         case "toml":
             tomllib.loads(block.text)

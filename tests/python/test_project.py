@@ -90,8 +90,21 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("[x](b.md) [y](a.md#z) [w](https://example.org/)\n")
-    assert docs_check.broken_links(tmp_path) == ["a.md:1: no such file: b.md"]
+    ours = "https://github.com/pywscore/pywscore/blob/main"
+    (tmp_path / "a.md").write_text(
+        f"[x](b.md) [y](a.md#z) [w](https://example.org/)\n[a]({ours}/a.md#z)\n"
+        f"[![b]({ours}/b.md)](a.md)\n"
+    )
+    assert docs_check.broken_links(tmp_path) == [
+        "a.md:1: no such file: b.md",
+        f"a.md:3: no such file: {ours}/b.md",
+    ]
+
+
+def test_the_readme_can_be_read_elsewhere() -> None:
+    """A package index has its text only."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [it for it in re.findall(r"\]\(([^)]*)\)", text) if "://" not in it] == []
 
 
 def named_tests(page: str) -> Iterator[tuple[str, str]]:
