@@ -616,6 +616,9 @@ class Connection:
         ping_interval: in seconds, None for never; as the next two.
         ping_timeout: how long a pong may take.
         idle_timeout: how long there may be no message.
+        rate_limit: messages and bytes that may come in a second, None for any number;
+            seconds of both that may come at once; True to close with 1008 who sends
+            more, False to stop reading. None for no limit.
     """
 
     def __init__(
@@ -629,6 +632,7 @@ class Connection:
         ping_interval: float | None,
         ping_timeout: float | None,
         idle_timeout: float | None,
+        rate_limit: tuple[float | None, float | None, float, bool] | None = None,
     ) -> None:
         """`max_queue` is (high, low) in messages, None for no limit; times are in
         seconds, None for never."""

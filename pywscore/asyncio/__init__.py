@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._client_connection import ClientConnection
     from ._forwarded import Forwarded
     from ._listener import Listener
+    from ._rate import RateLimit
     from ._serving import Server, ServerConnection
     from ._stats import ConnectionStats, ServerStats, metrics_response
     from ._workers import run
@@ -26,6 +27,7 @@ __all__ = [
     "ConnectionStats",
     "Forwarded",
     "Listener",
+    "RateLimit",
     "Router",
     "Server",
     "ServerConnection",
@@ -48,6 +50,7 @@ _MODULES = {
     "ConnectionStats": "_stats",
     "Forwarded": "_forwarded",
     "Listener": "_listener",
+    "RateLimit": "_rate",
     "Router": "router",
     "Server": "server",
     "ServerConnection": "server",

@@ -70,7 +70,7 @@ class Acceptor:
 
     def needs_header(self, address: Any) -> bool:
         """Whether what is from there has to begin with one."""
-        return self.forwarded is not None and self.forwarded.needs_header(address)
+        return self.forwarded is not None and self.forwarded._needs_header(address)
 
     async def listen(self) -> Listening:
         """Bind, and accept unless ``start_serving`` is False.

@@ -18,6 +18,7 @@ from ..http import Headers, is_token
 from ..protocol import checked_headers
 from ._forwarded import Forwarded
 from ._listener import check_methods
+from ._rate import RateLimit
 
 __all__ = [
     "ARGUMENTS",
@@ -179,6 +180,12 @@ def _forwarded(name: str, forwarded: Any) -> Any:
     return forwarded
 
 
+def _rate_limit(name: str, limit: Any) -> Any:
+    if not isinstance(limit, RateLimit):
+        raise TypeError(f"{name} must be a RateLimit, not {limit!r}")
+    return limit
+
+
 def _listener(name: str, factory: Any) -> Any:
     if isinstance(factory, type):
         check_methods(factory)
@@ -334,6 +341,7 @@ ARGUMENTS: Mapping[str, Check] = {
     "process_request": optional(function_of(2)),
     "process_response": optional(function_of(3)),
     "proxy": _proxy,
+    "rate_limit": optional(_rate_limit),
     "reconnect_delays": function_of(0),
     "select_subprotocol": optional(function_of(2)),
     "server_header": optional(_text),

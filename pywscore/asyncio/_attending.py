@@ -258,7 +258,7 @@ class Attending:
         assert forwarded is not None
         if forwarded.by == "PROXY" or not forwarded.trusts(peer):
             return True
-        return self._proxied(ws, peer, forwarded.client(request.headers))
+        return self._proxied(ws, peer, forwarded._client_of(request.headers))
 
     async def _answer_later(self, ws: Attended, request: Request) -> None:
         self._answer_with(ws, await self._handshake.answer(ws, ws.protocol, request))

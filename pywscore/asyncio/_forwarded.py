@@ -46,7 +46,7 @@ class Forwarded:
     to invent. Where a hop isn't known, or what says so is malformed, the client is the
     nearest hop that is.
 
-    Args:
+    Attributes:
         by: ``"X-Forwarded-For"`` or ``"Forwarded"`` (RFC 7239), a header that the
             proxies set or add to; the other one is not looked at, for clients can send
             it. Or ``"PROXY"``: the PROXY protocol, version 1 or 2, before TLS and HTTP,
@@ -76,7 +76,11 @@ class Forwarded:
         object.__setattr__(self, "_networks", networks)
 
     def trusts(self, address: Any) -> bool:
-        """Whether an address, as ``socket.getpeername`` gives it, is a proxy's."""
+        """Whether what is there is a proxy that is believed.
+
+        Args:
+            address: as ``socket.getpeername`` gives it.
+        """
         if isinstance(address, (str, bytes)):
             return "unix" in self.trusted
         return bool(address) and self._is_known(_ip(str(address[0])))
@@ -84,11 +88,11 @@ class Forwarded:
     def _is_known(self, ip: IPAddress | None) -> bool:
         return ip is not None and any(ip in network for network in self._networks)
 
-    def needs_header(self, address: Any) -> bool:
+    def _needs_header(self, address: Any) -> bool:
         """Whether a peer has to say whose the connection is before anything else."""
         return self.by == "PROXY" and self.trusts(address)
 
-    def client(self, headers: Headers) -> tuple[Any, ...] | None:
+    def _client_of(self, headers: Headers) -> tuple[Any, ...] | None:
         """The address of the client that a trusted peer's request is from; None if
         that peer is the only one known."""
         nodes = _x_nodes if self.by == "X-Forwarded-For" else _nodes

@@ -10,6 +10,7 @@ from typing import Any
 
 from .._core import ReceiveBuffer, Timers
 from ._log import LimitedLogger
+from ._rate import RateLimit
 
 # What serve() and connect() have by default.
 OPEN_TIMEOUT = 10
@@ -34,6 +35,7 @@ class Options:
         max_queue: high- and low-water mark of the receive queue in messages, None for
             no limit.
         write_limit: high- and low-water mark of the output in bytes.
+        rate_limit: how much may come in a second, None for no limit.
         log: where to log.
     """
 
@@ -44,6 +46,7 @@ class Options:
     idle_timeout: float | None = None
     max_queue: tuple[int, int] | None = (MAX_QUEUE, MAX_QUEUE // 4)
     write_limit: tuple[int, int] = WRITE_LIMIT
+    rate_limit: RateLimit | None = None
     log: LimitedLogger
 
     @classmethod

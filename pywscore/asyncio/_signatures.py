@@ -18,6 +18,7 @@ from ..http import HeadersLike, Request, Response
 from ..typing import Carrier, LoggerLike, Subprotocol
 from ._forwarded import Forwarded
 from ._listener import ListenerFactory
+from ._rate import RateLimit
 from ._serving import ServerConnection
 
 __all__ = [
@@ -64,6 +65,7 @@ class _Both(TypedDict, total=False):
     max_size: _Limits
     max_queue: _Limits
     write_limit: int | tuple[int, int | None]
+    rate_limit: RateLimit | None
     logger: LoggerLike | None
     carrier: Carrier
 

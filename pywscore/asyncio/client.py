@@ -35,6 +35,7 @@ from ._options import (
     WRITE_LIMIT,
     Options,
 )
+from ._rate import RateLimit
 from ._reconnect import Resumption, backoff, process_exception
 from ._signatures import ConnectArguments, CreateConnectionArguments
 
@@ -104,6 +105,8 @@ class connect(ChecksOverrides, Generic[C]):
             ``(high, low)`` water marks.
         write_limit: bytes waiting to be sent before ``send()`` waits, or ``(high,
             low)`` water marks.
+        rate_limit: messages and bytes that it may receive in a second; see
+            ``RateLimit``.
         logger: where to log; ``logging.getLogger("pywscore.client")`` by default.
         carrier: as for ``serve()``.
         create_connection: called as ``ClientConnection(protocol, options=)``.
@@ -147,6 +150,7 @@ class connect(ChecksOverrides, Generic[C]):
         max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
         max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
         write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
+        rate_limit: RateLimit | None = None,
         logger: LoggerLike | None = None,
         carrier: Carrier = "auto",
         create_connection: Callable[..., C] | None = None,

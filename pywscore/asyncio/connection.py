@@ -76,6 +76,7 @@ class Connection(Ending, ChecksOverrides):
             options.ping_interval,
             options.ping_timeout,
             options.idle_timeout,
+            *(() if options.rate_limit is None else (options.rate_limit._parts(),)),
         )
         self.options = options
         self._by_loop = loop.get_debug()

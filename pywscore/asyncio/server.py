@@ -29,6 +29,7 @@ from ._options import (
     Options,
 )
 from ._places import Places
+from ._rate import RateLimit
 from ._serving import Server, ServerConnection
 from ._signatures import (
     Handler,
@@ -104,6 +105,7 @@ def serve(
     max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
     max_queue: int | tuple[int | None, int | None] | None = MAX_QUEUE,
     write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
+    rate_limit: RateLimit | None = None,
     max_connections: int | None = None,
     max_connections_per_address: int | None = None,
     forwarded: Forwarded | None = None,
@@ -157,6 +159,8 @@ def serve(
             ``(high, low)`` water marks.
         write_limit: bytes waiting to be sent before ``send()`` waits, or ``(high,
             low)`` water marks.
+        rate_limit: messages and bytes that one connection may receive in a second; see
+            ``RateLimit``.
         max_connections: connections at the same time, half-open ones included, and
             those that are gone while their hook or handler still runs; beyond, 503.
         max_connections_per_address: of these, from one IPv4 address or IPv6 network of

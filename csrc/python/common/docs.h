@@ -391,7 +391,7 @@
     "    coroutine: the other one."
 
 #define PYWSC_DOC_CONNECTION \
-    "Connection(protocol, loop, receive_buffer, timers, max_queue, write_limit, ping_interval, ping_timeout, idle_timeout)\n" \
+    "Connection(protocol, loop, receive_buffer, timers, max_queue, write_limit, ping_interval, ping_timeout, idle_timeout, rate_limit=None)\n" \
     "--\n\n" \
     "The hot path of an asyncio connection: a BufferedProtocol, the receive queue, and\n" \
     "the awaitables of recv() and send(). pywscore.asyncio.Connection derives from it.\n\n" \
@@ -407,7 +407,10 @@
     "    write_limit: (high, low) in bytes.\n" \
     "    ping_interval: in seconds, None for never; as the next two.\n" \
     "    ping_timeout: how long a pong may take.\n" \
-    "    idle_timeout: how long there may be no message."
+    "    idle_timeout: how long there may be no message.\n" \
+    "    rate_limit: messages and bytes that may come in a second, None for any number;\n" \
+    "        seconds of both that may come at once; True to close with 1008 who sends\n" \
+    "        more, False to stop reading. None for no limit."
 
 #define PYWSC_DOC_CONNECTION_PROTOCOL \
     "The connection without I/O."

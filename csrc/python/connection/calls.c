@@ -193,7 +193,7 @@ PyObject *pywsc_connection_wake(PyObject *op, PyObject *unused)
     self->budget = PYWSC_BUDGET;
     self->flow.turn_wanted = false;
     wsc_conn_hold_failure(&self->protocol->conn, false);
-    return end_call(self, self->listener != NULL
+    return end_call(self, self->listener != NULL || self->rate != NULL
                               ? pywsc_connection_read_on(self)
                               : pywsc_connection_wake_receiver(self, true));
 }

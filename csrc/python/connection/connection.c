@@ -1,5 +1,7 @@
 #include "connection/connection.h"
 
+#include <string.h>
+
 #include "tasks/loop.h"
 #include "values/errors.h"
 
@@ -17,13 +19,28 @@ int pywsc_connection_check_thread(struct pywsc_connection *self)
     return 0;
 }
 
-void pywsc_connection_fail(struct pywsc_connection *self)
+void pywsc_connection_fail(struct pywsc_connection *self, enum wsc_close_code code,
+                           const char *reason)
 {
-    static const char reason[] = "internal error";
-    if (wsc_conn_fail(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, reason,
-                      sizeof(reason) - 1) != WSC_OK) {
+    if (wsc_conn_fail(&self->protocol->conn, code, reason, strlen(reason)) != WSC_OK) {
         self->protocol->conn.end_expected = true; /* even without a close frame */
     }
+}
+
+void pywsc_connection_fail_internally(struct pywsc_connection *self)
+{
+    pywsc_connection_fail(self, WSC_CLOSE_INTERNAL_ERROR, "internal error");
+}
+
+int pywsc_connection_call_in_turn(struct pywsc_connection *self)
+{
+    if (self->flow.turn_wanted) {
+        return 0;
+    }
+    int result = pywsc_call_method_soon(self->state, self->loop, (PyObject *)self,
+                                        PYWSC_NAME_WAKE);
+    self->flow.turn_wanted = result == 0;
+    return result;
 }
 
 int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
@@ -47,7 +64,7 @@ int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result)
         Py_DECREF(result);
         return 0;
     }
-    pywsc_connection_fail(self);
+    pywsc_connection_fail_internally(self);
     return pywsc_report_exception(self->state, self->loop,
                                   "exception in a connection's hook");
 }

@@ -9,6 +9,7 @@
 #include "tasks/waiter.h"
 
 struct pywsc_carrier;
+struct pywsc_rate;
 
 /* A message, or while streaming a fragment of one. */
 struct pywsc_item {
@@ -28,6 +29,7 @@ struct pywsc_deadlines {
     double idle_at;      /* the next look at what was received */
     double idle_since;
     double memory_at;    /* the next look at messages, for compression's memory */
+    double rate_at;      /* when reading goes on that rate_limit has stopped */
     double taken_at;     /* when a look last found that it had taken some */
     double closing_at;   /* since when `close_timeout` counts */
     uint64_t taken;      /* what it had taken then; see connection/untaken.h */
@@ -77,6 +79,7 @@ struct pywsc_connection {
     PyObject *listener; /* what messages are given to, or NULL */
 
     struct pywsc_deadlines deadlines;
+    struct pywsc_rate *rate; /* NULL without a limit */
     size_t write_high;
     size_t write_low;
     struct pywsc_waiter *receive_waiter; /* of the one who waits for a message */
@@ -153,8 +156,14 @@ int pywsc_connection_hook(struct pywsc_connection *self, enum pywsc_name name,
 /* The same for a hook that has been called: takes its result. */
 int pywsc_connection_hook_done(struct pywsc_connection *self, PyObject *result);
 
-/* Fail the connection with 1011: a fault of ours or of the user's code. */
-void pywsc_connection_fail(struct pywsc_connection *self);
+/* Fail the connection, though the peer broke no rule of the protocol. */
+void pywsc_connection_fail(struct pywsc_connection *self, enum wsc_close_code code,
+                           const char *reason);
+/* The same with 1011: a fault of ours or of the user's code. */
+void pywsc_connection_fail_internally(struct pywsc_connection *self);
+
+/* Have the loop call _wake() in its next round. -1 with an exception. */
+int pywsc_connection_call_in_turn(struct pywsc_connection *self);
 
 /* What recv() and send() raise once the connection is closed: as
  * pywsc_close_exception(), with what ended TCP as the cause. */

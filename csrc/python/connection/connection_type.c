@@ -11,6 +11,7 @@
 #include "connection/operation.h"
 #include "connection/operation_coroutine.h"
 #include "connection/queue.h"
+#include "connection/rate.h"
 #include "connection/receive_buffer.h"
 #include "connection/send.h"
 #include "connection/steps.h"
@@ -276,7 +277,8 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {
         "protocol",    "loop",          "receive_buffer", "timers",       "max_queue",
-        "write_limit", "ping_interval", "ping_timeout",   "idle_timeout", NULL};
+        "write_limit", "ping_interval", "ping_timeout",   "idle_timeout", "rate_limit",
+        NULL};
     struct pywsc_connection *self = (struct pywsc_connection *)op;
     struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
     PyObject *protocol;
@@ -286,10 +288,12 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *max_queue;
     PyObject *write_limit;
     PyObject *clocks[3];
+    PyObject *rate_limit = Py_None;
+    struct pywsc_rate *rate;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!OO!O!OOOOO", keywords, state->protocol, &protocol, &loop,
+            args, kwargs, "O!OO!O!OOOOO|O", keywords, state->protocol, &protocol, &loop,
             state->receive_buffer, &receive_buffer, state->timers, &timers, &max_queue,
-            &write_limit, &clocks[0], &clocks[1], &clocks[2])) {
+            &write_limit, &clocks[0], &clocks[1], &clocks[2], &rate_limit)) {
         return -1;
     }
     if (!((struct pywsc_protocol *)protocol)->initialized) {
@@ -300,15 +304,18 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     float seconds[3];
     if (get_marks(max_queue, "max_queue", &marks[0], &marks[1]) < 0 ||
         get_marks(write_limit, "write_limit", &marks[2], &marks[3]) < 0 ||
-        pywsc_deadlines_read(clocks, seconds) < 0) {
+        pywsc_deadlines_read(clocks, seconds) < 0 ||
+        pywsc_rate_read(rate_limit, &rate) < 0) {
         return -1;
     }
     /* An option may have run code: it is looked at after them. */
     if (self->protocol != NULL) {
+        PyMem_Free(rate);
         PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
         return -1;
     }
     if (!pywsc_protocol_take((struct pywsc_protocol *)protocol)) {
+        PyMem_Free(rate);
         PyErr_SetString(PyExc_ValueError, "the protocol has a connection already");
         return -1;
     }
@@ -319,6 +326,7 @@ static int connection_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->queue.low = marks[1];
     self->write_high = marks[2];
     self->write_low = marks[3];
+    self->rate = rate;
     pywsc_deadlines_init(&self->deadlines, timers, seconds);
     self->state = state;
     self->step.ns = PYWSC_UNKNOWN_STEP_NS;
@@ -383,6 +391,7 @@ static void connection_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     pywsc_deadlines_fini(&self->deadlines);
     pywsc_connection_clear_queue(self);
+    PyMem_Free(self->rate);
     Py_CLEAR(self->transport);
     Py_CLEAR(self->fragmented_send);
     Py_CLEAR(self->listener);

@@ -2,7 +2,9 @@
 
 #include <math.h>
 
+#include "connection/alarm.h"
 #include "connection/batch.h"
+#include "connection/rate.h"
 #include "connection/untaken.h"
 #include "tasks/loop.h"
 #include "tasks/timers.h"
@@ -40,23 +42,6 @@ static PyObject *owner_of(struct wsc_timer *timer)
                           offsetof(struct pywsc_deadlines, timer);
     void *start = (char *)timer - offset;
     return (PyObject *)start;
-}
-
-static double sooner(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-/* Set the timer for the first of the clocks. */
-static int arm(struct pywsc_connection *connection)
-{
-    struct pywsc_deadlines *self = &connection->deadlines;
-    if (connection->ended.tcp) {
-        return 0;
-    }
-    double at = sooner(self->end_at, self->look_at);
-    at = sooner(at, sooner(self->keepalive_at, self->idle_at));
-    return pywsc_timers_set(self->timers, &self->timer, sooner(at, self->memory_at));
 }
 
 /* --- compression's memory --- */
@@ -132,7 +117,7 @@ static int look(struct pywsc_connection *connection, double now, size_t *out_lef
 static double look_again_at(const struct pywsc_deadlines *self, double now)
 {
     double sample = self->closing
-                        ? sooner(CLOSE_SAMPLE, self->close_timeout / CLOSE_LOOKS)
+                        ? pywsc_sooner(CLOSE_SAMPLE, self->close_timeout / CLOSE_LOOKS)
                         : STALL_SAMPLE;
     return now + fmax(sample, PYWSC_TIMERS_TICK);
 }
@@ -155,11 +140,11 @@ static bool is_overdue(struct pywsc_deadlines *self, double now, size_t left)
 static bool is_pong_overdue(struct pywsc_connection *connection, double now)
 {
     struct pywsc_deadlines *self = &connection->deadlines;
-    double last_look = self->keepalive_at - sooner(PONG_SAMPLE, self->pong_left);
+    double last_look = self->keepalive_at - pywsc_sooner(PONG_SAMPLE, self->pong_left);
     if (!connection->flow.read_paused) {
-        self->pong_left -= (float)sooner(now - last_look, 2 * PONG_SAMPLE);
+        self->pong_left -= (float)pywsc_sooner(now - last_look, 2 * PONG_SAMPLE);
     }
-    self->keepalive_at = now + sooner(PONG_SAMPLE, self->pong_left);
+    self->keepalive_at = now + pywsc_sooner(PONG_SAMPLE, self->pong_left);
     return self->pong_left <= 2 * EARLY;
 }
 
@@ -174,7 +159,7 @@ static bool is_idle(struct pywsc_connection *connection, double now)
     }
     /* No clock reading per message: looking from time to time is exact enough. */
     double left = self->idle_since + timeout - now;
-    self->idle_at = now + sooner(left, timeout / IDLE_SAMPLES);
+    self->idle_at = now + pywsc_sooner(left, timeout / IDLE_SAMPLES);
     return left <= 2 * EARLY;
 }
 
@@ -192,7 +177,7 @@ static int send_ping(struct pywsc_connection *connection, double now)
     else {
         self->pong_awaited = true;
         self->pong_left = self->ping_timeout;
-        self->keepalive_at = now + sooner(PONG_SAMPLE, self->pong_left);
+        self->keepalive_at = now + pywsc_sooner(PONG_SAMPLE, self->pong_left);
     }
     return pywsc_connection_hook(connection, PYWSC_NAME_SEND_KEEPALIVE_PING, NULL);
 }
@@ -281,10 +266,13 @@ static int run(PyObject *op, double now)
     }
     pywsc_connection_batch_begin(connection);
     int result = run_clocks(connection, now);
+    if (result == 0 && now >= connection->deadlines.rate_at) {
+        result = pywsc_rate_go_on(connection, now);
+    }
     if (!connection->ended.tcp) {
         look_after_memory(connection, now);
     }
-    (void)arm(connection); /* never fails in here */
+    (void)pywsc_alarm_set(connection); /* never fails in here */
     PyObject *none = pywsc_connection_batch_end(connection, result);
     if (none == NULL && result == 0) {
         /* The flush failed: that is this connection's own trouble. */
@@ -315,7 +303,7 @@ int pywsc_deadlines_write_paused(struct pywsc_connection *connection)
     }
     self->taken_at = now;
     self->look_at = look_again_at(self, now);
-    return arm(connection);
+    return pywsc_alarm_set(connection);
 }
 
 int pywsc_deadlines_write_resumed(struct pywsc_connection *connection)
@@ -323,7 +311,7 @@ int pywsc_deadlines_write_resumed(struct pywsc_connection *connection)
     if (!connection->deadlines.closing) {
         connection->deadlines.look_at = NEVER;
     }
-    return arm(connection);
+    return pywsc_alarm_set(connection);
 }
 
 int pywsc_deadlines_lost(struct pywsc_connection *connection)
@@ -363,7 +351,7 @@ PyObject *pywsc_deadlines_opening(PyObject *op, PyObject *at)
     if (!connection->deadlines.closing) {
         connection->deadlines.end_at = seconds;
     }
-    return none_after(arm(connection));
+    return none_after(pywsc_alarm_set(connection));
 }
 
 PyObject *pywsc_deadlines_opened(PyObject *op, PyObject *unused)
@@ -388,7 +376,7 @@ PyObject *pywsc_deadlines_opened(PyObject *op, PyObject *unused)
     self->idle_count = (uint32_t)connection->messages_received;
     self->idle_at = now + self->idle_timeout;
     start_looking(connection, now);
-    return none_after(arm(connection));
+    return none_after(pywsc_alarm_set(connection));
 }
 
 PyObject *pywsc_deadlines_closing(PyObject *op, PyObject *within)
@@ -422,10 +410,10 @@ PyObject *pywsc_deadlines_closing(PyObject *op, PyObject *within)
         self->taken_at = now;
     }
     self->closing = true;
-    self->look_at = sooner(self->look_at, look_again_at(self, now));
+    self->look_at = pywsc_sooner(self->look_at, look_again_at(self, now));
     self->pong_awaited = false;
     self->keepalive_at = self->idle_at = self->memory_at = NEVER;
-    return none_after(arm(connection));
+    return none_after(pywsc_alarm_set(connection));
 }
 
 PyObject *pywsc_deadlines_alive(PyObject *op, PyObject *latency)
@@ -446,7 +434,7 @@ PyObject *pywsc_deadlines_alive(PyObject *op, PyObject *latency)
     }
     self->pong_awaited = false;
     self->keepalive_at = now + fmax(self->ping_interval - seconds, 0);
-    return none_after(arm(connection));
+    return none_after(pywsc_alarm_set(connection));
 }
 
 /* Are keepalive pings to be sent or answered? */
@@ -479,7 +467,7 @@ void pywsc_deadlines_init(struct pywsc_deadlines *self, PyObject *timers,
     self->ping_timeout = seconds[1];
     self->idle_timeout = seconds[2];
     self->end_at = self->look_at = self->keepalive_at = NEVER;
-    self->idle_at = self->memory_at = NEVER;
+    self->idle_at = self->memory_at = self->rate_at = NEVER;
     self->timers = (struct pywsc_timers *)Py_NewRef(timers);
     pywsc_timers_serve(self->timers, &connections);
 }

@@ -27,7 +27,7 @@ static int failed(struct pywsc_connection *self)
     int result = pywsc_connection_hook(self, PYWSC_NAME_ON_LISTENER_FAILED, value);
     if (wsc_conn_send_close(&self->protocol->conn, WSC_CLOSE_INTERNAL_ERROR, NULL, 0) !=
         WSC_OK) {
-        pywsc_connection_fail(self);
+        pywsc_connection_fail_internally(self);
     }
     return result;
 }

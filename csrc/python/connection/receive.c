@@ -1,11 +1,13 @@
 #include "connection/receive.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "common/memory.h"
 #include "common/raised.h"
 #include "connection/listener.h"
 #include "connection/queue.h"
+#include "connection/rate.h"
 #include "connection/trace.h"
 #include "connection/wake.h"
 #include "protocol/options.h"
@@ -22,6 +24,10 @@
 static int take_message(struct pywsc_connection *self, struct wsc_message *message)
 {
     if (self->ended.messages) {
+        pywsc_message_discard(message);
+        return 0;
+    }
+    if (self->rate != NULL && message->fin && !pywsc_rate_take(self)) {
         pywsc_message_discard(message);
         return 0;
     }
@@ -134,6 +140,14 @@ static int report_failure(struct pywsc_connection *self)
                                  Py_NewRef(protocol->handshake_exception));
 }
 
+/* After our close frame only the peer's is waited for: it must not stay behind messages
+ * that nobody takes. The first which finds the queue full is dropped, and all after it.
+ */
+static bool is_closing(const struct pywsc_connection *self)
+{
+    return self->protocol->conn.state >= WSC_CONN_CLOSING;
+}
+
 static int pause_reading(struct pywsc_connection *self)
 {
     if (self->flow.read_paused || self->ended.tcp || self->transport == Py_None) {
@@ -146,9 +160,15 @@ static int pause_reading(struct pywsc_connection *self)
     return result == NULL ? -1 : 0;
 }
 
+/* Is it stopped by its rate_limit? */
+static bool is_slowed(const struct pywsc_connection *self)
+{
+    return self->deadlines.rate_at < INFINITY && !is_closing(self);
+}
+
 int pywsc_connection_resume_reading(struct pywsc_connection *self)
 {
-    if (!self->flow.read_paused || self->ended.tcp) {
+    if (!self->flow.read_paused || self->ended.tcp || is_slowed(self)) {
         return 0;
     }
     self->flow.read_paused = false;
@@ -156,14 +176,6 @@ int pywsc_connection_resume_reading(struct pywsc_connection *self)
         self->transport, self->state->names[PYWSC_NAME_RESUME_READING]);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
-}
-
-/* After our close frame only the peer's is waited for: it must not stay behind messages
- * that nobody takes. The first which finds the queue full is dropped, and all after it.
- */
-static bool is_closing(const struct pywsc_connection *self)
-{
-    return self->protocol->conn.state >= WSC_CONN_CLOSING;
 }
 
 /* Is there room for one message more? A listener can't wait, so who doesn't read what
@@ -183,30 +195,21 @@ static bool has_news(const struct pywsc_connection *self)
     return self->queue.count > 0 || self->ended.receiving;
 }
 
-/* Have the loop call _wake() in its next round. */
-static int call_in_turn(struct pywsc_connection *self)
-{
-    if (self->flow.turn_wanted) {
-        return 0;
-    }
-    int result = pywsc_call_method_soon(self->state, self->loop, (PyObject *)self,
-                                        PYWSC_NAME_WAKE);
-    self->flow.turn_wanted = result == 0;
-    return result;
-}
-
 /* The listener has had its share: go on in the loop's next round. */
 static int want_turn(struct pywsc_connection *self)
 {
     return self->listener == NULL || self->budget > 0 || self->ended.tcp
                ? 0
-               : call_in_turn(self);
+               : pywsc_connection_call_in_turn(self);
 }
 
 static int take_events(struct pywsc_connection *self)
 {
     struct wsc_event event;
     while (has_room(self) || is_closing(self)) {
+        if (self->rate != NULL && pywsc_rate_is_over(self)) {
+            return pywsc_rate_wait(self) < 0 ? -1 : pause_reading(self);
+        }
         if (pywsc_protocol_next(self->protocol, &event) != WSC_OK) {
             if (wsc_conn_input_left(&self->protocol->conn) > 0) {
                 /* The request has to be answered first: TCP keeps what follows it. */
@@ -232,11 +235,11 @@ static int events_failed(struct pywsc_connection *self)
 {
     static const char message[] = "exception while receiving";
     if (!pywsc_raised_leaves()) {
-        pywsc_connection_fail(self);
+        pywsc_connection_fail_internally(self);
         return pywsc_report_exception(self->state, self->loop, message);
     }
     PyObject *raised = pywsc_take_raised();
-    int called = self->ended.tcp ? 0 : call_in_turn(self);
+    int called = self->ended.tcp ? 0 : pywsc_connection_call_in_turn(self);
     pywsc_raise_again_after(raised, called, (PyObject *)self);
     return -1;
 }
@@ -294,10 +297,26 @@ static int end_reading(struct pywsc_connection *self, int result)
     return pywsc_raise_first(first);
 }
 
+/* After what has come was looked at. */
+static int slow_down(struct pywsc_connection *self)
+{
+    if (pywsc_rate_settle(self) < 0) {
+        return -1;
+    }
+    return is_slowed(self) ? pause_reading(self) : 0;
+}
+
 static int read_lent(struct pywsc_connection *self, const uint8_t *data, size_t len)
 {
     int result = begin_reading(self, data, len);
-    return end_reading(self, result < 0 ? -1 : pywsc_connection_pump(self));
+    if (result == 0 && self->rate != NULL) {
+        result = pywsc_rate_received(self, len);
+    }
+    result = result < 0 ? -1 : pywsc_connection_pump(self);
+    if (result == 0 && self->rate != NULL) {
+        result = slow_down(self);
+    }
+    return end_reading(self, result);
 }
 
 /* Who waits for messages has been able to answer those which came before an error. Who
@@ -307,7 +326,7 @@ static int end_hold(struct pywsc_connection *self, int result)
     struct wsc_conn *conn = &self->protocol->conn;
     bool failed = conn->error != WSC_OK && !conn->end_expected;
     if (failed && self->queue.count > 0 && result == 0) {
-        result = call_in_turn(self);
+        result = pywsc_connection_call_in_turn(self);
         if (result == 0) {
             return 0;
         }

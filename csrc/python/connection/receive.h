@@ -16,6 +16,7 @@ int pywsc_connection_receive(struct pywsc_connection *self, const uint8_t *data,
 /* TCP is gone: what is left of the input becomes messages, then the state is CLOSED,
  * whatever is raised. */
 int pywsc_connection_drain(struct pywsc_connection *self);
+/* Unless something else stops it. */
 int pywsc_connection_resume_reading(struct pywsc_connection *self);
 
 #endif

@@ -79,7 +79,7 @@ static int add_fragment(struct pywsc_connection *self, PyObject *data)
     int result = self->joining == NULL ? -1 : PyList_Append(self->joining, data);
     Py_DECREF(data);
     if (result < 0) {
-        pywsc_connection_fail(self);
+        pywsc_connection_fail_internally(self);
     }
     return result;
 }

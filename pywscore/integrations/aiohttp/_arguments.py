@@ -7,6 +7,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from ...asyncio._arguments import (
+    ARGUMENTS,
     Check,
     flag,
     list_of,
@@ -77,6 +78,7 @@ _OF_BOTH: dict[str, Check] = {
 OF_SERVERS = _OF_BOTH | {
     "close_on_error": _flag,
     "close_on_shutdown": _flag,
+    "rate_limit": ARGUMENTS["rate_limit"],
     "writer_limit": _size,
 }
 OF_CLIENTS = _OF_BOTH | {

@@ -13,6 +13,7 @@ from ... import _core
 from ...asyncio._engine import can_take_over, feed, take_over
 from ...asyncio._log import LimitedLogger
 from ...asyncio._options import Options
+from ...asyncio._rate import RateLimit
 from ...asyncio.connection import Connection
 from ...enums import CloseCode, State
 from ...exceptions import ProtocolError
@@ -32,7 +33,9 @@ _log = LimitedLogger(logging.getLogger("aiohttp.websocket"))
 
 
 @functools.lru_cache(64)
-def options_for(close_timeout: float | None, writer_limit: int) -> Options:
+def options_for(
+    close_timeout: float | None, writer_limit: int, rate_limit: RateLimit | None = None
+) -> Options:
     """The settings of connections, shared by all with the same arguments."""
     return Options(
         open_timeout=None,
@@ -41,6 +44,7 @@ def options_for(close_timeout: float | None, writer_limit: int) -> Options:
         close_timeout=close_timeout,
         max_queue=None,
         write_limit=(writer_limit, writer_limit // 4),
+        rate_limit=rate_limit,
         log=_log,
     )
 

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from ... import _core
+from ...asyncio._rate import RateLimit
 from ...enums import CloseCode, State
 from ...http import Headers, Response
 from ._arguments import OF_SERVERS
@@ -78,7 +79,7 @@ class _Events:
 class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,override]
     """A WebSocket response of an aiohttp handler.
 
-    The arguments are those of ``aiohttp.web.WebSocketResponse``, and three more.
+    The arguments are those of ``aiohttp.web.WebSocketResponse``, and four more.
 
     Args:
         timeout: seconds that close() waits for the peer's close frame.
@@ -95,6 +96,8 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         decode_text: False gives text messages as bytes.
         close_on_shutdown: close with 1001 when the application shuts down.
         close_on_error: close with 1011 when the handler raises.
+        rate_limit: messages and bytes that the client may send in a second; see
+            ``pywscore.RateLimit``.
         carrier: ``"auto"`` takes plain sockets over into the engine where there is
             one; ``"transport"`` stays with the event loop's transport.
     """
@@ -117,6 +120,7 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         decode_text: bool = True,
         close_on_shutdown: bool = True,
         close_on_error: bool = True,
+        rate_limit: RateLimit | None = None,
         carrier: str = "auto",
     ) -> None:
         given = locals()
@@ -129,6 +133,7 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         if carrier not in ("auto", "transport"):
             raise ValueError(f"carrier must be auto or transport, not {carrier!r}")
         self._protocols: Collection[str] = given["protocols"]
+        self._rate_limit = rate_limit
         self._timeout = given["timeout"]
         self._receive_timeout = given["receive_timeout"]
         self._autoclose = autoclose
@@ -276,7 +281,7 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
     ) -> UpgradedConnection:
         # A deadline of no seconds is one that has passed.
         timeout = None if self._timeout is None else max(self._timeout, 0.001)
-        options = options_for(timeout, self._writer_limit)
+        options = options_for(timeout, self._writer_limit, self._rate_limit)
         cls: type[UpgradedConnection] = UpgradedConnection
         if self._heartbeat is not None and signs_by_kernel(transport) is None:
             cls = NotingConnection

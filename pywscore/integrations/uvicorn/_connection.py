@@ -29,6 +29,7 @@ from ...asyncio._arguments import (
 )
 from ...asyncio._log import LimitedLogger
 from ...asyncio._options import Options, timers
+from ...asyncio._rate import RateLimit
 from ...enums import CloseCode, State
 from ...extensions import PerMessageDeflate
 from ._asgi import ASGIConnection, Event
@@ -58,14 +59,16 @@ _ARGUMENTS: dict[str, Check] = {
 _options: weakref.WeakKeyDictionary[Any, Options] = weakref.WeakKeyDictionary()
 
 
-def _options_of(config: Any) -> Options:
+def _options_of(config: Any, rate_limit: RateLimit | None) -> Options:
     """What the connections of one uvicorn configuration have in common."""
-    if config not in _options:
+    known = _options.get(config)
+    if known is None or known.rate_limit is not rate_limit:
         given = checked(vars(config), _ARGUMENTS)
         _options[config] = Options(
             ping_interval=given["ws_ping_interval"],
             ping_timeout=given["ws_ping_timeout"],
             max_queue=water_marks("ws_max_queue", max(given["ws_max_queue"], 1)),
+            rate_limit=rate_limit,
             log=LimitedLogger(logger),
         )
     return _options[config]
@@ -97,6 +100,9 @@ class WebSocketProtocol(_Base):
     """With ``--ws-per-message-deflate``. uvicorn's own class has the same windows and a
     ``mem_level`` of 5, which takes a fifth more memory for the same size of messages
     (two percent less of long ones) and somewhat less time to compress."""
+    rate_limit: RateLimit | None = None
+    """How much a client may send in a second; for a subclass to set, as
+    ``compression``."""
     ping_sent_at: float = 0.0
     """When the last keepalive ping was sent, on the loop's clock; 0.0 before."""
 
@@ -109,7 +115,7 @@ class WebSocketProtocol(_Base):
     ) -> None:
         if not config.loaded:
             config.load()
-        options = _options_of(config)
+        options = _options_of(config, self.rate_limit)
         protocol = _core.ServerProtocol(
             max_size=config.ws_max_size,
             compression=self.compression if config.ws_per_message_deflate else None,
