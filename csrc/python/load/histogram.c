@@ -19,6 +19,8 @@ struct histogram {
     PyObject_HEAD struct wsc_histogram values;
 };
 
+static char of_count, of_min, of_max;
+
 static struct wsc_histogram *values_of(PyObject *op)
 {
     return &((struct histogram *)op)->values;
@@ -70,9 +72,9 @@ static PyObject *histogram_merge(PyObject *op, PyObject *other)
         return PyErr_Format(PyExc_TypeError, "not a Histogram: %.100s",
                             Py_TYPE(other)->tp_name);
     }
-    BEGIN_BOTH(op, other)
+    BEGIN_BOTH(op, other);
     wsc_histogram_merge(values_of(op), values_of(other));
-    END_BOTH()
+    END_BOTH();
     Py_RETURN_NONE;
 }
 
@@ -112,31 +114,30 @@ static PyMethodDef histogram_methods[] = {
     {NULL},
 };
 
+/* `which` is one of those below. */
+static PyObject *histogram_get(PyObject *op, void *which)
+{
+    uint64_t value;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    value = which == &of_count ? values_of(op)->count
+            : which == &of_min ? values_of(op)->min
+                               : values_of(op)->max;
+    Py_END_CRITICAL_SECTION();
+    return PyLong_FromUnsignedLongLong(value);
+}
+
 static PyGetSetDef histogram_getset[] = {
     {"mean", histogram_mean, NULL, PYWSC_DOC_HISTOGRAM_MEAN, NULL},
-    {NULL},
-};
-
-#define MEMBER(name, doc)                                                              \
-    {                                                                                  \
-#name, T_ULONGLONG, offsetof(struct histogram, values.name), READONLY, doc     \
-    }
-
-static PyMemberDef histogram_members[] = {
-    MEMBER(count, PYWSC_DOC_HISTOGRAM_COUNT),
-    MEMBER(min, PYWSC_DOC_HISTOGRAM_MIN),
-    MEMBER(max, PYWSC_DOC_HISTOGRAM_MAX),
+    {"count", histogram_get, NULL, PYWSC_DOC_HISTOGRAM_COUNT, &of_count},
+    {"min", histogram_get, NULL, PYWSC_DOC_HISTOGRAM_MIN, &of_min},
+    {"max", histogram_get, NULL, PYWSC_DOC_HISTOGRAM_MAX, &of_max},
     {NULL},
 };
 
 static PyType_Slot histogram_slots[] = {
-    {Py_tp_doc, PYWSC_DOC_HISTOGRAM},
-    {Py_tp_new, histogram_new},
-    {Py_tp_dealloc, pywsc_free},
-    {Py_tp_methods, histogram_methods},
-    {Py_tp_getset, histogram_getset},
-    {Py_tp_members, histogram_members},
-    {0, NULL},
+    {Py_tp_doc, PYWSC_DOC_HISTOGRAM}, {Py_tp_new, histogram_new},
+    {Py_tp_dealloc, pywsc_free},      {Py_tp_methods, histogram_methods},
+    {Py_tp_getset, histogram_getset}, {0, NULL},
 };
 
 static PyType_Spec histogram_spec = {
