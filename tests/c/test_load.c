@@ -436,6 +436,67 @@ static void hostile_servers(void)
     }
 }
 
+static void a_server_without_tls(void)
+{
+    struct wsc_tls_context *tls = NULL;
+    start_server(ECHO);
+    struct wsc_load_config config = settings();
+    CHECK(wsc_tls_context_new(&memory.base, false, &tls) == WSC_OK);
+    config.tls = tls;
+    config.server_name = "localhost";
+    struct wsc_load *load = run(&config);
+    check_fault(load, WSC_LOAD_TLS, 0, 4, "wrong version number");
+    CHECK_INT(wsc_load_figures(load)->opened, 0);
+    wsc_load_free(load);
+    wsc_tls_context_free(tls);
+    stop_server();
+}
+
+/* Nobody listens there, whether this system has IPv6 or not. */
+static void an_address_of_ipv6(void)
+{
+    start_server(ECHO);
+    struct wsc_load_config config = settings();
+    config.address = "::1";
+    struct wsc_load *load = run(&config);
+    size_t count;
+    const struct wsc_load_fault *fault = wsc_load_faults(load, &count);
+    CHECK_INT(count, 1);
+    CHECK_INT(fault->kind, WSC_LOAD_CONNECT);
+    CHECK_INT(fault->count, 4);
+    CHECK_INT(server.handshakes, 0);
+    wsc_load_free(load);
+    stop_server();
+}
+
+/* Of a room, one that doesn't send goes: the others' messages go on. */
+static void a_member_that_leaves(void)
+{
+    start_server(BROADCAST);
+    struct wsc_load_config config = settings();
+    config.connections = 3;
+    config.room_size = 3;
+    config.depth = 4;
+    config.opening_max = 1;
+    struct wsc_load *load = begin(&config);
+    run_to(load, WSC_LOAD_READY);
+    wsc_load_start(load, wsc_clock_ns());
+    while (wsc_load_figures(load)->received < 30) {
+        (void)turn(load);
+    }
+    drop(&server.clients[1], true);
+    run_to(load, WSC_LOAD_OVER);
+    const struct wsc_load_figures *figures = wsc_load_figures(load);
+    CHECK_INT(figures->sent, 400);
+    CHECK_INT(server.received, 400);
+    CHECK_INT(figures->failed, 1);
+    CHECK(figures->received >= 800);
+    CHECK(figures->received + figures->lost < 1200);
+    CHECK_INT(figures->outstanding, 0);
+    wsc_load_free(load);
+    stop_server();
+}
+
 static void nobody_is_there(void)
 {
     start_server(ECHO);
@@ -562,6 +623,8 @@ TEST_MAIN(TEST(counts_are_those_of_the_server), TEST(compression_is_agreed),
           TEST(a_room_receives_what_its_first_sends), TEST(connections_have_numbers),
           TEST(latency_counts_from_the_intended_time),
           TEST(what_a_server_does_not_answer_is_counted), TEST(hostile_servers),
-          TEST(nobody_is_there), TEST(handshakes_one_after_the_other),
-          TEST(a_ramp_takes_its_time), TEST(it_can_be_stopped_at_any_time),
-          TEST(settings_that_make_no_sense), TEST(memory_is_short))
+          TEST(a_server_without_tls), TEST(an_address_of_ipv6),
+          TEST(a_member_that_leaves), TEST(nobody_is_there),
+          TEST(handshakes_one_after_the_other), TEST(a_ramp_takes_its_time),
+          TEST(it_can_be_stopped_at_any_time), TEST(settings_that_make_no_sense),
+          TEST(memory_is_short))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
 import struct
 import sys
+import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -23,8 +25,8 @@ from hypothesis import strategies as st
 
 import pywscore
 from pywscore import _core
-from pywscore.cli._bench import compare, thresholds
-from pywscore.cli._bench.plot import svg
+from pywscore.cli._bench import compare, plot, thresholds
+from pywscore.cli._common import CommandError
 from pywscore.utils import accept_key
 
 pytestmark = pytest.mark.skipif(
@@ -665,6 +667,34 @@ def test_wrong_options(options: list[str], code: int, said: str) -> None:
     assert said in done.err
 
 
+def test_progress_on_a_terminal() -> None:
+    import pty  # not on Windows
+
+    async def scenario(*options: str) -> str:
+        ours, theirs = pty.openpty()
+        async with serving(Counting()) as url:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "pywscore", "bench", url, *options),
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=theirs,
+            )
+            os.close(theirs)
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+        said = b""
+        with suppress(OSError), open(ours, "rb", buffering=0) as terminal:
+            while data := terminal.read(4096):
+                said += data
+        return said.decode()
+
+    said = asyncio.run(scenario("--duration", "1.5"))
+    shown = [line for line in said.split("\r\x1b[K") if line]
+    assert 1 <= len(shown) <= 4
+    assert all(re.search(r"\d s +[\d,]+ messages/s  p50 [\d,]+ µs", i) for i in shown)
+    assert said.endswith("\r\x1b[K")
+    said = asyncio.run(scenario("--ramp", "5", "--connections", "8", "--messages", "8"))
+    assert re.search(r"\x1b\[K[1-7] connections open", said)
+
+
 def test_help_names_every_option() -> None:
     done = asyncio.run(bench("--help"))
     assert done.code == 0
@@ -693,10 +723,23 @@ def test_plot(tmp_path: Path) -> None:
 
 def test_a_plot_of_nothing_and_of_much() -> None:
     histogram = _core.Histogram()
-    assert ElementTree.fromstring(svg("<none>", histogram)) is not None
+    assert ElementTree.fromstring(plot.svg("<none>", histogram)) is not None
     histogram.add(1)
     histogram.add(2**63)
-    assert ElementTree.fromstring(svg("a & b", histogram)) is not None
+    assert ElementTree.fromstring(plot.svg("a & b", histogram)) is not None
+
+
+def test_png_needs_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cairosvg", None)
+    with pytest.raises(CommandError, match="PNG needs cairosvg"):
+        plot.save(str(tmp_path / "latency.PNG"), "", _core.Histogram())
+    drawn: list[bytes] = []
+    library = types.ModuleType("cairosvg")
+    library.svg2png = lambda bytestring: drawn.append(bytestring) or b"a picture"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cairosvg", library)
+    plot.save(str(tmp_path / "latency.PNG"), "title", _core.Histogram())
+    assert (tmp_path / "latency.PNG").read_bytes() == b"a picture"
+    assert b"title" in drawn[0]
 
 
 def test_compare(tmp_path: Path) -> None:
