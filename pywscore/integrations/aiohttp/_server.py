@@ -98,8 +98,9 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         close_on_error: close with 1011 when the handler raises.
         rate_limit: messages and bytes that the client may send in a second; see
             ``pywscore.RateLimit``.
-        carrier: ``"auto"`` takes plain sockets over into the engine where there is
-            one; ``"transport"`` stays with the event loop's transport.
+        carrier: ``"auto"`` takes sockets over into the engine where there is one, those
+            with TLS on asyncio's own loop; ``"transport"`` stays with the event loop's
+            transport.
     """
 
     _length_check = False

@@ -50,8 +50,9 @@ class ASGIConnection(Connection):
     app_logger: logging.Logger
     """What the application does wrong, and how requests are answered, goes here."""
     carrier: str = "auto"
-    """``"auto"`` takes plain sockets over into the engine once the request is accepted,
-    where there is one; ``"transport"`` leaves them to the loop's transports."""
+    """``"auto"`` takes sockets over into the engine once the request is accepted, where
+    there is one, those with TLS on asyncio's own loop; ``"transport"`` leaves them to
+    the loop's transports."""
     disconnect_error: type[OSError] = OSError
     """Raised by ``send()`` when the client is gone."""
 
