@@ -45,7 +45,13 @@ def check_close(code: int, reason: str) -> None:
 
 
 class Attached(Protocol):
-    """What ends with a connection, as a membership in a room does."""
+    """What ends with a connection, as a membership in a room does.
+
+    Attributes:
+        _next: another one of the same connection.
+    """
+
+    _next: Attached | None
 
     def _on_connection_ended(self) -> object: ...
 
@@ -65,8 +71,8 @@ class Ending(Logged):
     _lingers: bool = False
     _peer_ended: bool = False
     _resuming: bool = False
-    _attached: tuple[Attached, ...] = ()
-    """Told of the end."""
+    _attached: Attached | None = None
+    """The first of those told of the end: each knows the next."""
 
     # Closing
 
@@ -195,12 +201,21 @@ class Ending(Logged):
 
     def _attach(self, it: Attached) -> None:
         """Have it told, by the loop, when this has ended."""
-        self._attached = (*self._attached, it)
+        it._next, self._attached = self._attached, it
         if self._lost:
             self.loop.call_soon(it._on_connection_ended)
 
     def _detach(self, it: Attached) -> None:
-        self._attached = tuple(other for other in self._attached if other is not it)
+        rest = [other for other in self._all_attached() if other is not it]
+        self._attached = it._next = None
+        for other in reversed(rest):
+            other._next, self._attached = self._attached, other
+
+    def _all_attached(self) -> Iterator[Attached]:
+        it = self._attached
+        while it is not None:
+            yield it
+            it = it._next
 
     async def _undecodable(self, exc: UnicodeDecodeError) -> NoReturn:
         if self._cause is None:
@@ -285,7 +300,7 @@ class Ending(Logged):
             # Its traceback would hold the transport.
             self._cause = exc.with_traceback(None)
         self._wake_all()
-        for it in self._attached:
+        for it in self._all_attached():
             self.loop.call_soon(it._on_connection_ended)
         with contextlib.suppress(AttributeError):  # there is none, or it has let go
             if not isinstance(self.transport, _ENGINE) and (

@@ -12,7 +12,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-__all__ = ["Broker", "Entry", "Node", "Place", "Publication", "Reading", "Report"]
+__all__ = [
+    *("NOWHERE", "Broker", "Entry", "Node", "Place", "Publication", "Reading"),
+    "Report",
+]
 
 
 class Place(NamedTuple):
@@ -22,6 +25,10 @@ class Place(NamedTuple):
     epoch: str
     offset: int
     tag: str = ""
+
+
+NOWHERE = Place("", 0)
+"""Of a room in which nothing was published."""
 
 
 class Entry(NamedTuple):
@@ -109,7 +116,13 @@ class Node(Protocol):
 
 class Broker(ABC):
     """Joins nodes. All calls but the first and the last may fail with HubError; rooms
-    that one is given together are of one part."""
+    that one is given together are of one part.
+
+    Attributes:
+        brings_many: messages may come to a node many at a time.
+    """
+
+    brings_many = False
 
     @abstractmethod
     async def open(self, node: Node, name: str, timeout: float) -> None:

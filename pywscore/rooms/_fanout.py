@@ -22,6 +22,9 @@ Policy = Literal["skip", "latest", "close"]
 MAX_KEYS = 1000
 TRY_AGAIN_LATER = 1013
 
+# What rooms without connections have; nothing is put into it.
+_NO_CONNECTIONS: dict[Any, Seat] = {}
+
 
 class Seat:
     """What a fan-out knows of a member.
@@ -114,7 +117,7 @@ class Pending:
 
     __slots__ = ("messages", "size", "timer")
 
-    def __init__(self, timer: asyncio.TimerHandle) -> None:
+    def __init__(self, timer: asyncio.Handle) -> None:
         self.timer = timer
         self.messages: list[tuple[Data, str | None, Seat | None]] = []
         self.size = 0
@@ -125,7 +128,8 @@ class Fanout:
     Args:
         policy: of members that read too slowly.
         owner: the room.
-        flush: seconds that messages may wait for those that leave together with them.
+        flush: seconds that messages may wait for those that leave together with them:
+            with 0 for those of the same turn of the loop, with None for none.
 
     Attributes:
         delivered, skipped: as of ``HubStats``.
@@ -145,14 +149,14 @@ class Fanout:
         "skipped",
     )
 
-    def __init__(self, policy: Policy, owner: Owner, flush: float) -> None:
+    def __init__(self, policy: Policy, owner: Owner, flush: float | None) -> None:
         self.delivered = 0
         self._flush = flush
         self._pending: Pending | None = None
         self.skipped = 0
         self._policy: Policy = policy
         self._owner = owner
-        self._connections: dict[Any, Seat] = {}
+        self._connections = _NO_CONNECTIONS
         self._outboxes: dict[Any, Seat] | None = None
         self._lags: dict[Any, Lag] | None = None
 
@@ -204,12 +208,16 @@ class Fanout:
 
     def send(self, data: Data, key: str | None, out: Seat | None) -> None:
         """A message to all but one."""
-        if not self._flush:
+        if self._flush is None:
             self._send(data, key, out, self._connections)
             return
         if self._pending is None:
             loop = asyncio.get_running_loop()
-            self._pending = Pending(loop.call_later(self._flush, self.send_pending))
+            self._pending = Pending(
+                loop.call_later(self._flush, self.send_pending)
+                if self._flush
+                else loop.call_soon(self.send_pending)
+            )
         self._pending.messages.append((data, key, out))
         self._pending.size += len(data)
         if self._pending.size > HIGH_WATER:
@@ -382,6 +390,8 @@ class Fanout:
 
     def _include(self, member: Seat) -> None:
         if member._outbox is None:
+            if self._connections is _NO_CONNECTIONS:
+                self._connections = {}
             self._connections[member._key] = member
             return
         if self._outboxes is None:

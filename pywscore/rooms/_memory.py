@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 
-from ._broker import Broker, Entry, Node, Place, Publication, Reading, Report
+from ._broker import NOWHERE, Broker, Entry, Node, Place, Publication, Reading, Report
 from ._errors import HubError
 
 __all__ = ["MemoryBroker"]
@@ -171,7 +171,7 @@ class MemoryBroker(Broker):
         history = self._shared.histories.get(room)
         if history is None:
             continued = after is None or after.offset == 0
-            return Reading(Place("", 0), [], 0, continued)
+            return Reading(NOWHERE, [], 0, continued)
         return history.read(after, limit)
 
     async def announce(self, reports: Iterable[tuple[Report, bytes]]) -> None:

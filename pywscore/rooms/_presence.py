@@ -26,18 +26,18 @@ class Present(Protocol):
     @property
     def session(self) -> str: ...
     @property
-    def _packed_user(self) -> str | None: ...
+    def _packed_user(self) -> bytes | None: ...
 
 
 def pack_members(members: Iterable[Present], count: int) -> bytes:
     """All of a node's members: users as JSON by session, and how many there are with
     those without a user."""
-    listed = ",".join(
-        f'"{it.session}":{it._packed_user}'
+    listed = b",".join(
+        b'"%b":%b' % (it.session.encode(), it._packed_user)
         for it in members
         if it._packed_user is not None
     )
-    return f'{{"n":{count},"s":{{{listed}}}}}'.encode() if count else b""
+    return b'{"n":%d,"s":{%b}}' % (count, listed) if count else b""
 
 
 def unpack_members(packed: bytes) -> tuple[int, dict[str, Any]]:
@@ -80,9 +80,7 @@ class Changes:
             return Report(room, node, count, None, ())
         joined = members if self.whole else self._joined
         users = {
-            it.session: it._packed_user.encode()
-            for it in joined
-            if it._packed_user is not None
+            it.session: it._packed_user for it in joined if it._packed_user is not None
         }
         return Report(room, node, count, users, self._left, self.whole)
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from .._shown import unawaited
+from ..asyncio._ending import Attached
 from ..asyncio.connection import Connection
 from ._body import Body, body_of, id_of, message_of, pack, place_of
 from ._broker import Place, Publication
@@ -221,7 +222,7 @@ class Room(Serving):
     async def _join(
         self, ws: Any, user: Any, since: str | None, send: Send | None
     ) -> Member:
-        packed = json.dumps(user)
+        packed = json.dumps(user).encode()
         connection = connection_of(ws)
         key = ws if connection is None else connection
         sender = sender_of(ws, send) if send or connection is None else None
@@ -276,7 +277,7 @@ class Member(Seat):
         skipped: messages that it missed because it read too slowly.
     """
 
-    __slots__ = ("_bucket", "_number", "_packed_user", "room", "user")
+    __slots__ = ("_bucket", "_next", "_number", "_packed_user", "room", "user")
 
     def __init__(
         self,
@@ -284,7 +285,7 @@ class Member(Seat):
         key: Any,
         outbox: Outbox | None,
         user: Any,
-        packed_user: str | None,
+        packed_user: bytes | None,
     ) -> None:
         super().__init__(key, outbox)
         self.room = room
@@ -292,6 +293,7 @@ class Member(Seat):
         self._packed_user = packed_user
         self._number = 0
         self._bucket: tuple[float, float] | None = None
+        self._next: Attached | None = None
 
     def __repr__(self) -> str:
         return f"<Member {self.session} of {self.room.name!r}>"
@@ -374,7 +376,7 @@ class Memberships:
         if isinstance(key, Connection):
             count = sum(
                 isinstance(it, Member) and it.room._memberships is self
-                for it in key._attached
+                for it in key._all_attached()
             )
         else:
             count = self._counts.get(key, 0)

@@ -91,7 +91,10 @@ class Service:
         self._overtaken = False
         self._queues: tuple[Events, ...] = ()
         self._timeline = Timeline(options.history, self) if options.history else None
-        self.fanout = Fanout(options.policy, self, options.flush / 1000)
+        flush = 0.0 if node.broker.brings_many else None
+        if options.flush:
+            flush = options.flush / 1000
+        self.fanout = Fanout(options.policy, self, flush)
         self.ready = False
 
     async def begin(self) -> None:

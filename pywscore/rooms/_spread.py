@@ -25,6 +25,7 @@ class SpreadBroker(Broker):
 
     def __init__(self, brokers: Mapping[str, Broker]) -> None:
         self._brokers = list(brokers.values())
+        self.brings_many = any(broker.brings_many for broker in self._brokers)
         self._ring = sorted(
             (_hash(f"{name} {number}"), index)
             for index, name in enumerate(brokers)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from nodes import hubs_of, needs_redis
+from nodes import hubs_of, needs_redis, serving
 from servers import Redis
+from test_flush import Counting
 from test_races import Sink
 from test_redis import count_commands
 from waiting import until
@@ -118,3 +119,25 @@ async def test_an_idempotency_key_twice_in_one_call(own: Redis) -> None:
         )
         assert one == two and one.id != other.id
         assert [it.data for it in await room.history()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("history", [0, 20])
+async def test_what_comes_together_leaves_together(own: Redis, history: int) -> None:
+    """And what comes alone doesn't wait."""
+    async with (
+        hubs_of(own.url, 2) as nodes,
+        serving(carrier="transport") as server,
+    ):
+        client = await server.client()
+        transport = client.server.transport
+        transport._sock = sock = Counting(transport._sock)
+        room, there = (hub.room("lobby", history=history) for hub in nodes)
+        await there.join(client.server)
+        await publish([room], 20)
+        assert await client.recv_many(20) == [f"{number}" for number in range(20)]
+        assert sock.sends <= 8  # a transport takes the first frame, and the rest
+        sock.sends = 0
+        for number in range(5):
+            await room.publish(f"{number}")
+            assert await client.recv() == f"{number}"
+        assert sock.sends == 5

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis.exceptions import AuthenticationError
 
-from .._broker import Broker, Entry, Node, Place, Publication, Reading, Report
+from .._broker import NOWHERE, Broker, Entry, Node, Place, Publication, Reading, Report
 from .._errors import HubError, PublishError
 from .._pipeline import Calls
 from .feed import Feed, pack_report
@@ -42,6 +42,8 @@ class RedisBroker(Broker):
         target: where that is.
         prefix: what all keys and channels begin with.
     """
+
+    brings_many = True
 
     def __init__(self, target: Target, prefix: str) -> None:
         self._target = target
@@ -135,7 +137,9 @@ class RedisBroker(Broker):
             Entry(int(flat[i]), flat[i + 1].decode(), flat[i + 2])
             for i in range(0, len(flat), 3)
         ]
-        top = Place(epoch.decode(), int(offset), tag.decode())
+        top = NOWHERE
+        if epoch:
+            top = Place(epoch.decode(), int(offset), tag.decode())
         return Reading(top, entries, int(missing), bool(continued))
 
     async def announce(self, reports: Iterable[tuple[Report, bytes]]) -> None:

@@ -83,17 +83,21 @@ class Commands(Calls):
         while True:
             await self._more.wait()
             self._more.clear()
-            output, self._output = self._output, []
-            now = time.monotonic()
-            packed: list[bytes] = []
-            for make, receiver in output:
-                command = make()
-                if not receiver.done():  # whoever waited for it may have gone
-                    packed += _pack(command)
-                    self._asked.append((receiver, now))
-            if packed:
-                data = b"".join(packed)
+            if data := self._take():
                 await connection.send_packed_command(data, check_health=False)
+                del data
+
+    def _take(self) -> bytes:
+        """What is to be sent now."""
+        output, self._output = self._output, []
+        now = time.monotonic()
+        packed: list[bytes] = []
+        for make, receiver in output:
+            command = make()
+            if not receiver.done():  # whoever waited for it may have gone
+                packed += _pack(command)
+                self._asked.append((receiver, now))
+        return b"".join(packed)
 
     async def _read(self, connection: Any) -> None:
         asked = self._asked
@@ -140,7 +144,7 @@ def _pack(command: Sequence[Any]) -> Iterable[bytes]:
             yield _pack_word(it)
 
 
-@functools.lru_cache(1024)
+@functools.lru_cache(256)
 def _pack_word(word: str | int) -> bytes:
     """Names and numbers are said again and again; what isn't is given as bytes."""
     data = str(word).encode()

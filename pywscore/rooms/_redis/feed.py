@@ -60,7 +60,8 @@ class Feed:
         self.cause: BaseException | None = None
         self._connection: Any = None
         self._subscribed: set[str] = set()
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        # By channel, with the name that rooms have, too.
+        self._waiting: dict[str, tuple[str, list[asyncio.Future[None]]]] = {}
         self._limit: asyncio.Timeout | None = None
         self._heard = 0.0
         self._probed = 0.0
@@ -86,7 +87,7 @@ class Feed:
 
     def close(self) -> None:
         self.up.clear()
-        for futures in self._waiting.values():
+        for _, futures in self._waiting.values():
             for future in futures:
                 if not future.done():
                     future.set_exception(HubError("the hub is closed"))
@@ -100,7 +101,7 @@ class Feed:
         futures = []
         for name in missing:
             future = loop.create_future()
-            self._waiting.setdefault(name, []).append(future)
+            self._waiting.setdefault(name, (name, []))[1].append(future)
             futures.append(future)
         await self._send("SUBSCRIBE", missing)
         for future in futures:
@@ -208,6 +209,8 @@ class Feed:
             rest.discard(name)
             if len(rest) % SUBSCRIBE_AT_ONCE == 0:
                 limit.reschedule(asyncio.get_running_loop().time() + REPLY_TIMEOUT)
+        known = self._subscribed
+        self._subscribed = {name for name in self._rooms if name in known} | known
 
     def _on_push(self, push: Any) -> str:
         """The channel that it is of."""
@@ -218,8 +221,9 @@ class Feed:
             if room is not None:
                 self._on_message(room, push[2])
         elif kind == b"subscribe":
-            self._subscribed.add(name)
-            for future in self._waiting.pop(name, ()):
+            same, futures = self._waiting.pop(name, (name, []))
+            self._subscribed.add(same)
+            for future in futures:
                 if not future.done():
                     future.set_result(None)
         return str(name)
