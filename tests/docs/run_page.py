@@ -191,6 +191,7 @@ class Page:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())
     try:
         asyncio.run(Page(Path(sys.argv[1]).resolve()).run())
     except Failed as failed:

@@ -28,6 +28,7 @@ OTHERS = frozenset(
         "systemctl",
     }
 )
+REDIRECTION = re.compile(r" > [\w./-]+$")
 REQUIREMENT = re.compile(r"pywscore\[(.*)\]")
 
 
@@ -48,7 +49,7 @@ def problems(block: Block) -> Iterator[str]:
     text = re.sub(r"\$\([^)]*\)", "…", script.replace("\\\n", " "))
     for number, line in enumerate(text.splitlines(), block.line):
         for command in re.split(r"&&|\|\||[|;&]", line):
-            words = shlex.split(command, comments=True)
+            words = shlex.split(REDIRECTION.sub("", command), comments=True)
             while words and re.match(r"\w+=", words[0]):
                 del words[0]
             if words and (problem := _problem(words, block)):

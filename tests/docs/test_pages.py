@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import sys
 
 import pytest
 from blocks import block
@@ -49,3 +50,30 @@ def test_log(caplog: pytest.LogCaptureFixture) -> None:
     said = [record.getMessage() for record in caplog.records]
     shown = [CHANGING.sub("", CHANGING.sub("", line, count=1)) for line in written]
     assert [CHANGING.sub("", line) for line in said if line[:6] != "server"] == shown
+
+
+def test_figures_of_a_load() -> None:
+    """Those of the page are what `pywscore bench` prints, line by line."""
+
+    async def echo(ws: pywscore.ServerConnection) -> None:
+        async for message in ws:
+            await ws.send(message)
+
+    async def main() -> str:
+        async with pywscore.serve(echo, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            bench = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "pywscore", "bench"),
+                *(f"ws://127.0.0.1:{port}/", "--connections", "4", "--messages", "100"),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            output, _ = await bench.communicate()
+            assert bench.returncode == 0
+            return output.decode()
+
+    def labels(text: str) -> list[str]:
+        return [re.split(r"  +", line)[0] for line in text.splitlines()]
+
+    shown = labels(block("docs/how-to/measure.md", "Figures"))
+    assert shown.pop() == "…"
+    assert labels(asyncio.run(main()))[: len(shown)] == shown

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import pathlib
-import shutil
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -15,6 +12,7 @@ from typing import Any
 
 import pytest
 import trustme
+from programs import free_port, program
 from waiting import until
 
 import pywscore
@@ -63,21 +61,6 @@ http {{
     }}
 }}
 """
-
-
-def program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        if "CI" in os.environ:
-            pytest.fail(f"{name} is missing")
-        pytest.skip(f"needs {name}")
-    return found
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,6 @@ import logging
 import os
 import pathlib
 import shutil
-import socket
 import ssl
 import sys
 import weakref
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from nesting import NestingLoop
 from peers import REQUEST, accept_response, frame
+from programs import free_port
 from tls_peer import Files, TLSPeer
 from waiting import until
 
@@ -45,12 +45,6 @@ def only_auto(request: pytest.FixtureRequest) -> None:
         return
     if request.getfixturevalue("environment").carrier == "transport":
         pytest.skip("elsewhere: the engine only")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def is_on_engine(ws: Any) -> bool:

@@ -1,0 +1,283 @@
+"""The configurations of docs/how-to for nginx, HAProxy and Caddy, by these programs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from blocks import block
+from programs import free_port, program
+from waiting import until
+
+import pywscore
+
+pytestmark = pytest.mark.external
+
+NAME = "chat.example.org"
+
+
+def replaced(text: str, changes: dict[str, str]) -> str:
+    for what, by in changes.items():
+        assert what in text
+        text = text.replace(what, by)
+    return text
+
+
+class Proxy:
+    """One of the programs, between a port of its own and two servers.
+
+    Args:
+        folder: for configuration, certificate and what the program writes.
+        servers: the ports of the two.
+    """
+
+    name: str
+
+    def __init__(self, folder: Path, servers: list[int]) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.changes = {
+            "127.0.0.1:8765": f"127.0.0.1:{servers[0]}",
+            "127.0.0.1:8766": f"127.0.0.1:{servers[1]}",
+        }
+        self.authority = trustme.CA()
+        certificate = self.authority.issue_cert(NAME)
+        certificate.private_key_and_cert_chain_pem.write_to_path(folder / "chat.pem")
+        certificate.private_key_pem.write_to_path(folder / "chat.key")
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        return context
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with (self.folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=os.environ | {"HOME": str(self.folder)},
+            )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Nginx(Proxy):
+    name = "nginx"
+
+    def command(self) -> list[str]:
+        site = replaced(
+            block("docs/how-to/nginx.md", "chat.conf"),
+            self.changes
+            | {
+                "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+                "/etc/ssl/": f"{self.folder}/",
+            },
+        )
+        folders = "".join(
+            f"{name}_temp_path {self.folder}/{name};\n"
+            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (self.folder / "nginx.conf").write_text(
+            f"daemon off;\nmaster_process off;\npid {self.folder}/pid;\n"
+            f"error_log stderr;\nevents {{}}\n"
+            f"http {{\naccess_log off;\n{folders}{site}}}\n"
+        )
+        return [program("nginx"), "-e", "stderr", "-c", str(self.folder / "nginx.conf")]
+
+
+class Haproxy(Proxy):
+    name = "haproxy"
+
+    def command(self) -> list[str]:
+        text = replaced(
+            block("docs/how-to/haproxy.md", "haproxy.cfg"),
+            self.changes
+            | {
+                "bind :443": f"bind 127.0.0.1:{self.port}",
+                "/etc/haproxy/": f"{self.folder}/",
+            },
+        )
+        (self.folder / "haproxy.cfg").write_text(text)
+        return [program("haproxy"), "-db", "-f", str(self.folder / "haproxy.cfg")]
+
+
+class Caddy(Proxy):
+    name = "caddy"
+
+    def command(self) -> list[str]:
+        pem = self.folder / "chat.pem"
+        site = replaced(
+            block("docs/how-to/caddy.md", "Caddyfile"),
+            # Certificates of the test's in place of those that Caddy would get.
+            self.changes
+            | {
+                f"{NAME} {{": f"{NAME}:{self.port} {{\n\tbind 127.0.0.1\n"
+                f"\ttls {pem} {self.folder}/chat.key"
+            },
+        )
+        (self.folder / "Caddyfile").write_text(
+            f"{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{site}"
+        )
+        place = str(self.folder / "Caddyfile")
+        return [program("caddy"), "run", "--adapter", "caddyfile", "--config", place]
+
+
+@pytest.fixture(params=[Nginx, Haproxy, Caddy], ids=lambda it: it.name)
+def kind(request: pytest.FixtureRequest) -> type[Proxy]:
+    program(request.param.name)
+    return request.param  # type: ignore[no-any-return]
+
+
+Connect = Callable[..., pywscore.connect]
+
+
+@contextlib.asynccontextmanager
+async def through(
+    kind: type[Proxy], folder: Path, **options: object
+) -> AsyncIterator[tuple[Connect, list[pywscore.ServerConnection]]]:
+    """Two echo servers behind the program. Gives what connects by it, and the servers'
+    connections as they come."""
+    connections: list[pywscore.ServerConnection] = []
+
+    async def echo(ws: pywscore.ServerConnection) -> None:
+        connections.append(ws)
+        async for message in ws:
+            if message == "close":
+                await ws.close(4321, "as you like")
+            await ws.send(message)
+
+    async with contextlib.AsyncExitStack() as stack:
+        ports = []
+        for _ in range(2):
+            serve = pywscore.serve(echo, "127.0.0.1", 0, max_size=None, **options)  # type: ignore[arg-type]
+            server = await stack.enter_async_context(serve)
+            ports.append(server.sockets[0].getsockname()[1])
+        proxy = kind(folder, ports)
+        stack.enter_context(proxy.running())
+
+        def connect(path: str = "/ws", **options: object) -> pywscore.connect:
+            return pywscore.connect(
+                f"wss://{NAME}{path}",
+                host="127.0.0.1",
+                port=proxy.port,
+                ssl=proxy.context,
+                server_hostname=NAME,
+                proxy=None,
+                **options,  # type: ignore[arg-type]
+            )
+
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(OSError, pywscore.InvalidHandshake):
+                    async with connect() as ws:
+                        await ws.send("there?")
+                        await ws.recv()
+                    break
+                await asyncio.sleep(0.01)
+        connections.clear()
+        yield connect, connections
+
+
+def test_connections_go_through(kind: type[Proxy], tmp_path: Path) -> None:
+    async def main() -> None:
+        async with through(kind, tmp_path) as (connect, connections):
+            async with connect(additional_headers={"X-Forwarded-For": "6.6.6.6"}) as ws:
+                for message in ("hello", b"\0\xff", "", "x" * 1_000_000):
+                    await ws.send(message)
+                    assert await ws.recv() == message
+                [server] = connections
+                assert server.request is not None
+                # What the client said of itself isn't passed on.
+                assert server.request.headers["X-Forwarded-For"] == "127.0.0.1"
+                assert server.request.headers["Host"].startswith(NAME)
+                assert ws.response is not None
+                assert "Sec-WebSocket-Extensions" in ws.response.headers
+                await ws.send("close")
+                with pytest.raises(pywscore.ConnectionClosed):
+                    await ws.recv()
+                assert (ws.close_code, ws.close_reason) == (4321, "as you like")
+
+    asyncio.run(main())
+
+
+def test_connections_are_spread(kind: type[Proxy], tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            through(kind, tmp_path) as (connect, connections),
+            contextlib.AsyncExitStack() as stack,
+        ):
+            for _ in range(6):
+                await stack.enter_async_context(connect())
+            await until(lambda: len(connections) == 6)
+            ports = [ws.local_address[1] for ws in connections]
+            assert sorted(ports.count(port) for port in set(ports)) == [3, 3]
+
+    asyncio.run(main())
+
+
+def test_a_client_that_is_gone_ends_at_the_server(
+    kind: type[Proxy], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with through(kind, tmp_path) as (connect, connections):
+            ws = await connect()
+            await ws.send("hello")
+            await ws.recv()
+            ws.transport.abort()
+            await asyncio.wait_for(connections[0].wait_closed(), 5)
+            assert connections[0].close_code == 1006
+
+    asyncio.run(main())
+
+
+def test_pings_keep_an_idle_connection(kind: type[Proxy], tmp_path: Path) -> None:
+    """Idle for three times as long as the program's patience, which is a second here
+    and a minute in the page."""
+    short = type(kind.__name__, (Impatient, kind), {})
+
+    async def idle(**options: object) -> int | None:
+        folder = tmp_path / f"{len(options)}"
+        folder.mkdir()
+        async with through(short, folder, **options) as (connect, _):
+            ws = await connect(ping_interval=None)
+            await asyncio.sleep(3)
+            await ws.close()
+            return ws.close_code
+
+    assert asyncio.run(idle(ping_interval=0.3)) == 1000
+    if kind is not Caddy:  # which has no such limit
+        assert asyncio.run(idle(ping_interval=None, ping_timeout=None)) == 1006
+
+
+class Impatient(Proxy):
+    def command(self) -> list[str]:
+        command = super().command()
+        place = Path(command[-1])
+        text = place.read_text()
+        changed = re.sub(r"(proxy_read_timeout|timeout tunnel) +60s", r"\1 1s", text)
+        assert (changed != text) == (self.name != "caddy")
+        place.write_text(changed)
+        return command
