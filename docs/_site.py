@@ -1,5 +1,5 @@
 """What the site does to its pages, as a hook of mkdocs: folders in the navigation,
-links to files outside of docs/, what the commands say with --help."""
+links to files outside of docs/, what the commands say with --help, headers of C."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(\[[^\]]*\]\()([^)\s#]+)")
+HEADERS = re.compile(r"^\{\{ (csrc/.*)/\*\.h \}\}$", re.MULTILINE)
 HELP = re.compile(r"^\{\{ pywscore ?(.*) --help \}\}$", re.MULTILINE)
 
 
@@ -46,7 +47,16 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
         return f"{begin}{config.repo_url}/{kind}/main/{path}"
 
     markdown = LINK.sub(outside, markdown)
+    markdown = HEADERS.sub(lambda match: _headers(ROOT / match[1]), markdown)
     return HELP.sub(lambda match: f"```text\n{_help(match[1])}```", markdown)
+
+
+def _headers(folder: Path) -> str:
+    """Their comments are the reference."""
+    return "\n".join(
+        f"## {header.name}\n\n```c\n{header.read_text(encoding='utf-8')}```\n"
+        for header in sorted(folder.glob("*.h"))
+    )
 
 
 def _help(command: str) -> str:

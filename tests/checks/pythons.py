@@ -81,7 +81,10 @@ def environment(python: Python) -> Path:
     extras = settings["project"]["optional-dependencies"]
     # Benchmarks are tested, too.
     needed = dict.fromkeys(
-        [*settings["build-system"]["requires"], *extras["test"], *extras["bench"]]
+        [
+            *settings["build-system"]["requires"],
+            *(*extras["test"], *extras["bench"], *extras["docs"]),
+        ]
     )
     ready = folder / "ready"
     text = "\n".join([str(python), *needed])

@@ -139,7 +139,11 @@ class Page:
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *command,
-            env=os.environ | {"PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"},
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+                "PYTHONUNBUFFERED": "1",
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,

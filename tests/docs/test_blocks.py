@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def run_page(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", ROOT / "tests/docs/run_page.py", page],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/docs'}"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=100,
@@ -58,6 +59,11 @@ def name(page: Path) -> str:
 @pytest.mark.parametrize("page", pages_with("python"), ids=name)
 def test_python(page: Path, tmp_path: Path) -> None:
     done = run_page(page, tmp_path)
+    missing = re.search(
+        r"^ModuleNotFoundError: No module named '(\w+)", done.stderr, re.M
+    )
+    if missing and missing[1] != "pywscore":
+        pytest.skip(f"there is no {missing[1]}")
     assert done.returncode == 0, done.stderr
 
 

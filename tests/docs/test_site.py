@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import zlib
@@ -19,6 +20,8 @@ sys.path.insert(0, str(ROOT / "tests/python"))
 
 from test_docstrings import named
 from test_public_names import listed
+
+from pywscore.cli.main import build_parser
 
 for package in ("mkdocs", "aiohttp", "uvicorn"):
     pytest.importorskip(package)
@@ -97,3 +100,19 @@ def test_every_member(documented: set[str], values: dict[int, str]) -> None:
                     if not {f"{place}.{name}" for place in places} & documented:
                         missing.append(f"{value.__name__}.{name}")
     assert not missing, " ".join(missing)
+
+
+def test_every_header(site: Path) -> None:
+    page = (site / "reference/c-headers/index.html").read_text(encoding="utf-8")
+    table = (ROOT / "docs/c-api.md").read_text(encoding="utf-8")
+    headers = {file.name for file in (ROOT / "csrc/include/wsc").glob("*.h")}
+    assert headers - set(re.findall(r'<h2 id="[^"]*">(\w+\.h)', page)) == set()
+    assert headers - set(re.findall(r"`(\w+\.h)`", table)) == set()
+
+
+def test_every_command(site: Path) -> None:
+    page = (site / "reference/command-line/index.html").read_text(encoding="utf-8")
+    commands = re.findall(r"^    (\w+) ", build_parser().format_help(), re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        assert f"usage: pywscore {command} " in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from blocks import ROOT, block
+from blocks import block
 from browser import MARKS, Page, chromium, free_port
 
 import pywscore
@@ -26,7 +27,9 @@ def running(folder: Path, port: int) -> Iterator[None]:
     (folder / "chat.py").write_text(SERVER.replace("8765", str(port)))
     (folder / "chat.html").write_text(PAGE)
     process = subprocess.Popen(
-        [sys.executable, "chat.py"], cwd=folder, env={"PYTHONPATH": str(ROOT)}
+        [sys.executable, "chat.py"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     try:
         yield
