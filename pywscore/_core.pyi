@@ -767,8 +767,9 @@ class Connection:
                 agreed (RFC 7692 §6).
 
         Returns:
-            Whether output is below the high-water mark of ``write_limit``. Who goes on
-            otherwise has to bound what is queued.
+            Whether output isn't above the high-water mark of ``write_limit``. Who goes
+            on otherwise has to bound what is queued; ``drain()``, or ``on_drained`` of
+            a listener, says when there is room again.
 
         Raises:
             ConnectionClosed: if the connection isn't open.

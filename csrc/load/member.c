@@ -333,6 +333,7 @@ void wsc_member_handle(struct wsc_load *load, struct wsc_load_member *member,
     case WSC_IO_WRITABLE:
     case WSC_IO_READABLE: /* not asked for, as nothing is accepted */
     case WSC_IO_ACCEPTED:
+    case WSC_IO_PROXIED:
         break;
     }
     if (io->type == WSC_IO_WRITABLE || wsc_conn_wants_send(&member->conn)) {

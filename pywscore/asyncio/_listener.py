@@ -24,6 +24,8 @@ class Listener(Protocol):
 
     - ``on_open(ws)`` when the opening handshake is done;
     - ``on_ping(ws, data)``, answered already, and ``on_pong(ws, data)``: ``bytes``;
+    - ``on_drained(ws)`` when output, which was above the high-water mark of
+      ``write_limit``, is below the low one, and ``send_nowait()`` has room again;
     - ``on_close(ws, code, reason)``, the last call, when TCP is gone; ``code`` and
       ``reason`` are ``ws.close_code`` and ``ws.close_reason``.
 
@@ -49,7 +51,7 @@ class Listener(Protocol):
 ListenerFactory = Callable[[], Listener]
 
 
-_METHODS = ("on_open", "on_message", "on_ping", "on_pong", "on_close")
+_METHODS = ("on_open", "on_message", "on_ping", "on_pong", "on_drained", "on_close")
 # Those that have been looked at.
 _checked: weakref.WeakSet[type] = weakref.WeakSet()
 

@@ -505,8 +505,9 @@
     "    compress: True or False overrides the threshold of the compression that was\n" \
     "        agreed (RFC 7692 §6).\n\n" \
     "Returns:\n" \
-    "    Whether output is below the high-water mark of ``write_limit``. Who goes on\n" \
-    "    otherwise has to bound what is queued.\n\n" \
+    "    Whether output isn't above the high-water mark of ``write_limit``. Who goes\n" \
+    "    on otherwise has to bound what is queued; ``drain()``, or ``on_drained`` of\n" \
+    "    a listener, says when there is room again.\n\n" \
     "Raises:\n" \
     "    ConnectionClosed: if the connection isn't open.\n" \
     "    ConcurrencyError: while a message is sent in fragments.\n" \

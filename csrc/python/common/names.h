@@ -131,6 +131,7 @@
     NAME(ON_MESSAGE, "on_message")                                                     \
     NAME(LISTENER_ON_PING, "on_ping")                                                  \
     NAME(LISTENER_ON_PONG, "on_pong")                                                  \
+    NAME(ON_DRAINED, "on_drained")                                                     \
     NAME(ON_CLOSE, "on_close")                                                         \
     NAME(DATA, "_data")                                                                \
     NAME(READ, "read")                                                                 \

@@ -176,6 +176,8 @@ PyObject *pywsc_connection_resume_writing(PyObject *op, PyObject *unused)
     begin_call(self);
     pywsc_keep_first(&first, pywsc_connection_wake_senders(self), op);
     if (self->listener != NULL) {
+        /* It may have something that comes before its answers to what is read. */
+        pywsc_keep_first(&first, pywsc_listener_drained(self), op);
         pywsc_keep_first(&first, pywsc_connection_read_on(self), op);
     }
     return end_call(self, pywsc_raise_first(first));

@@ -10,6 +10,7 @@ enum {
     ON_PING = 1 << 0,
     ON_PONG = 1 << 1,
     ON_CLOSE = 1 << 2,
+    ON_DRAINED = 1 << 3,
 };
 
 /* An exception is set: it goes to the log and the connection is closed. -1 when it is
@@ -92,6 +93,15 @@ int pywsc_listener_control(struct pywsc_connection *self, bool is_ping, PyObject
         Py_NewRef(data));
 }
 
+int pywsc_listener_drained(struct pywsc_connection *self)
+{
+    PyObject *args[] = {NULL, NULL};
+    return (self->listens & ON_DRAINED) != 0 &&
+                   self->protocol->conn.state == WSC_CONN_OPEN
+               ? call(self, PYWSC_NAME_ON_DRAINED, args, 0)
+               : 0;
+}
+
 int pywsc_listener_closed(struct pywsc_connection *self)
 {
     int result = 0;
@@ -137,6 +147,7 @@ int pywsc_listener_attach(struct pywsc_connection *self, PyObject *listener)
     if (has_on_open < 0 ||
         look_for(self, listener, PYWSC_NAME_LISTENER_ON_PING, ON_PING) < 0 ||
         look_for(self, listener, PYWSC_NAME_LISTENER_ON_PONG, ON_PONG) < 0 ||
+        look_for(self, listener, PYWSC_NAME_ON_DRAINED, ON_DRAINED) < 0 ||
         look_for(self, listener, PYWSC_NAME_ON_CLOSE, ON_CLOSE) < 0) {
         return failed(self);
     }

@@ -15,6 +15,8 @@ int pywsc_listener_message(struct pywsc_connection *self, PyObject *message);
 bool pywsc_listener_hears(const struct pywsc_connection *self, bool is_ping);
 /* on_ping(ws, data), on_pong(ws, data), if it has them. */
 int pywsc_listener_control(struct pywsc_connection *self, bool is_ping, PyObject *data);
+/* on_drained(ws), if it has that and may send. */
+int pywsc_listener_drained(struct pywsc_connection *self);
 /* on_close(ws, code, reason), the last one. */
 int pywsc_listener_closed(struct pywsc_connection *self);
 

@@ -86,6 +86,6 @@ PyObject *pywsc_connection_send_nowait(PyObject *op, PyObject *const *args,
         return NULL;
     }
     return PyBool_FromLong(!self->flow.write_paused &&
-                           wsc_conn_output_size(&self->protocol->conn) <
+                           wsc_conn_output_size(&self->protocol->conn) <=
                                self->write_high);
 }

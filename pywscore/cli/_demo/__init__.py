@@ -18,6 +18,7 @@ from pywscore.cli._common import (
 from pywscore.cli._demo.chat import (
     MAX_BEHIND,
     MAX_MESSAGE_BYTES,
+    MESSAGES_PER_SECOND,
     PREFIX,
     SUBPROTOCOL,
     Chat,
@@ -81,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
             process_request=pages.process_request,
             max_size=MAX_MESSAGE_BYTES,
             write_limit=MAX_BEHIND,
+            # People are told at MESSAGES_PER_SECOND; floods aren't even read.
+            rate_limit=pywscore.RateLimit(messages=3 * MESSAGES_PER_SECOND),
             ping_interval=10,
             ping_timeout=10,
             ssl=tls,

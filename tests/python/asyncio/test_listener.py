@@ -525,3 +525,119 @@ async def test_close_nowait(serve: Any, connect: Any, uri_of: Any) -> None:
 def test_wrong_arguments(handler: Any, listener: Any) -> None:
     with pytest.raises(TypeError):
         pywscore.serve(handler, "127.0.0.1", 0, listener=listener)
+
+
+@pytest.mark.threat("SLW-1")
+@pytest.mark.parametrize("size", [3_000, 30_000, 300_000])
+async def test_on_drained_says_when_there_is_room(
+    serve: Any, connect: Any, uri_of: Any, size: int
+) -> None:
+    """Who stops when there is no room goes on by it: nothing is missing, and nothing
+    piles up."""
+    total = 60_000_000 // size
+    fulls = drains = most = 0
+
+    class Feed:
+        def on_open(self, ws: Any) -> None:
+            self.rest = iter(range(total))
+            self.go_on(ws)
+
+        def go_on(self, ws: Any) -> None:
+            nonlocal fulls, most
+            for number in self.rest:
+                has_room = ws.send_nowait(number.to_bytes(4) + bytes(size))
+                most = max(most, ws.stats().bytes_queued)
+                if not has_room:
+                    fulls += 1
+                    return
+            ws.close_nowait()
+
+        def on_drained(self, ws: Any) -> None:
+            nonlocal drains
+            drains += 1
+            assert not ws.write_paused
+            self.go_on(ws)
+
+        def on_message(self, ws: Any, message: Any) -> None:
+            raise AssertionError
+
+    options = {"compression": None, "write_limit": (65536, 16384)}
+    async with serve(None, "127.0.0.1", 0, listener=Feed, **options) as server:
+        async with connect(uri_of(server), compression=None, max_size=None) as ws:
+            for number in range(total):
+                message = await ws.recv()
+                assert message[:4] == number.to_bytes(4)
+            await ws.wait_closed()
+            assert ws.close_code == 1000
+    assert fulls == drains > 0
+    assert most <= 65536 + size + 20
+
+
+async def test_on_drained_comes_before_what_is_read(
+    serve: Any, raw_client: Any
+) -> None:
+    calls: list[str] = []
+
+    class Full:
+        def on_message(self, ws: Any, message: Any) -> None:
+            calls.append(message)
+            while message == "fill" and ws.send_nowait(bytes(100_000)):
+                pass
+
+        def on_drained(self, ws: Any) -> None:
+            calls.append("drained")
+
+    options = {"compression": None, "write_limit": 65536}
+    async with serve(None, "127.0.0.1", 0, listener=Full, **options) as server:
+        async with raw_client(server) as peer:
+            for text in (b"fill", b"next", b"last"):
+                peer.send(1, text)
+            await until(lambda: calls == ["fill"])
+            while calls == ["fill"]:
+                assert await peer.receive() == (2, bytes(100_000))
+            await until(lambda: len(calls) == 4)
+            assert calls == ["fill", "drained", "next", "last"]
+
+
+async def test_no_on_drained_while_closing(serve: Any, raw_client: Any) -> None:
+    calls: list[str] = []
+
+    class Full:
+        def on_message(self, ws: Any, message: Any) -> None:
+            while ws.send_nowait(bytes(100_000)):
+                pass
+            ws.close_nowait()
+
+        def on_drained(self, ws: Any) -> None:
+            calls.append("drained")
+
+        def on_close(self, ws: Any, code: int, reason: str) -> None:
+            calls.append(f"closed {code}")
+
+    options = {"compression": None, "write_limit": 65536}
+    async with serve(None, "127.0.0.1", 0, listener=Full, **options) as server:
+        async with raw_client(server) as peer:
+            peer.send(1, b"fill")
+            assert await peer.close_code() == 1000
+            peer.send_close()
+            await until(lambda: calls)
+    assert calls == ["closed 1000"]
+
+
+async def test_a_failing_on_drained(
+    serve: Any, raw_client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        def on_message(self, ws: Any, message: Any) -> None:
+            while ws.send_nowait(bytes(100_000)):
+                pass
+
+        def on_drained(self, ws: Any) -> None:
+            raise RuntimeError("no more")
+
+    options = {"compression": None, "write_limit": 65536}
+    async with serve(None, "127.0.0.1", 0, listener=Failing, **options) as server:
+        async with raw_client(server) as peer:
+            peer.send(1, b"fill")
+            assert await peer.close_code() == 1011
+    assert "connection listener failed" in caplog.text
