@@ -89,6 +89,28 @@ def test_carrier_transport(name: str, files: Files) -> None:
     drop_in.run(main)
 
 
+@each_taking
+def test_engine_refuses(
+    drop_in: DropIn, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the system has no more watches: the transport is as it was."""
+
+    def no_transport(*args: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    async def main() -> None:
+        async with drop_in.serve(echo, files) as served:
+            with monkeypatch.context() as patch:
+                patch.setattr("pywscore.asyncio._engine.EngineTransport", no_transport)
+                peer = await served.open(files)
+            await echoes(peer, "hi")
+            [side] = served.sides
+            assert not side.is_taken
+            peer.writer.close()
+
+    drop_in.run(main)
+
+
 @each_drop_in
 def test_what_is_known_of_tls(drop_in: DropIn, files: Files) -> None:
     mine = files.issue("me", "me@example.org")
