@@ -252,6 +252,62 @@ async def test_contexts_that_wrap_another(
             assert ws.transport.get_extra_info("sslcontext") is wrapping
 
 
+async def test_truststore(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    """Its context trusts what the system does, and what it is told."""
+    truststore = pytest.importorskip("truststore")
+    async with serve(
+        echo, "127.0.0.1", 0, ssl=files.server(), max_size=2 * MIB
+    ) as server:
+        uri = uri_of(server, scheme="wss")
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            await connect(uri, ssl=context)
+        assert caught.value.verify_code == 20
+        context.load_verify_locations(files.ca)
+        async with connect(uri, ssl=context, max_size=2 * MIB) as ws:
+            await exchange(ws)
+            assert is_on_engine(ws)
+            assert ws.transport.get_extra_info("sslcontext") is context
+
+
+@pytest.mark.parametrize("identity", ["known", "unknown"])
+async def test_pre_shared_keys(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files, identity: str
+) -> None:
+    """Without certificates, by callbacks on both sides."""
+    if not hasattr(ssl.SSLContext, "set_psk_server_callback"):
+        pytest.skip("since Python 3.13: keys that are shared before")
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_tls.check_hostname = False
+    client_tls.verify_mode = ssl.CERT_NONE
+    for context in (server_tls, client_tls):
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("PSK")
+    key = os.urandom(32)
+    asked: list[str | None] = []
+
+    def key_of(name: str | None) -> bytes:
+        asked.append(name)
+        return key if name == "known" else b""
+
+    server_tls.set_psk_server_callback(key_of, "who are you?")
+    client_tls.set_psk_client_callback(lambda hint: (identity, key))
+    async with serve(echo, "127.0.0.1", 0, ssl=server_tls, max_size=2 * MIB) as server:
+        uri = uri_of(server, scheme="wss")
+        if identity == "unknown":
+            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.psk.identity"):
+                await connect(uri, ssl=client_tls)
+        else:
+            async with connect(uri, ssl=client_tls, max_size=2 * MIB) as ws:
+                await exchange(ws)
+                tls = ws.transport.get_extra_info("ssl_object")
+                assert "PSK" in tls.cipher()[0] and is_on_engine(ws)
+        assert asked == [identity]
+
+
 # Deadlines
 
 
