@@ -9,14 +9,23 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tls_peer import KINDS, Files
 
 import pywscore
 from pywscore import PerMessageDeflate
 
 pytestmark = pytest.mark.external
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def files(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Files:
+    return Files(tmp_path_factory.mktemp("tls"), request.param)
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -62,9 +71,14 @@ def as_ours(setting: dict[str, Any] | None) -> PerMessageDeflate | None:
 
 SERVER = """
 const { WebSocketServer } = require("ws");
-const settings = JSON.parse(process.argv[1]);
+const { settings, pem } = JSON.parse(process.argv[1]);
+const file = pem && require("fs").readFileSync(pem);
+const listening = () => pem
+  ? { server: require("https").createServer({ key: file, cert: file })
+      .listen(0, "127.0.0.1") }
+  : { host: "127.0.0.1", port: 0 };
 const servers = settings.map((setting) => new WebSocketServer({
-  host: "127.0.0.1", port: 0, maxPayload: 2 << 20,
+  ...listening(), maxPayload: 2 << 20,
   perMessageDeflate: setting === null ? false : { threshold: 0, ...setting },
   handleProtocols: (offered) => offered.has("chat") ? "chat" : false,
 }));
@@ -97,10 +111,12 @@ process.stdin.on("end", () => process.exit(0)).resume();
 
 @asynccontextmanager
 async def node_server(
-    env: dict[str, str], settings: list[Any]
+    env: dict[str, str], settings: list[Any], pem: Path | None = None
 ) -> AsyncIterator[tuple[list[str], asyncio.StreamReader]]:
+    """With TLS if there is a ``pem`` with key and certificate."""
+    arguments = {"settings": settings, "pem": pem and str(pem)}
     process = await asyncio.create_subprocess_exec(
-        *("node", "-e", SERVER, json.dumps(settings)),
+        *("node", "-e", SERVER, json.dumps(arguments)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=env,
@@ -109,7 +125,8 @@ async def node_server(
     assert process.stdin is not None and process.stdout is not None
     try:
         ports = json.loads(await process.stdout.readline())
-        yield [f"ws://127.0.0.1:{port}/" for port in ports], process.stdout
+        scheme = "wss" if pem else "ws"
+        yield [f"{scheme}://127.0.0.1:{port}/" for port in ports], process.stdout
     finally:
         process.stdin.close()
         await asyncio.wait_for(process.wait(), 10)
@@ -316,3 +333,47 @@ def test_our_server_with_settings_of_its_own(
                 assert OURS[name] in result["extensions"], result
 
     run(main())
+
+
+def is_on_engine(ws: pywscore.Connection) -> bool:
+    return type(ws.transport).__name__ == "EngineTransport"
+
+
+def test_our_client_over_tls(node: dict[str, str], files: Files) -> None:
+    async def main() -> None:
+        async with node_server(node, [None, {}], files.chain) as (uris, output):
+            for uri in uris:
+                async with pywscore.connect(
+                    uri, proxy=None, compression=as_ours({}), ssl=files.client()
+                ) as ws:
+                    assert is_on_engine(ws)
+                    await converse(ws)
+                    large = os.urandom(1 << 20)
+                    await ws.send(large)
+                    assert await ws.recv() == large
+                line = {"code": 1000, "reason": ""}
+                assert json.loads(await output.readline()) == line
+
+    run(main())
+
+
+def test_our_server_over_tls(node: dict[str, str], files: Files) -> None:
+    carried = []
+
+    async def handler(ws: pywscore.Connection) -> None:
+        carried.append(is_on_engine(ws))
+        await echo(ws)
+
+    async def main() -> None:
+        async with pywscore.serve(
+            handler, "127.0.0.1", 0, subprotocols=["chat"], ssl=files.server()
+        ) as server:
+            uri = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            env = node | {"NODE_EXTRA_CA_CERTS": str(files.ca)}
+            results = await node_client(env, uri=uri, settings=[None, {}], large=True)
+        for result in results:
+            assert result["count"] == 1011 and result["pong"], result
+            assert (result["code"], result["reason"]) == (3011, "é")
+
+    run(main())
+    assert carried == [True, True]
