@@ -49,7 +49,9 @@ static void refuse_connection(struct wsc_engine *engine, int listening)
         (void)close(engine->spare);
         engine->spare = -1;
     }
-    int fd = wsc_socket_accept(listening);
+    uint8_t address[WSC_ADDRESS_SIZE];
+    size_t len;
+    int fd = wsc_socket_accept(listening, address, &len);
     if (fd >= 0) {
         (void)close(fd);
     }
@@ -76,8 +78,11 @@ bool wsc_acceptor_next(struct wsc_acceptor *acceptor, struct wsc_io *out)
     struct wsc_engine *engine = acceptor->source.engine;
     while (engine->accepts_left > 0) {
         engine->accepts_left--;
-        int fd = wsc_socket_accept(acceptor->source.fd);
+        struct wsc_accepted *accepted = &engine->accepted;
+        int fd =
+            wsc_socket_accept(acceptor->source.fd, accepted->peer, &accepted->peer_len);
         if (fd >= 0) {
+            accepted->fd = fd;
             out->type = WSC_IO_ACCEPTED;
             out->fd = fd;
             return true;

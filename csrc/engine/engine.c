@@ -17,6 +17,7 @@ enum wsc_status wsc_engine_new(const struct wsc_allocator *allocator,
     }
     engine->allocator = allocator;
     engine->spare = -1;
+    engine->accepted.fd = -1;
     engine->poller = -1;
     engine->bell = -1;
     engine->buffer_size = receive_size;
@@ -157,6 +158,7 @@ next_of(struct wsc_source *source, struct wsc_ready *ready, struct wsc_io *out)
 
 bool wsc_engine_next(struct wsc_engine *engine, struct wsc_io *out)
 {
+    engine->accepted.fd = -1;
     for (; engine->ready_next < engine->ready_count; engine->ready_next++) {
         struct wsc_ready *ready = &engine->ready[engine->ready_next];
         if (is_spent(ready)) {

@@ -12,7 +12,8 @@
 enum wsc_status
 wsc_link_new(struct wsc_engine *engine, int fd, void *owner, struct wsc_link **out_link)
 {
-    enum wsc_status status = wsc_socket_prepare(fd);
+    enum wsc_status status = engine->accepted.fd == fd ? wsc_socket_prepare_accepted(fd)
+                                                       : wsc_socket_prepare(fd);
     if (status != WSC_OK) {
         return status;
     }
@@ -474,6 +475,11 @@ size_t wsc_link_address(const struct wsc_link *link, bool peer,
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
     int fd = link->source.fd;
+    const struct wsc_accepted *accepted = &link->source.engine->accepted;
+    if (peer && accepted->fd == fd) {
+        memcpy(out_address, accepted->peer, accepted->peer_len);
+        return accepted->peer_len;
+    }
     int result = peer ? getpeername(fd, (struct sockaddr *)&address, &len)
                       : getsockname(fd, (struct sockaddr *)&address, &len);
     if (result < 0 || len > WSC_ADDRESS_SIZE) {

@@ -43,9 +43,9 @@ static enum wsc_status set_non_blocking(int fd)
 #ifdef __APPLE__
 
 /* No accept4: a fork() in another thread may inherit the socket before it is marked. */
-int wsc_socket_accept(int listening)
+static int accept_marked(int listening, struct sockaddr *address, socklen_t *len)
 {
-    int fd = accept(listening, NULL, NULL);
+    int fd = accept(listening, address, len);
     if (fd >= 0 &&
         (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || set_non_blocking(fd) != WSC_OK)) {
         int error = errno;
@@ -58,20 +58,33 @@ int wsc_socket_accept(int listening)
 
 #else
 
-int wsc_socket_accept(int listening)
+static int accept_marked(int listening, struct sockaddr *address, socklen_t *len)
 {
-    return accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accept4(listening, address, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 #endif
 
+int wsc_socket_accept(int listening, uint8_t out_address[WSC_ADDRESS_SIZE],
+                      size_t *out_len)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    int fd = accept_marked(listening, (struct sockaddr *)&address, &len);
+    *out_len = fd >= 0 && len <= WSC_ADDRESS_SIZE ? len : 0;
+    memcpy(out_address, &address, *out_len);
+    return fd;
+}
+
 enum wsc_status wsc_socket_prepare(int fd)
 {
-    int on = 1;
     enum wsc_status status = set_non_blocking(fd);
-    if (status != WSC_OK) {
-        return status;
-    }
+    return status != WSC_OK ? status : wsc_socket_prepare_accepted(fd);
+}
+
+enum wsc_status wsc_socket_prepare_accepted(int fd)
+{
+    int on = 1;
 #ifdef SO_NOSIGPIPE
     if (setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on)) < 0) {
         if (errno == EINVAL) {
@@ -80,7 +93,8 @@ enum wsc_status wsc_socket_prepare(int fd)
         return WSC_ERR_IO;
     }
 #endif
-    /* Fails for Unix sockets, which don't need it. */
+    /* Fails for Unix sockets, which don't need it. Not of the listening socket: what
+     * somebody's own has accepted before it was given to us would miss it. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return WSC_OK;
 }

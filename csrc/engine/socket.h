@@ -6,13 +6,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "wsc/engine.h"
 #include "wsc/outgoing.h"
 #include "wsc/status.h"
 
-/* A new descriptor; -1 with errno. */
-int wsc_socket_accept(int listening);
+/* A new descriptor, -1 with errno; and the peer's address, of *out_len bytes, which are
+ * 0 if it has none that fits. */
+int wsc_socket_accept(int listening, uint8_t out_address[WSC_ADDRESS_SIZE],
+                      size_t *out_len);
 /* Make a connected socket ready for those below. WSC_ERR_IO with errno. */
 WSC_NODISCARD enum wsc_status wsc_socket_prepare(int fd);
+/* The same for what wsc_socket_accept gave. */
+WSC_NODISCARD enum wsc_status wsc_socket_prepare_accepted(int fd);
 /* As recv() without flags, but -errno. */
 ssize_t wsc_socket_receive(int fd, void *data, size_t size);
 /* The same, and what is received stays to be received again. */

@@ -30,6 +30,9 @@ void wsc_source_free(struct wsc_source *source)
 {
     struct wsc_engine *engine = source->engine;
     (void)wsc_source_watch(source, false, false);
+    if (source->fd == engine->accepted.fd) {
+        engine->accepted.fd = -1; /* another may get its number now */
+    }
     for (size_t i = engine->ready_next; i < engine->ready_count; i++) {
         if (engine->ready[i].owner == source) {
             engine->ready[i].owner = NULL;

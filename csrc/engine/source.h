@@ -40,6 +40,14 @@ struct wsc_link {
 #define WSC_AHEAD_SIZE    ((size_t)64 << 10)
 #define WSC_AHEAD_WINDOW  ((size_t)16 << 10)
 
+/* What wsc_engine_next has just given out, until its next call or its link's end: that
+ * it doesn't block, and who the peer is, needn't be asked for then. */
+struct wsc_accepted {
+    int fd; /* -1: nothing */
+    uint8_t peer[WSC_ADDRESS_SIZE];
+    size_t peer_len;
+};
+
 struct wsc_engine {
     const struct wsc_allocator *allocator;
     int poller;
@@ -54,6 +62,7 @@ struct wsc_engine {
     size_t ready_count;
     size_t ready_next;
     size_t accepts_left;
+    struct wsc_accepted accepted;
     uint8_t *ahead;   /* WSC_AHEAD_SIZE bytes: what was received ahead */
     size_t ahead_end; /* up to this entry of `ready`, what there was */
     struct wsc_ready ready[WSC_POLLER_BATCH];

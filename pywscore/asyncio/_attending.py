@@ -31,6 +31,8 @@ __all__ = ["REFUSAL_TIMEOUT", "Attended", "Attending"]
 
 # How long a peer that gets no connection may take to read why.
 REFUSAL_TIMEOUT = 1.0
+# An enum's value is looked up by a function of Python, and this one for each end.
+_ABNORMAL_CLOSURE: int = CloseCode.ABNORMAL_CLOSURE.value
 # How long a hook may go on that has waited for the end of its connection.
 _NOTICE = 0.25
 
@@ -202,7 +204,7 @@ class Attending:
     def _left(self, ws: Attended) -> None:
         if ws in self._all:
             self._all.discard(ws)
-            code = ws.close_code or CloseCode.ABNORMAL_CLOSURE.value
+            code = ws.close_code or _ABNORMAL_CLOSURE
             self._totals.left(ws._counts(), code if ws._opened else None)
         self._empty_place(ws)
 

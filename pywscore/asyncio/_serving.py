@@ -111,10 +111,10 @@ class Server(Attending, ChecksOverrides):
         self._close_task: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._closed: asyncio.Event = asyncio.Event()
-        self.server: Listening
+        self._listening: Listening | None = None
 
     def __repr__(self) -> str:
-        if not hasattr(self, "server"):
+        if self._listening is None:
             state = "not started"
         elif self._closed.is_set():
             state = "closed"
@@ -141,6 +141,14 @@ class Server(Attending, ChecksOverrides):
         return self._totals.stats(
             (ws.state, ws._counts(), ws.latency) for ws in self._all
         )
+
+    # Not by __getattr__(): a class that has one is slower in all that it knows.
+    @property
+    def server(self) -> Listening:
+        """What accepts connections, once it listens."""
+        if self._listening is None:
+            raise AttributeError(f"{self._unused()}, and doesn't listen yet")
+        return self._listening
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -242,9 +250,9 @@ class Server(Attending, ChecksOverrides):
     async def _start(self) -> Self:
         self._used = True
         async with self._starting:
-            if not hasattr(self, "server"):
-                self.server = await self._create_server()
-                if self.server.is_serving():
+            if self._listening is None:
+                self._listening = await self._create_server()
+                if self._listening.is_serving():
                     self._log_listening()
         return self
 
@@ -255,11 +263,6 @@ class Server(Attending, ChecksOverrides):
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self._start().__await__()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("server", "sockets"):
-            raise AttributeError(f"{self._unused()}, and doesn't listen yet")
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def __del__(self) -> None:
         if not self._used:

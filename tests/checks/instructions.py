@@ -1,5 +1,6 @@
-"""How many instructions a message takes, by callgrind: no more than 3 % above what
-instructions.json has for this compiler and Python. With --write that is stored.
+"""How many instructions a message takes, or a connection, by callgrind: no more than 3
+% above what instructions.json has for this compiler and Python. With --write that is
+stored.
 
 Counts of two lengths of a run are compared, so that what isn't messages cancels out.
 Nothing is left to chance: what is ready when the server looks (instructions.c,

@@ -1,8 +1,8 @@
-"""Echoes of the Python package, for instructions.py to count: as in instructions.c,
-with os.getpgid() between the parts.
+"""Echoes and opening handshakes of the Python package, for instructions.py to count: as
+in instructions.c, with os.getpgid() between the parts.
 
 The clients are a process of their own, which isn't counted: server and clients take
-turns, so that all messages of a round are there when the server looks.
+turns, so that all of a round is there when the server looks.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pywscore
@@ -31,20 +32,20 @@ def frame(size: int) -> bytes:
     return bytes([0x82, 0x80 | extended[0]]) + extended[1:] + bytes(4) + bytes(size)
 
 
-Echo = Callable[[int], Awaitable[None]]
+Rounds = Callable[[int], Awaitable[None]]
 
 
-async def measure(name: str, echo: Echo, rounds: int, each: int) -> None:
-    await echo(2)
+async def measure(name: str, done: Rounds, rounds: int, each: int) -> None:
+    await done(2)
     os.getpgid(0)
-    await echo(rounds)
+    await done(rounds)
     os.getpgid(0)
-    await echo(3 * rounds)
+    await done(3 * rounds)
     os.getpgid(0)
     print(f"{name}: {2 * rounds * each}")
 
 
-def sans_io() -> Echo:
+def sans_io() -> Rounds:
     protocol = pywscore.ServerProtocol()
     protocol.receive_data(REQUEST)
     protocol.next_event()
@@ -82,30 +83,47 @@ def clients(path: str) -> None:
         each.close()
 
 
+def opening_clients(path: str) -> None:
+    """The same of connections that are opened, and then dropped."""
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            sockets = [socket.socket(socket.AF_UNIX) for _ in range(LINKS)]
+            for each in sockets:
+                each.connect(path)
+                each.sendall(REQUEST)
+            print("sent", flush=True)
+            for each in sockets:
+                while not each.recv(1000).endswith(b"\r\n\r\n"):
+                    pass
+            for each in sockets:
+                each.close()
+            print("closed", flush=True)
+
+
 @asynccontextmanager
-async def engine(serve: Any) -> AsyncIterator[Echo]:
+async def engine(serve: Any, opening: bool = False) -> AsyncIterator[Rounds]:
     async with serve as server:
         path = server.sockets[0].getsockname()
         with subprocess.Popen(
-            [sys.executable, __file__, path],
+            [sys.executable, __file__, path, *["opening"] * opening],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"},
         ) as process:
             assert process.stdin is not None and process.stdout is not None
             orders, turns = process.stdin, process.stdout
-            while len(server.connections) < LINKS:
+            while not opening and len(server.connections) < LINKS:
                 await asyncio.sleep(0)
 
-            async def echo(rounds: int) -> None:
+            async def done(rounds: int) -> None:
                 orders.write(f"{rounds}\n".encode())
                 orders.flush()
-                for _ in range(rounds):
+                for _ in range(2 * rounds if opening else rounds):
                     turns.readline()
                     for _ in range(4):
                         await asyncio.sleep(0)
 
-            yield echo
+            yield done
             orders.close()
             while server.connections:
                 await asyncio.sleep(0)
@@ -126,15 +144,19 @@ async def main() -> None:
     await measure("Python, in memory, 256 B", sans_io(), 512, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/socket"
-        async with engine(pywscore.unix_serve(handler, path, compression=None)) as echo:
-            await measure("Python, handler, 256 B", echo, 16, LINKS)
-        serve = pywscore.unix_serve(None, path, listener=Listener, compression=None)
-        async with engine(serve) as echo:
-            await measure("Python, listener, 256 B", echo, 16, LINKS)
+        serve = partial(pywscore.unix_serve, path=path, compression=None)
+        async with engine(serve(handler)) as done:
+            await measure("Python, handler, 256 B", done, 16, LINKS)
+        async with engine(serve(None, listener=Listener)) as done:
+            await measure("Python, listener, 256 B", done, 16, LINKS)
+        async with engine(serve(handler), opening=True) as done:
+            await measure("Python, handler, opened and lost", done, 4, LINKS)
+        async with engine(serve(None, listener=Listener), opening=True) as done:
+            await measure("Python, listener, opened and lost", done, 4, LINKS)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        clients(sys.argv[1])
+        (opening_clients if sys.argv[2:] else clients)(sys.argv[1])
     else:
         asyncio.run(main())
