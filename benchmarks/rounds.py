@@ -49,7 +49,7 @@ def client_options(
     scenario: Scenario, seconds: float, tls: Path | None = None
 ) -> Iterator[list[str]]:
     options = ["--seconds", str(seconds)]
-    if scenario.client == "handshakes":
+    if scenario.client.startswith("handshakes"):
         yield options
         return
     options += ["--warmup", str(WARMUP), "--size", str(scenario.size)]

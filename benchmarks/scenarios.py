@@ -271,6 +271,21 @@ SCENARIOS = [
         # Five times as many handshakes per second of processor time.
         goals=(Goal(peer="websockets", most=0.2), Goal(peer="uws_echo", most=1.4)),
     ),
+    Scenario(
+        name="handshakes-tls",
+        title="Opening handshakes over TLS",
+        what="connections opened 32 at a time, TLS 1.3 with AES-128-GCM and a "
+        "certificate for P-256, no session resumed, then dropped, which isn't counted",
+        client="handshakes-tls",
+        tls=True,
+        unit="handshake",
+        seconds=0.5,
+        peers=(
+            *("pywscore", "pywscore_listener", SSL_CONTEXT, TRANSPORT, "uws_echo"),
+            *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
+        ),
+        goals=(Goal(peer="uws_echo", most=1.1),),
+    ),
     *(_receiving(*row) for row in RECEIVED),
     Scenario(
         name="client-turns-tls",

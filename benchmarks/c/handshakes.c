@@ -23,7 +23,7 @@
 #define DISPOSE_NS 60000000U
 
 struct opening {
-    int fd;
+    struct stream stream;
     size_t got;
     uint64_t began_at;
     bool asked;
@@ -41,19 +41,21 @@ static void begin(struct opening *opening)
     opening->began_at = now_ns();
     opening->got = 0;
     opening->asked = false;
-    opening->fd = open_socket(port, true);
+    opening->stream = stream_begin(open_socket(port, true));
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = opening};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, opening->fd, &event) != 0) {
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, opening->stream.fd, &event) != 0) {
         die("epoll_ctl");
     }
 }
 
+/* With TLS, that is done first: then it is tried again with what comes. */
 static void ask(struct opening *opening)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = opening};
-    opening->asked = true;
-    if (send(opening->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len ||
-        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, opening->fd, &event) != 0) {
+    ssize_t sent = stream_send(&opening->stream, request, request_len);
+    opening->asked = sent == (ssize_t)request_len;
+    if ((!opening->asked && (sent >= 0 || errno != EAGAIN)) ||
+        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, opening->stream.fd, &event) != 0) {
         die("request");
     }
 }
@@ -61,8 +63,8 @@ static void ask(struct opening *opening)
 /* Whether the response is complete. */
 static bool answered(struct opening *opening)
 {
-    ssize_t got = recv(opening->fd, opening->head + opening->got,
-                       sizeof(opening->head) - opening->got, 0);
+    ssize_t got = stream_recv(&opening->stream, opening->head + opening->got,
+                              sizeof(opening->head) - opening->got);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
@@ -112,8 +114,9 @@ static void drop_batch(void)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     for (int i = 0; i < BATCH; i++) {
-        setsockopt(openings[i].fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-        close(openings[i].fd);
+        setsockopt(openings[i].stream.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        stream_end(&openings[i].stream);
+        close(openings[i].stream.fd);
     }
 }
 

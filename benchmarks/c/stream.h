@@ -14,6 +14,11 @@ struct stream {
 
 /* Of a connected, still blocking socket. NULL handles are never returned: it dies. */
 struct stream stream_open(int fd);
+/* Of a non-blocking one, which may be on its way still: what is sent first does the
+ * handshake, as often as it is tried. */
+struct stream stream_begin(int fd);
+/* Free what it has but for the socket. */
+void stream_end(struct stream *stream);
 /* A server's end; over TLS with the certificate of a folder. */
 struct stream stream_accept(int fd, const char *folder);
 

@@ -6,6 +6,16 @@ struct stream stream_open(int fd)
     return (struct stream){.fd = fd};
 }
 
+struct stream stream_begin(int fd)
+{
+    return stream_open(fd);
+}
+
+void stream_end(struct stream *stream)
+{
+    (void)stream;
+}
+
 struct stream stream_accept(int fd, const char *folder)
 {
     (void)folder;

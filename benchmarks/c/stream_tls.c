@@ -59,6 +59,22 @@ struct stream stream_open(int fd)
     return (struct stream){.fd = fd, .tls = tls};
 }
 
+struct stream stream_begin(int fd)
+{
+    SSL *tls = SSL_new(settings());
+    if (tls == NULL || SSL_set_fd(tls, fd) != 1) {
+        die_of("TLS");
+    }
+    SSL_set_connect_state(tls);
+    return (struct stream){.fd = fd, .tls = tls};
+}
+
+void stream_end(struct stream *stream)
+{
+    SSL_free(stream->tls);
+    stream->tls = NULL;
+}
+
 struct stream stream_accept(int fd, const char *folder)
 {
     char certificate[FILE_NAME_MAX];
