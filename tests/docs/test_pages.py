@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
+import inspect
+import json
 import logging
 import re
 import sys
+from pathlib import Path
 
 import pytest
-from blocks import block
+import yaml
+from blocks import ROOT, block, blocks
 
 import pywscore
 from pywscore.testing import Clock, serve_in_memory
@@ -77,3 +82,46 @@ def test_figures_of_a_load() -> None:
     shown = labels(block("docs/how-to/measure.md", "Figures"))
     assert shown.pop() == "…"
     assert labels(asyncio.run(main()))[: len(shown)] == shown
+
+
+def of_page(page: str, title: str) -> str:
+    """A block that the page itself runs, too."""
+    [found] = [each for each in blocks(ROOT / page) if each.title == title]
+    return found.text
+
+
+def test_units_of_systemd() -> None:
+    units = {}
+    for title in ("chat.service", "chat.socket"):
+        units[title] = configparser.ConfigParser(interpolation=None)
+        units[title].optionxform = str  # type: ignore[assignment, method-assign]
+    units["chat.service"].read_string(block("docs/how-to/systemd.md", "chat.service"))
+    units["chat.socket"].read_string(block("docs/how-to/systemd.md", "chat.socket"))
+    service = units["chat.service"]["Service"]
+    _, program = service["ExecStart"].split()
+    assert "pywscore.run" in of_page("docs/how-to/systemd.md", Path(program).name)
+    # Longer than what run() takes to end by itself.
+    options = inspect.signature(pywscore.serve).parameters
+    assert int(service["TimeoutStopSec"]) > options["close_timeout"].default + 2
+    assert units["chat.socket"]["Socket"]["ListenStream"] == "443"
+
+
+def test_containers() -> None:
+    lines = block("docs/how-to/containers.md", "Dockerfile").splitlines()
+    said = dict(line.split(maxsplit=1) for line in lines)
+    file, folder = said["COPY"].split()
+    program = of_page("docs/how-to/containers.md", file)
+    assert json.loads(said["CMD"]) == ["python", f"{folder}{file}"]
+    assert f'"0.0.0.0", {said["EXPOSE"]},' in program
+    text = block("docs/how-to/containers.md", "deployment.yaml")
+    template = yaml.safe_load(text)["spec"]["template"]
+    [container] = template["spec"]["containers"]
+    assert container["ports"] == [{"containerPort": int(said["EXPOSE"])}]
+    probe = container["readinessProbe"]["httpGet"]
+    assert (
+        f'case "{probe["path"]}":'
+        in (ROOT / "docs/how-to/health-checks.md").read_text()
+    )
+    options = inspect.signature(pywscore.serve).parameters
+    grace = template["spec"]["terminationGracePeriodSeconds"]
+    assert grace > options["close_timeout"].default + 2
