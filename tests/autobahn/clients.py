@@ -19,10 +19,12 @@ MAX_SIZE = 1 << 25
 Run = Callable[[str], Awaitable[Any]]
 
 
-async def run_carrier(url: str, carrier: Literal["engine", "transport"]) -> Any:
+async def run_carrier(
+    url: str, carrier: Literal["engine", "transport"], **options: Any
+) -> Any:
     last = None
     async with pywscore.connect(
-        url, carrier=carrier, max_size=MAX_SIZE, ping_interval=None
+        url, carrier=carrier, max_size=MAX_SIZE, ping_interval=None, **options
     ) as ws:
         with suppress(pywscore.ConnectionClosed):
             async for last in ws:
@@ -36,6 +38,10 @@ async def run_engine(url: str) -> Any:
 
 async def run_transport(url: str) -> Any:
     return await run_carrier(url, "transport")
+
+
+async def run_tls(url: str) -> Any:
+    return await run_carrier(url, "engine", ssl=pywscore.TLSContext.client())
 
 
 async def run_aiohttp(url: str) -> Any:
@@ -61,6 +67,9 @@ async def run_aiohttp(url: str) -> Any:
 FACES: dict[str, Run] = {
     "engine": run_engine,
     "transport": run_transport,
+    "tls": run_tls,
+    # Python's default context, as nothing else is given.
+    "ssl": run_engine,
     "aiohttp": run_aiohttp,
 }
 

@@ -22,13 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FACES = [
     *("server-engine", "server-transport", "server-listener"),
-    *("server-uvicorn", "server-aiohttp"),
-    *("client-engine", "client-transport", "client-aiohttp"),
+    *("server-tls", "server-ssl", "server-uvicorn", "server-aiohttp"),
+    *("client-engine", "client-transport", "client-tls", "client-ssl"),
+    "client-aiohttp",
 ]
+# Over TLS: with a TLSContext, and an ssl.SSLContext.
+OVER_TLS = {"tls", "ssl"}
 PASSED = {"OK", "INFORMATIONAL"}
 # Big messages and compression: most of the time goes into the suite's own Python 2.7.
 SLOW_CASES = ["9.*", "12.*", "13.*"]
@@ -61,7 +66,7 @@ class Outcome:
 
 @contextmanager
 def running(
-    command: list[str], log: Path, *, piped: bool = False
+    command: list[str], log: Path, *, piped: bool = False, **env: str
 ) -> Iterator[subprocess.Popen[str]]:
     """A process with its errors, and without pipes its output, in a file."""
     with log.open("w") as file:
@@ -71,7 +76,7 @@ def running(
             stdout=subprocess.PIPE if piped else file,
             stderr=file,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | env,
         )
         try:
             yield process
@@ -148,7 +153,7 @@ class Suite:
             port = server.stdout.readline().strip()
             if not port:
                 raise RuntimeError("our server didn't start")
-            url = f"ws://127.0.0.1:{port}"
+            url = f"{scheme(kind)}://127.0.0.1:{port}"
             command = self.wstest(
                 "fuzzingclient", folder, servers=[{"agent": face, "url": url}]
             )
@@ -160,14 +165,27 @@ class Suite:
 
     def run_client(self, folder: Path, face: str, kind: str, timeout: float) -> None:
         port = free_port()
-        url = f"ws://127.0.0.1:{port}"
-        command = self.wstest("fuzzingserver", folder, url=url)
+        url = f"{scheme(kind)}://127.0.0.1:{port}"
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        names = {name: str(folder / f"{name}.pem") for name in ("key", "cert", "ca")}
+        issued.private_key_pem.write_to_path(names["key"])
+        issued.cert_chain_pems[0].write_to_path(names["cert"])
+        authority.cert_pem.write_to_path(names["ca"])
+        command = self.wstest(
+            "fuzzingserver", folder, url=url, key=names["key"], cert=names["cert"]
+        )
         with running(command, folder / "wstest.log") as suite:
             wait_for_port(port, suite)
             command = [sys.executable, str(HERE / "clients.py"), kind, url, face]
-            with running(command, folder / "ours.log") as client:
+            trusted = {"SSL_CERT_FILE": names["ca"]}
+            with running(command, folder / "ours.log", **trusted) as client:
                 if client.wait(timeout) != 0:
                     raise RuntimeError("our client failed")
+
+
+def scheme(kind: str) -> str:
+    return "wss" if kind in OVER_TLS else "ws"
 
 
 def outcome(folder: Path, face: str, seconds: float, trouble: str) -> Outcome:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
+
+import trustme
 
 import pywscore
 
@@ -49,6 +52,24 @@ async def serve_transport(sock: socket.socket) -> None:
 async def serve_listener(sock: socket.socket) -> None:
     async with pywscore.serve(None, sock=sock, listener=Echo, **OPTIONS) as server:
         await server.serve_forever()
+
+
+async def serve_tls(sock: socket.socket) -> None:
+    with certificate().private_key_and_cert_chain_pem.tempfile() as path:
+        context = pywscore.TLSContext.server(path)
+    async with pywscore.serve(echo, sock=sock, ssl=context, **OPTIONS) as server:
+        await server.serve_forever()
+
+
+async def serve_ssl(sock: socket.socket) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate().configure_cert(context)
+    async with pywscore.serve(echo, sock=sock, ssl=context, **OPTIONS) as server:
+        await server.serve_forever()
+
+
+def certificate() -> trustme.LeafCert:
+    return trustme.CA().issue_cert("127.0.0.1")
 
 
 async def serve_uvicorn(sock: socket.socket) -> None:
@@ -97,6 +118,8 @@ FACES: dict[str, Callable[[socket.socket], Awaitable[None]]] = {
     "engine": serve_engine,
     "transport": serve_transport,
     "listener": serve_listener,
+    "tls": serve_tls,
+    "ssl": serve_ssl,
     "uvicorn": serve_uvicorn,
     "aiohttp": serve_aiohttp,
 }
