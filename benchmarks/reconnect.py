@@ -2,7 +2,8 @@
 
 One process connects again and again, by ``async for ws in connect("wss://…")``,
 exchanges a message and closes. The server is another's, on another core; what is
-counted is the client's processor time.
+counted is the client's processor time. Beside it, blocking sockets of Python's ``ssl``
+that do as little as that takes: what is OpenSSL's and the kernel's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -28,9 +30,23 @@ from .report import Verdict
 ROUNDS = 15
 CONNECTIONS = 40
 
+BARE = "bare sockets, ssl.SSLContext"
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+# Masked with a key of zeros: a text message, and a close frame.
+HELLO, CLOSE = b"\x81\x85\0\0\0\0hello", b"\x88\x80\0\0\0\0"
+
+
+def _context(ca: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca))
+
+
 KINDS: dict[str, Callable[[Path], Any]] = {
-    "ssl.SSLContext": lambda ca: ssl.create_default_context(cafile=str(ca)),
+    "ssl.SSLContext": _context,
     "TLSContext": lambda ca: pywscore.TLSContext.client(ca=ca),
+    BARE: _context,
 }
 
 
@@ -52,6 +68,34 @@ async def connections(uri: str, contexts: list[Any]) -> tuple[float, int]:
     return (time.process_time() - start) / CONNECTIONS * 1e6, resumed
 
 
+def bare_connections(port: int, contexts: list[Any]) -> tuple[float, int]:
+    """The same with next to nothing but OpenSSL and the kernel."""
+    resumed = 0
+    start = time.process_time()
+    for context in contexts:
+        session = None
+        for _ in range(CONNECTIONS // len(contexts)):
+            plain = socket.create_connection(("127.0.0.1", port))
+            with context.wrap_socket(
+                plain, server_hostname="127.0.0.1", session=session
+            ) as tls:
+                tls.sendall(REQUEST)
+                tls.recv(4096)
+                tls.sendall(HELLO)
+                tls.recv(4096)
+                tls.sendall(CLOSE)
+                tls.recv(4096)
+                resumed += tls.session_reused
+                session = tls.session
+    return (time.process_time() - start) / CONNECTIONS * 1e6, resumed
+
+
+def connect(kind: str, port: int, contexts: list[Any]) -> tuple[float, int]:
+    if kind == BARE:
+        return bare_connections(port, contexts)
+    return asyncio.run(connections(f"wss://127.0.0.1:{port}/", contexts))
+
+
 def measure(rounds: int) -> dict[str, dict[str, list[float]]]:
     """Of each kind of context the rounds' figures, ``full`` and ``resumed``."""
     figures: dict[str, dict[str, list[float]]] = {
@@ -61,7 +105,6 @@ def measure(rounds: int) -> dict[str, dict[str, list[float]]]:
         tls: Path = stack.enter_context(certificate())
         words = command(PEERS["pywscore"], "asyncio", tls=tls)
         server = stack.enter_context(common.server(words))
-        uri = f"wss://127.0.0.1:{server.port}/"
         if (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setaffinity"):
             before = os.sched_getaffinity(0)
             os.sched_setaffinity(0, {common.LOAD_CORE})
@@ -70,8 +113,8 @@ def measure(rounds: int) -> dict[str, dict[str, list[float]]]:
             for kind, make in KINDS.items():
                 ca = tls / "authority.pem"
                 each = [make(ca) for _ in range(CONNECTIONS)]
-                full, none = asyncio.run(connections(uri, each))
-                again, most = asyncio.run(connections(uri, [make(ca)]))
+                full, none = connect(kind, server.port, each)
+                again, most = connect(kind, server.port, [make(ca)])
                 if none or most < CONNECTIONS - 1:
                     raise SystemExit(f"{kind}: {none} and {most} resumed a session")
                 if number > 0:
@@ -88,6 +131,8 @@ def run(*, quick: bool = False, rounds: int | None = None) -> None:
         ratio = median(a / b for a, b in zip(of["resumed"], of["full"], strict=True))
         full, resumed = median(of["full"]), median(of["resumed"])
         rows.append([kind, f"{full:.0f}", f"{resumed:.0f}", f"{ratio:.2f}"])
+        if kind == BARE:
+            continue
         verdicts.append(
             Verdict(
                 what=f"Reconnecting over TLS: resumed / full, CPU, {kind}",
