@@ -1,4 +1,4 @@
-"""Runs the Python blocks of a page, one after another:  python run_page.py PAGE
+"""Runs the Python blocks of a page in their order:  python run_page.py PAGE [SECONDS]
 
 Those of the page that are pieces share one namespace, in which `await` is allowed;
 programs are processes. A server is there for the blocks behind it, until another server
@@ -24,7 +24,8 @@ from blocks import PROGRAM, Block, blocks, is_tested_elsewhere
 
 PORT = re.compile(r"(?<![\d.])(8765|8766|8000|8080|8443)(?!\d)")
 UVICORN = re.compile(r"^(?:uvicorn|gunicorn) .*$", re.MULTILINE)
-PATIENCE = 40  # seconds for a block, and for a server to start or to end
+# Seconds for a block, and for a server to start or to end.
+PATIENCE = int(sys.argv[2]) if sys.argv[2:] else 40
 
 
 class Failed(Exception):
@@ -50,14 +51,17 @@ class Server:
             await asyncio.sleep(0.02)
         raise Failed(f"{self.block.where}: {(await self._said).decode()}")
 
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def stop(self) -> None:
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         try:
             status = await asyncio.wait_for(self._process.wait(), PATIENCE)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self.kill()
         said = (await self._said).decode()
         if status not in (0, -signal.SIGTERM) or "Traceback" in said:
             raise Failed(f"{self.block.where}: ended with {status}\n{said}")
@@ -85,10 +89,15 @@ class Page:
                 await server.stop()
 
     def _limit(self, block: Block) -> None:
-        """By a signal: the loop's own clock is moved by some pages."""
+        """By a signal, since some pages move the loop's own clock; and without an
+        exception, which a callback of the loop might be the one to get."""
 
         def late(*_: object) -> None:
-            raise Failed(f"{block.where}: not done after {PATIENCE} s")
+            print(f"{block.where}: not done after {PATIENCE} s", file=sys.stderr)
+            for server in self.servers.values():
+                server.kill()
+            sys.stderr.flush()
+            os._exit(1)
 
         signal.signal(signal.SIGALRM, late)
         signal.alarm(PATIENCE)

@@ -23,6 +23,7 @@ OTHERS = frozenset(
         "cmake",
         "curl",
         "docker",
+        "echo",
         "gunicorn",
         "redis-cli",
         "systemctl",

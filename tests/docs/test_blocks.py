@@ -30,9 +30,11 @@ CC = [
 LEFT = {"python", "mermaid"}
 
 
-def run_page(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_page(
+    page: Path, folder: Path, patience: int = 40
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", ROOT / "tests/docs/run_page.py", page],
+        [sys.executable, "-P", ROOT / "tests/docs/run_page.py", page, str(patience)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
@@ -167,13 +169,17 @@ async with pywscore.connect("ws://127.0.0.1:8765") as ws:
         (SERVER + CLIENT.replace('"2"', '"0"'), "1011"),
         (SERVER.replace("8765", "0"), "on none of the ports"),
         ('```python\nprint(1)\n```\n\n```text title="Output"\n2\n```\n', "page.md:6"),
+        (
+            "```python\nimport asyncio\nawait asyncio.sleep(60)\n```\n",
+            "page.md:2: not done",
+        ),
         ("```python\nimport sys\nsys.exit(3)\n```\n", "page.md:2"),
     ],
 )
 def test_of_pages(text: str, said: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
-    done = run_page(page, tmp_path)
+    done = run_page(page, tmp_path, patience=5 if "sleep" in text else 40)
     assert (done.returncode == 0) == (not said)
     assert said in done.stderr
 
