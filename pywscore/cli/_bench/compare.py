@@ -217,12 +217,21 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
                     continue
                 compression = settings.compression
                 starting = started(library, name, compression=compression)
-                servers.append(stack.enter_context(starting))
+                try:
+                    servers.append(stack.enter_context(starting))
+                except CommandError as error:
+                    print(f"without {name}: {error}", file=sys.stderr)
             affinity = stay_on(LOAD_CORE)
             # One round more: the first one warms everything up.
             for number in range(rounds + 1):
-                for server in servers:
-                    turn = measure(settings, server)
+                for server in list(servers):
+                    try:
+                        turn = measure(settings, server)
+                    except CommandError as error:
+                        print(f"without {server.name}: {error}", file=sys.stderr)
+                        servers.remove(server)
+                        turns.pop(server.name, None)
+                        continue
                     if number > 0:
                         turns.setdefault(server.name, []).append(turn)
     except KeyboardInterrupt:
@@ -231,7 +240,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         if affinity is not None:
             os.sched_setaffinity(0, affinity)
     if not turns:
-        raise CommandError("none of these servers is installed")
+        raise CommandError("none of these servers can be measured here")
     _show(options, settings, turns)
     return 0
 

@@ -27,6 +27,7 @@ import pywscore
 from pywscore import _core
 from pywscore.cli._bench import compare, plot, thresholds
 from pywscore.cli._common import CommandError
+from pywscore.cli.main import main
 from pywscore.utils import accept_key
 
 pytestmark = pytest.mark.skipif(
@@ -704,6 +705,14 @@ def test_help_names_every_option() -> None:
 
 # Charts
 
+SILENT_SERVER = """
+import socket, sys
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+for line in sys.stdin:
+    print(0.0, flush=True)
+"""
+
 
 def test_plot(tmp_path: Path) -> None:
     async def scenario() -> None:
@@ -761,6 +770,41 @@ def test_compare(tmp_path: Path) -> None:
             assert figures["errors"] == 0
     assert record["machine"] in done.out
     assert ElementTree.parse(output.with_suffix(".svg")) is not None
+
+
+def test_compare_leaves_out_what_does_not_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "silent.py").write_text(SILENT_SERVER)
+    (tmp_path / "broken.py").write_text("print('no port')")
+
+    class Script(compare.Library):
+        def command(self, *, compression: bool) -> list[str]:
+            return [sys.executable, str(tmp_path / f"{self.module}.py")]
+
+    scripts = {
+        module: Script(module=module, distribution=distribution, title=module)
+        for module, distribution in (
+            *(
+                ("silent", "pytest"),
+                ("broken", "pytest"),
+                ("absent", "no-such-package"),
+            ),
+        )
+    }
+    monkeypatch.setattr(compare, "LIBRARIES", compare.LIBRARIES | scripts)
+    common = ["--duration", "0.2", "--rounds", "1", "--timeout", "0.2"]
+    assert main(["bench", "compare", *common, "--servers", "pywscore"]) == 0
+    capsys.readouterr()
+    names = "silent,broken,absent,pywscore"
+    assert main(["bench", "compare", *common, "--servers", names]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n| ") == 3 and "pywscore" in out  # head, rule, one server
+    assert "without silent" in err and "timed out: opening handshake" in err
+    assert "without broken" in err and "did not start" in err
+    assert "without absent: not installed" in err
+    assert main(["bench", "compare", *common, "--servers", "absent"]) == 1
+    assert "none of these servers" in capsys.readouterr().err
 
 
 def test_every_server_of_compare_can_be_started() -> None:
