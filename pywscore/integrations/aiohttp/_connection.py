@@ -17,6 +17,7 @@ from ...asyncio._rate import RateLimit
 from ...asyncio.connection import Connection
 from ...enums import CloseCode, State
 from ...exceptions import ProtocolError
+from .._ledger import ledger
 from ._heartbeat import Heartbeat, Signs, signs_by_kernel
 from ._private import ClientConnectionResetError, cancels_handler, writing_paused
 
@@ -250,6 +251,7 @@ class UpgradedConnection(Connection):
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
+        ledger.end(self, True)
         if self._answering is not None:
             self._answering.cancel()
             self._answering = None

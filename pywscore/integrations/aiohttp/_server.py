@@ -14,6 +14,7 @@ from ... import _core
 from ...asyncio._rate import RateLimit
 from ...enums import CloseCode, State
 from ...http import Headers, Response
+from .._ledger import ledger
 from ._arguments import OF_SERVERS
 from ._connection import (
     CLOSING_TRANSPORT,
@@ -286,7 +287,9 @@ class WebSocketResponse(Messages, web.WebSocketResponse):  # type: ignore[misc,o
         cls: type[UpgradedConnection] = UpgradedConnection
         if self._heartbeat is not None and signs_by_kernel(transport) is None:
             cls = NotingConnection
-        return cls(accepted, handler, options=options)
+        connection = cls(accepted, handler, options=options)
+        ledger.begin(connection)
+        return connection
 
     def _on_engine(self, connection: UpgradedConnection) -> bool:
         # Bytes that go through Python are read by the transport.

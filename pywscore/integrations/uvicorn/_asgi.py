@@ -24,6 +24,7 @@ from ...asyncio.connection import Connection
 from ...enums import CloseCode, State
 from ...exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake
 from ...http import Headers, Request, Response, plain_response
+from .._ledger import ledger
 
 Event = dict[str, Any]
 
@@ -127,6 +128,7 @@ class ASGIConnection(Connection):
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
+        ledger.end(self, self._accepted)
         if self._accepted:
             self._tell_closed()
 

@@ -32,6 +32,7 @@ from ...asyncio._options import Options, timers
 from ...asyncio._rate import RateLimit
 from ...enums import CloseCode, State
 from ...extensions import PerMessageDeflate
+from .._ledger import ledger
 from ._asgi import ASGIConnection, Event
 from ._private import MAX_HEAD, bytes_after_head, complete, with_version
 
@@ -170,6 +171,7 @@ class WebSocketProtocol(_Base):
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "wss" if is_ssl(transport) else "ws"
+        ledger.begin(self)
         self._trace("WebSocket connection made")
         self.connections.add(self)
         try:
