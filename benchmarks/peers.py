@@ -23,6 +23,7 @@ class Peer:
     module: str
     title: str
     distribution: str | None = None  # None: a program
+    options: tuple[str, ...] = ()  # of the client
 
     @property
     def name(self) -> str:
@@ -62,6 +63,12 @@ PEERS = {
         _python("pywscore_rooms_redis", "pywscore", "pywscore room over Redis"),
         _python("fastapi_redis", "fastapi", "fastapi with Redis Pub/Sub"),
         _python("channels_redis", "channels_redis", "channels_redis"),
+        Peer(
+            module="socketio_redis",
+            title="python-socketio with its Redis manager",
+            distribution="python-socketio",
+            options=("--socketio", "1"),
+        ),
         Peer(module="epoll_echo", title="bare epoll loop in C"),
         Peer(module="epoll_broadcast", title="bare send() loop in C"),
         Peer(module="uws_echo", title="uWebSockets"),

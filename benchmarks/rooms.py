@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import os
 import resource
 import secrets
@@ -18,8 +19,11 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+import redis.asyncio
+
 import pywscore
 from pywscore.rooms import Hub
+from pywscore.rooms._redis.scripts import script
 
 from . import report, rounds
 from .peers import PEERS, installed
@@ -28,6 +32,7 @@ from .scenarios import Scenario
 
 PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
 BODY = "x" * 256
+OTHERS = ("fastapi_redis", "socketio_redis", "channels_redis")
 
 HERE = Scenario(
     name="rooms",
@@ -42,12 +47,16 @@ HERE = Scenario(
 OVER_REDIS = Scenario(
     name="rooms",
     title="Rooms",
-    what="256 bytes of one to 100 members",
+    what="256 bytes each of ten to 100 members",
     client="broadcast",
     connections=100,
+    at_once=10,
     unit="delivery",
     ours="pywscore_rooms_redis",
-    peers=("pywscore_rooms_redis", "fastapi_redis", "channels_redis"),
+    peers=("pywscore_rooms_redis", *OTHERS, "epoll_broadcast"),
+)
+ALONE_OVER_REDIS = dataclasses.replace(
+    OVER_REDIS, what="256 bytes of one to 100 members", at_once=1
 )
 
 
@@ -129,6 +138,48 @@ async def latencies(url: str, seconds: float, rate: int = 2000) -> list[float]:
     return sorted(took)
 
 
+async def bare_latencies(url: str, count: int) -> list[float]:
+    """From the script's call by redis-py to redis-py's Pub/Sub, one after the other, in
+    ms: what is in between without us."""
+    took: list[float] = []
+    async with (
+        redis.asyncio.Redis.from_url(url) as client,
+        client.pubsub() as pubsub,
+    ):
+        digest = await client.script_load(script("publish")[0])
+        await pubsub.subscribe("b.{1}.c.x")
+        messages = pubsub.listen()
+        await anext(messages)  # it is subscribed
+        for _ in range(count):
+            began = time.perf_counter()
+            words = script_arguments(BODY)
+            publishing = asyncio.ensure_future(client.evalsha(digest, 2, *words))
+            await anext(messages)
+            took.append((time.perf_counter() - began) * 1000)
+            await publishing
+    return sorted(took)
+
+
+async def bare_publishes(url: str, count: int, at_once: int) -> float:
+    """The same script in redis-py's own pipeline, in a second."""
+    async with redis.asyncio.Redis.from_url(url) as client:
+        digest = await client.script_load(script("publish")[0])
+        began = time.perf_counter()
+        for _ in range(count // at_once):
+            pipeline = client.pipeline(transaction=False)
+            for _ in range(at_once):
+                pipeline.evalsha(digest, 2, *script_arguments(BODY))
+            await pipeline.execute()
+        return count / (time.perf_counter() - began)
+
+
+def script_arguments(data: str) -> list[str]:
+    """Of a message: two keys, and what comes with them."""
+    room = ["300", "b.{1}.c.x", "100", "3600", "1"]
+    message = [f"t 0 0 {data}", secrets.token_hex(8), "0"]
+    return ["b.{1}.s.x", "b.{1}.m.x", *room, *message]
+
+
 async def publishes(url: str, count: int, at_once: int) -> float:
     """With a history, in a second."""
     async with Hub(url) as hub:
@@ -145,18 +196,14 @@ async def publishes(url: str, count: int, at_once: int) -> float:
 
 def scripts(port: int, count: int, at_once: int) -> float:
     """The same by redis-benchmark, in a second."""
-    from pywscore.rooms._redis.scripts import script
-
     source, digest = script("publish")
     command = ["redis-cli", "-p", str(port), "SCRIPT", "LOAD", source]
     subprocess.run(command, check=True, capture_output=True)
-    tag = secrets.token_hex(8)
     done = subprocess.run(
         [
             *("redis-benchmark", "-p", str(port), "-n", str(count), "-c", "1"),
             *("-P", str(at_once), "--csv", "EVALSHA", digest, "2"),
-            *("b.{1}.s.x", "b.{1}.m.x", "300", "b.{1}.c.x", "100", "3600", "1"),
-            *(f"t 0 0 {BODY}", tag, "0"),
+            *script_arguments(BODY),
         ],
         check=True,
         capture_output=True,
@@ -228,6 +275,11 @@ def quantile(values: list[float], part: float) -> float:
     return values[min(int(part * len(values)), len(values) - 1)]
 
 
+def _milliseconds(values: list[float]) -> str:
+    p50, p99 = (quantile(values, part) for part in (0.5, 0.99))
+    return f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+
+
 def run(*, quick: bool = False) -> None:
     count = 5 if quick else 15
     verdicts: list[Verdict] = []
@@ -254,10 +306,10 @@ def run(*, quick: bool = False) -> None:
 
     here = deliveries(HERE)
     ours = ("pywscore_rooms", "uvloop")
-    bare = rounds.key_of("epoll_broadcast", "uvloop")
-    if ours in here and bare in here:
+    loop_in_c = rounds.key_of("epoll_broadcast", "uvloop")
+    if ours in here and loop_in_c in here:
         what = "in one process / bare send() loop in C, CPU of a delivery"
-        goal(what, rounds.ratio(here, ours, bare), most=1.1)
+        goal(what, rounds.ratio(here, ours, loop_in_c), most=1.1)
     ratios = []
     for _ in range(count):
         with_slow, without = (
@@ -272,25 +324,41 @@ def run(*, quick: bool = False) -> None:
     else:
         with redis_server() as port:
             url = os.environ["REDIS_URL"] = f"redis://127.0.0.1:{port}"
-            there = deliveries(OVER_REDIS)
-            shown |= there
-            text += (
-                f"\nOver Redis, 100 members:\n\n{rounds.summary(OVER_REDIS, there)}\n"
-            )
             mine = ("pywscore_rooms_redis", "uvloop")
-            for peer in ("fastapi_redis", "channels_redis"):
-                key = (peer, "uvloop")
-                if mine in there and key in there:
-                    what = f"deliveries of a CPU second / those of {PEERS[peer].title}"
-                    goal(what, 1 / rounds.ratio(there, mine, key), least=5)
-            took = asyncio.run(latencies(url, 1 if quick else 3))
+            for scenario in (OVER_REDIS, ALONE_OVER_REDIS):
+                there = deliveries(scenario)
+                text += f"\nOver Redis, {scenario.what}:\n\n"
+                text += f"{rounds.summary(scenario, there)}\n"
+                if scenario is ALONE_OVER_REDIS:
+                    continue  # most of it is the kernel's send(), as of the loop in C
+                shown |= there
+                for peer in OTHERS:
+                    if mine in there and (peer, "uvloop") in there:
+                        what = f"deliveries of a CPU second / {PEERS[peer].title}"
+                        value = 1 / rounds.ratio(there, mine, (peer, "uvloop"))
+                        goal(what, value, least=5)
+            seconds = 1 if quick else 3
+            took = asyncio.run(latencies(url, seconds))
             goal("publish to receipt, p50, ms", quantile(took, 0.5), most=0.8)
             goal("publish to receipt, p99, ms", quantile(took, 0.99), most=3)
+            bare = asyncio.run(bare_latencies(url, 1000 * seconds))
+            text += "\nFrom publish to receipt over a WebSocket, 2,000 a second: "
+            text += f"{_milliseconds(took)}. By redis-py alone, from the script to "
+            text += f"Pub/Sub, one after the other: {_milliseconds(bare)}.\n"
             pairs = [
-                asyncio.run(publishes(url, 4000, 64)) / scripts(port, 4000, 64)
+                (
+                    asyncio.run(publishes(url, 4000, 64)),
+                    asyncio.run(bare_publishes(url, 4000, 64)),
+                    scripts(port, 4000, 64),
+                )
                 for _ in range(count)
             ]
-            goal("publishes / redis-benchmark's EVALSHA", median(pairs), least=0.6)
+            ratio = median(ours / own for ours, _, own in pairs)
+            goal("publishes / redis-benchmark's EVALSHA", ratio, least=0.6)
+            text += "\nPublishes with a history, 64 at once, as a share of what "
+            text += f"redis-benchmark gets from the script: {ratio:.2f}; redis-py's "
+            share = median(client / own for _, client, own in pairs)
+            text += f"own pipeline: {share:.2f}.\n"
             costs = {
                 rooms: asyncio.run(many_rooms(url, rooms, 4000))
                 for rooms in (10, 100, 1000, 10_000)

@@ -58,6 +58,7 @@ def client_options(
     elif tls is not None:
         options += ["--tls", str(tls)]
     options += ["--turns"] if scenario.turns else []
+    options += ["--at-once", str(scenario.at_once)] if scenario.at_once > 1 else []
     if scenario.slow:
         options += ["--slow", str(scenario.slow)]
     if scenario.client.startswith("load") and (os.cpu_count() or 1) > 1:
@@ -115,7 +116,8 @@ def measure(
         for number in range(rounds + 1):
             for key, server in list(running.items()):
                 try:
-                    result = run_once(program, server, *options)
+                    more = PEERS[key[0]].options
+                    result = run_once(program, server, *options, *more)
                 except common.ClientFailed as error:
                     print(f"{scenario.name}: {title(key)}: {error}", file=sys.stderr)
                     del running[key], figures[key]

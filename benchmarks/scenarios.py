@@ -43,6 +43,7 @@ class Scenario:
     client: str = "load"
     connections: int = 64
     slow: int = 0  # connections more, with slow handlers, that aren't counted
+    at_once: int = 1  # of a broadcast: messages of as many members
     size: int = 256
     tls: bool = False
     compressed: bool = False
