@@ -93,6 +93,8 @@ class BuildExt(build_ext):
     def unix_flags(self, extension: Extension) -> None:
         compile_args = ["-std=c11", "-O3", "-fvisibility=hidden"]
         link_args = []
+        # The same bytes in whatever folder it is built.
+        compile_args += [f"-ffile-prefix-map={os.getcwd()}=."]
         # Python's own headers as system headers: our warnings are about our code.
         compile_args += ["-isystem", sysconfig.get_path("include")]
         if os.environ.get("PYWSCORE_WERROR") == "1":

@@ -78,12 +78,12 @@ def environment(python: Python) -> Path:
     folder = ROOT / ".venv/pythons" / python.name
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     settings = tomllib.loads(project)
-    extras = settings["project"]["optional-dependencies"]
+    groups = settings["dependency-groups"]
     # Benchmarks are tested, too.
     needed = dict.fromkeys(
         [
             *settings["build-system"]["requires"],
-            *(*extras["test"], *extras["bench"], *extras["docs"]),
+            *(*groups["test"], *groups["bench"], *groups["docs"]),
         ]
     )
     ready = folder / "ready"

@@ -62,7 +62,7 @@ def step(
 class Here(threading.local):
     """The lane of this thread: its step, and what that has said so far."""
 
-    step: Step
+    step = Step("", "", bool, "", False)  # of a script that is no step
     nice = False
     kept: list[str] | None = None  # None: it is shown as it comes
     last = ""

@@ -128,6 +128,11 @@ def docs() -> bool:
     return run(BIN / "mkdocs", "build", "--strict", **silent) and links
 
 
+@step("release", "What is published (sdist, metadata, versions, links, workflows)")
+def release() -> bool:
+    return run(PY, "tests/checks/release.py", "--quick")
+
+
 @step("c", "C tests (gcc, those of SIMD with each version)", lane="c")
 def c_tests() -> bool:
     return run("make", "-s", "test", ONCE="yes")
