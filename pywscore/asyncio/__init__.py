@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._listener import Listener
     from ._rate import RateLimit
     from ._serving import Server, ServerConnection
+    from ._shared_stats import SharedStats
     from ._stats import ConnectionStats, ServerStats, metrics_response
     from ._workers import run
     from .client import connect, unix_connect
@@ -32,6 +33,7 @@ __all__ = [
     "Server",
     "ServerConnection",
     "ServerStats",
+    "SharedStats",
     "basic_auth",
     "broadcast",
     "connect",
@@ -55,6 +57,7 @@ _MODULES = {
     "Server": "server",
     "ServerConnection": "server",
     "ServerStats": "_stats",
+    "SharedStats": "_shared_stats",
     "basic_auth": "server",
     "broadcast": "connection",
     "connect": "client",

@@ -94,10 +94,11 @@ class ServerStats(Traffic):
         # A mappingproxy can't be copied.
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         given["close_codes"] = dict(self.close_codes)
-        return partial(_read_only, given), ()
+        return partial(read_only, given), ()
 
 
-def _read_only(values: dict[str, Any]) -> ServerStats:
+def read_only(values: dict[str, Any]) -> ServerStats:
+    """Of these fields."""
     codes = MappingProxyType(dict(sorted(values["close_codes"].items())))
     return ServerStats(**values | {"close_codes": codes})
 
@@ -132,7 +133,7 @@ def server_stats(
         "latency": sum(latencies) / len(latencies) if latencies else 0.0,
         "latency_max": max(latencies, default=0.0),
     }
-    return _read_only(values)
+    return read_only(values)
 
 
 # Name, type, what it says; the value has the name without "_total", or that of the

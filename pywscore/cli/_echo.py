@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pywscore
 from pywscore.cli._common import (
-    CommandError,
     add_server_options,
     bounded_int,
     describe_close,
@@ -45,10 +45,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.workers > 1 and options.metrics:
-        raise CommandError("--metrics counts one process: leave out --workers")
     tls = server_tls(options)
-    with place_of(options) as (where, port):
+    with place_of(options) as (where, port), TemporaryDirectory() as folder:
+        # Workers that share a port answer for each other.
+        shared = Shared(folder) if options.metrics and options.workers > 1 else None
         origins = own_origins(
             options.host, port, secure=tls is not None, extra=options.origin
         )
@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
             origins=[*origins, None],
             compression=None if options.no_compression else "deflate",
             max_size=options.max_size,
-            process_request=scrape if options.metrics else None,
+            process_request=shared or (scrape if options.metrics else None),
+            lifespan=shared.lifespan if shared else None,
             ssl=tls,
         )
     print("Stopped.", flush=True)
@@ -90,3 +91,21 @@ def scrape(
     if is_scrape(request):
         return pywscore.metrics_response(ws.server.stats())
     return None
+
+
+class Shared:
+    """A worker's hook: answers a scrape with what all of them have counted."""
+
+    def __init__(self, folder: str) -> None:
+        self.stats = pywscore.SharedStats(folder)
+
+    def lifespan(self) -> pywscore.SharedStats:
+        return self.stats
+
+    def __call__(
+        self, ws: pywscore.ServerConnection, request: pywscore.Request
+    ) -> pywscore.Response | None:
+        self.stats.watch(ws.server.stats)
+        if is_scrape(request):
+            return pywscore.metrics_response(self.stats.stats())
+        return None

@@ -11,16 +11,21 @@ and with aiohttp ``aiohttp`` is a handler::
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from ..asyncio._shared_stats import SharedStats
 from ..asyncio._stats import CONTENT_TYPE, ServerStats, prometheus
+from ..typing import PathLike
 from ._ledger import ledger
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["asgi", "aiohttp", "stats"]
+__all__ = ["aiohttp", "asgi", "shared", "stats"]
+
+_shared: SharedStats | None = None
 
 
 def stats() -> ServerStats:
@@ -35,13 +40,42 @@ def stats() -> ServerStats:
     return ledger.stats()
 
 
+@contextlib.asynccontextmanager
+async def shared(folder: PathLike) -> AsyncIterator[SharedStats]:
+    """While it is entered, ``asgi`` and ``aiohttp`` answer with the sums over all
+    processes that share a folder: each worker enters it, in its lifespan.
+
+    Args:
+        folder: of these workers only; see ``SharedStats``.
+
+    Returns:
+        What has the sums.
+
+    Raises:
+        RuntimeError: if one is entered in this process already.
+    """
+    global _shared
+    if _shared is not None:
+        raise RuntimeError("statistics are shared already")
+    async with SharedStats(folder) as _shared:
+        _shared.watch(stats)
+        try:
+            yield _shared
+        finally:
+            _shared = None
+
+
+def _page() -> bytes:
+    return prometheus(stats() if _shared is None else _shared.stats()).encode()
+
+
 async def asgi(
     scope: Any,
     receive: Callable[[], Awaitable[Any]],
     send: Callable[[Any], Awaitable[Any]],
 ) -> None:
-    """An ASGI application that answers GET and HEAD with ``stats()``, as Prometheus
-    reads it.
+    """An ASGI application that answers GET and HEAD with ``stats()``, or the sums
+    of ``shared()``, as Prometheus reads it.
 
     Args:
         scope: of an HTTP request.
@@ -54,7 +88,7 @@ async def asgi(
     if scope["type"] != "http":
         raise ValueError(f"metrics are of HTTP requests, not of {scope['type']}")
     allowed = scope["method"] in ("GET", "HEAD")
-    body = prometheus(stats()).encode() if allowed else b""
+    body = _page() if allowed else b""
     headers = [
         (b"content-type", CONTENT_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
@@ -84,6 +118,6 @@ async def aiohttp(request: web.Request) -> web.Response:
     from aiohttp import web
 
     return web.Response(
-        body=prometheus(stats()).encode(),
+        body=_page(),
         headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"},
     )

@@ -27,6 +27,9 @@ class Serving(ABC):
         node: of the hub.
         name: the room's.
         options: the room's.
+
+    Attributes:
+        name: the room's.
     """
 
     __slots__ = (

@@ -545,7 +545,6 @@ def test_echo_with_workers() -> None:
             ("demo", "--redis", "redis://x", "--workers", "2", "--metrics"),
             "--metrics counts one process",
         ),
-        (("echo", "--workers", "2", "--metrics"), "--metrics counts one process"),
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], part: str) -> None:
@@ -580,6 +579,28 @@ def test_metrics(command: str) -> None:
         assert samples.get("pywscore_rooms_published_total") == (
             "2" if command == "demo" else None
         )
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="no SO_REUSEPORT")
+def test_metrics_of_workers() -> None:
+    """Whichever worker is asked, it tells of all of them."""
+    with server("echo", "--workers", "2", "--metrics") as address:
+        scrapes = 0
+        for done in range(1, 6):
+            result = run("connect", f"ws://{address}/", stdin="hello\n")
+            assert result.returncode == 0
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                _, _, body = get(address, "/metrics")
+                scrapes += 1
+                samples = dict(
+                    line.rsplit(" ", 1) for line in body.splitlines() if line[0] != "#"
+                )
+                if samples["pywscore_messages_received_total"] == str(done):
+                    break
+                assert samples["pywscore_messages_received_total"] == str(done - 1)
+                assert time.monotonic() < deadline
+        assert samples['pywscore_connections_closed_total{code="1000"}'] == "5"
 
 
 @pytest.mark.parametrize("command", ["echo", "demo"])
