@@ -8,7 +8,9 @@ from typing import NamedTuple
 from ._broker import Entry, Place
 from ._message import Message
 
-__all__ = ["Body", "body_of", "id_of", "message_of", "pack", "place_of"]
+__all__ = [
+    *("Body", "body_of", "check_text", "id_of", "message_of", "pack", "place_of"),
+]
 
 logger = logging.getLogger("pywscore.rooms")
 
@@ -24,6 +26,16 @@ class Body(NamedTuple):
     data: str | bytes
     key: str | None
     exclude: str
+
+
+def check_text(what: str, text: str) -> None:
+    """Raises:
+    ValueError: for surrogates, which have no UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} must not have surrogates") from None
 
 
 def pack(body: Body) -> bytes:

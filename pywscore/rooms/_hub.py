@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from ._body import check_text
 from ._broker import Broker
 from ._errors import LimitError
 from ._fanout import Policy
@@ -197,6 +198,7 @@ class Hub:
             raise TypeError(f"a room's name is str, not {type(name).__name__}")
         if not 0 < len(name) <= MAX_NAME:
             raise ValueError(f"a room's name has 1 to {MAX_NAME} characters")
+        check_text("a room's name", name)
         options = Options(**given)
         _check_options(options, self._node.limits)
         if options == self._options:

@@ -102,7 +102,11 @@ class Pipeline(Calls):
         size = 0
         while self._queue and len(commands) < MAX_COMMANDS and size < MAX_BYTES:
             make, receiver = self._queue.popleft()
-            command = make()
+            try:
+                command = make()
+            except Exception as exc:  # its own fault: nothing to the others
+                fail(receiver, exc)
+                continue
             if not receiver.done():  # whoever waited for it may have gone
                 commands.append(command)
                 receivers.append(receiver)

@@ -12,7 +12,7 @@ from typing import Any
 from .._shown import unawaited
 from ..asyncio._ending import Attached
 from ..asyncio.connection import Connection
-from ._body import Body, body_of, id_of, message_of, pack, place_of
+from ._body import Body, body_of, check_text, id_of, message_of, pack, place_of
 from ._broker import Place, Publication
 from ._errors import HubError, LimitError
 from ._events import Events
@@ -125,7 +125,7 @@ class Room(Serving):
             PublishError: if Redis didn't acknowledge it, after some attempts.
             LimitError: if it is larger than ``max_message_size``.
             TypeError: for another type.
-            ValueError: for a key that is too long.
+            ValueError: for a key that is too long, or has surrogates.
         """
         data = _data_of(message)
         most = self._node.limits.max_message_size
@@ -443,3 +443,4 @@ def _check_key(name: str, key: str | None) -> None:
         raise TypeError(f"{name} must be str, not {type(key).__name__}")
     if not 0 < len(key) <= MAX_KEY:
         raise ValueError(f"{name} must have 1 to {MAX_KEY} characters")
+    check_text(name, key)

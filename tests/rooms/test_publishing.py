@@ -15,7 +15,7 @@ from test_races import Sink
 from test_redis import count_commands
 from waiting import until
 
-from pywscore.rooms import PublishError, Room
+from pywscore.rooms import Message, PublishError, Room
 
 pytestmark = pytest.mark.external
 
@@ -119,6 +119,56 @@ async def test_an_idempotency_key_twice_in_one_call(own: Redis) -> None:
         )
         assert one == two and one.id != other.id
         assert [it.data for it in await room.history()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("history", [0, 20])
+async def test_a_key_that_cannot_be_said(own: Redis, history: int) -> None:
+    """It comes from clients: others who publish at the same time have theirs."""
+    async with hubs_of(own.url, 1) as [hub], asyncio.timeout(5):
+        room = hub.room("lobby", history=history)
+        wrong, right = await asyncio.gather(
+            room.publish("a", idempotency_key="\ud800"),
+            room.publish("b"),
+            return_exceptions=True,
+        )
+        assert isinstance(wrong, ValueError) and "idempotency_key" in str(wrong)
+        assert isinstance(right, Message) and right.data == "b"
+
+
+async def test_a_command_that_cannot_be_made(own: Redis) -> None:
+    async with hubs_of(own.url, 1) as [hub], asyncio.timeout(5):
+        commands = hub._node.broker._commands
+        wrong, right = await asyncio.gather(
+            commands.call("ECHO", "\ud800"),
+            commands.call("ECHO", "b"),
+            return_exceptions=True,
+        )
+        assert isinstance(wrong, UnicodeEncodeError) and right == b"b"
+
+
+async def test_a_key_of_when_the_room_had_no_history(own: Redis) -> None:
+    async with hubs_of(own.url, 2) as nodes, asyncio.timeout(5):
+        await nodes[0].room("lobby").publish("a", idempotency_key="k")
+        room = nodes[1].room("lobby", history=20)
+        again, other = await asyncio.gather(
+            room.publish("a", idempotency_key="k"), room.publish("b")
+        )
+        assert [it.data for it in await room.history()] == ["b"]
+        assert again.id != other.id
+
+
+async def test_a_hub_that_closes_while_it_is_tried_again(own: Redis) -> None:
+    async with hubs_of(own.url, 1) as [hub]:
+        room = hub.room("lobby", history=20)
+        await room.publish("first")
+        commands = hub._node.broker._commands
+        own.kill()
+        publishing = asyncio.create_task(room.publish("second"))
+        await until(lambda: commands._task.done())
+        await hub.close()
+        with pytest.raises(PublishError, match="closed"):
+            await publishing
+        assert commands._task.done()
 
 
 @pytest.mark.parametrize("history", [0, 20])

@@ -426,6 +426,8 @@ async def test_mistakes(hubs: Any, serving: Any) -> None:
             await room.publish("x", key=3)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="idempotency_key"):
             await room.publish("x", idempotency_key="k" * 201)
+        with pytest.raises(ValueError, match="surrogates"):
+            hub.room("\ud800")
         with pytest.raises(TypeError, match="since must be str"):
             await room.join(client.server, since=3)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="JSON"):

@@ -100,6 +100,8 @@ class RedisBroker(Broker):
                 pass  # others see that it is gone
         if self._feed is not None:
             self._feed.close()
+        if self._publisher is not None:
+            self._publisher.closed = True
         commands, self._commands, self._publisher = self._commands, None, None
         if commands is not None:
             await commands.close(HubError("the hub is closed"))

@@ -93,9 +93,13 @@ class Commands(Calls):
         now = time.monotonic()
         packed: list[bytes] = []
         for make, receiver in output:
-            command = make()
+            try:
+                command = [*_pack(make())]
+            except Exception as exc:  # its own fault: nothing to the others
+                fail(receiver, exc)
+                continue
             if not receiver.done():  # whoever waited for it may have gone
-                packed += _pack(command)
+                packed += command
                 self._asked.append((receiver, now))
         return b"".join(packed)
 

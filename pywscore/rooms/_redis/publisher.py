@@ -41,6 +41,7 @@ class Publisher:
 
     Attributes:
         calls, prefix: as given.
+        closed: nothing is tried again.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Publisher:
     ) -> None:
         self.calls = calls
         self.prefix = prefix
+        self.closed = False
         self._apart = apart
         self._say = say
         self._open: dict[int, Batch] = {}  # those that aren't sent yet, by partition
@@ -122,6 +124,8 @@ class Publisher:
                 raise PublishError(str(exc)) from None
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(2 * delay, MAX_DELAY)
+            if self.closed:
+                raise PublishError("the hub is closed")
         raise AssertionError("there is a last attempt")
 
 

@@ -46,6 +46,9 @@ local function publish()
         local body, tag, how = next_arg(), next_arg(), tonumber(next_arg())
         local once = how >= 2 and next_key()
         local place = once and redis.call('GET', once)
+        if place == '1' then
+            place = '- 0 ' .. tag -- published when the room had no history
+        end
         if not place and epoch and how % 2 == 1 then
             place = kept_before(stream, epoch, tag)
         end
