@@ -13,14 +13,25 @@
 #define CHECK_EVERY   (50 * MILLISECOND)
 #define CLOSING_LASTS (1000 * MILLISECOND)
 #define POLL_MAX_MS   50
+/* A second: times of less than 2^63 nanoseconds, and never more of them than can be
+ * made up for. */
+#define RATE_MIN 1e-6
+#define RATE_MAX 1e9
+#define TIME_MAX (UINT64_MAX / 4)
 
 /* --- a new one --- */
+
+static bool is_rate(double rate)
+{
+    return rate == 0 || (rate >= RATE_MIN && rate <= RATE_MAX);
+}
 
 static bool is_possible(const struct wsc_load_config *config)
 {
     return config->connections > 0 && config->room_size > 0 && config->depth > 0 &&
            config->opening_max > 0 && config->connections % config->room_size == 0 &&
-           config->rate >= 0 && config->ramp >= 0 &&
+           is_rate(config->rate) && is_rate(config->ramp) &&
+           config->duration <= TIME_MAX && config->timeout <= TIME_MAX &&
            !(config->handshakes && config->rate > 0) &&
            (config->messages > 0 || config->duration > 0);
 }

@@ -26,6 +26,9 @@ void wsc_member_end(struct wsc_load *load, struct wsc_load_member *member, uint6
 {
     if (member->state == WSC_MEMBER_OPENING || member->state == WSC_MEMBER_CONNECTING) {
         load->opening_count--;
+        if (member == member->room->members) {
+            member->room->over = true; /* before it has begun */
+        }
     }
     if (member->state == WSC_MEMBER_OPEN) {
         wsc_room_leave(load, member);

@@ -2,6 +2,7 @@
 #include "wsc/load.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -432,6 +433,34 @@ static void what_a_server_does_not_answer_is_counted(void)
     stop_server();
 }
 
+/* Messages of a room whose sender was refused fall due like others. */
+static void a_sender_that_is_refused(void)
+{
+    start_server(REFUSES);
+    struct wsc_load_config config = settings();
+    config.rate = 1000;
+    config.messages = 40;
+    config.depth = 10;
+    config.opening_max = 1;
+    struct wsc_load *load = begin(&config);
+    const struct wsc_load_figures *figures = wsc_load_figures(load);
+    while (figures->failed == 0) {
+        (void)turn(load);
+    }
+    server.manner = ECHO;
+    run_to(load, WSC_LOAD_READY);
+    uint64_t now = wsc_clock_ns();
+    wsc_load_start(load, now);
+    run_to(load, WSC_LOAD_OVER);
+    CHECK(wsc_clock_ns() - now < config.timeout);
+    CHECK_INT(figures->failed, 1);
+    CHECK_INT(figures->sent, 30);
+    CHECK_INT(figures->received, 30);
+    CHECK_INT(figures->unsent, 10);
+    wsc_load_free(load);
+    stop_server();
+}
+
 static void hostile_servers(void)
 {
     static const struct {
@@ -603,6 +632,18 @@ static void settings_that_make_no_sense(void)
     struct wsc_load_config config = settings();
     config.address = "localhost";
     CHECK(wsc_load_new(&config, &load) == WSC_ERR_INVALID_ARGUMENT);
+    static const double rates[] = {-1, NAN, INFINITY, 1e10, 1e-7};
+    for (size_t i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
+        config = settings();
+        config.rate = rates[i];
+        CHECK(wsc_load_new(&config, &load) == WSC_ERR_INVALID_ARGUMENT);
+        config = settings();
+        config.ramp = rates[i];
+        CHECK(wsc_load_new(&config, &load) == WSC_ERR_INVALID_ARGUMENT);
+    }
+    config = settings();
+    config.timeout = UINT64_MAX;
+    CHECK(wsc_load_new(&config, &load) == WSC_ERR_INVALID_ARGUMENT);
     config = settings();
     config.room_size = 3;
     CHECK(wsc_load_new(&config, &load) == WSC_ERR_INVALID_ARGUMENT);
@@ -648,7 +689,8 @@ TEST_MAIN(TEST(counts_are_those_of_the_server), TEST(compression_is_agreed),
           TEST(a_room_receives_what_its_first_sends),
           TEST(the_next_message_waits_for_all_of_the_room),
           TEST(connections_have_numbers), TEST(latency_counts_from_the_intended_time),
-          TEST(what_a_server_does_not_answer_is_counted), TEST(hostile_servers),
+          TEST(what_a_server_does_not_answer_is_counted),
+          TEST(a_sender_that_is_refused), TEST(hostile_servers),
           TEST(a_server_without_tls), TEST(an_address_of_ipv6),
           TEST(a_member_that_leaves), TEST(nobody_is_there),
           TEST(handshakes_one_after_the_other), TEST(a_ramp_takes_its_time),

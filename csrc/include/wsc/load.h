@@ -36,7 +36,8 @@
 extern "C" {
 #endif
 
-/* Times are in nanoseconds; moments are those of wsc_clock_ns. */
+/* Times are in nanoseconds, 2^62 at most; moments are those of wsc_clock_ns. What is
+ * counted a second is from 1e-6 to 1e9, or 0. */
 struct wsc_load_config {
     const struct wsc_allocator *allocator; /* borrowed for life, as all pointers */
     const char *address;                   /* in digits, IPv4 or IPv6 */
