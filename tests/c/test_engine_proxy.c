@@ -93,7 +93,7 @@ static void a_header_in_pieces(void)
             CHECK(!next_of(f.engine, &io));
             CHECK_INT(wsc_engine_poll(f.engine, 0), 0); /* nothing is left to spin on */
         }
-        send_to(&f, HEADER BEHIND + split, sizeof(HEADER BEHIND) - 1 - split);
+        send_to(&f, &(HEADER BEHIND)[split], sizeof(HEADER BEHIND) - 1 - split);
         expect_header_and_rest(&f);
         fixture_fini(&f);
     }

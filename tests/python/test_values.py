@@ -29,6 +29,8 @@ VALUES: list[Any] = [
     RESPONSE,
     pywscore.Headers([("A", "1"), ("a", "2")]),
     pywscore.PerMessageDeflate(level=3),
+    pywscore.RateLimit(messages=3, action="close"),
+    pywscore.Forwarded("Forwarded", trusted=["10.0.0.0/8", "unix"]),
     pywscore.parse_uri("ws://user:secret@host/path?query"),
     connection_stats((1,) * 11, 0.5),
     server_stats(
@@ -82,7 +84,7 @@ VALUES: list[Any] = [
 OTHERS = {
     *("Connection", "ServerConnection", "ClientConnection", "Server", "Router"),
     *("Protocol", "ServerProtocol", "ClientProtocol", "TLSContext", "connect"),
-    *("Listener", "Origin", "Subprotocol", "ExtensionName"),
+    *("Listener", "Origin", "Subprotocol", "ExtensionName", "SharedStats"),
 }
 
 

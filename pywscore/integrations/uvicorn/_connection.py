@@ -60,7 +60,7 @@ _ARGUMENTS: dict[str, Check] = {
 _options: weakref.WeakKeyDictionary[Any, Options] = weakref.WeakKeyDictionary()
 
 
-def _options_of(config: Any, rate_limit: RateLimit | None) -> Options:
+def _options_of(config: Any, rate_limit: RateLimit | None = None) -> Options:
     """What the connections of one uvicorn configuration have in common."""
     known = _options.get(config)
     if known is None or known.rate_limit is not rate_limit:
