@@ -9,6 +9,7 @@ async def test_echo():
             assert await ws.recv() == "hello"
 """
 
+from ._applications import ApplicationServer, serve_aiohttp, serve_asgi
 from ._asserts import assert_closes
 from ._clock import Clock
 from ._frames import Frame
@@ -23,6 +24,9 @@ __all__ = [
     "Pair",
     "serve_in_memory",
     "MemoryServer",
+    "serve_asgi",
+    "serve_aiohttp",
+    "ApplicationServer",
     "FaultyLink",
     "Faults",
     "ScriptedPeer",
