@@ -118,8 +118,8 @@ static void bad_lines(void)
         "PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n",
         "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\r\n",
         "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n\r\n",
-        "PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535 "
-        "012345678901234567890123456789012345678901234567\r\n",
+        ("PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535 "
+         "012345678901234567890123456789012345678901234567\r\n"),
         "\r\n\r\n\r\n\r\n\r\n",
         "",
     };
