@@ -126,10 +126,10 @@ def _x_nodes(value: str) -> Iterator[str | None]:
 
 def _nodes(value: str) -> Iterator[str | None]:
     """From right to left; None for one that can't be read."""
-    while value:
+    # Lists may have empty elements (RFC 9110 §5.6.1).
+    while value := value.rstrip(", \t"):
         element, value = _split_last(value)
-        if element != "":  # lists may have empty ones (RFC 9110 §5.6.1)
-            yield None if element is None else _for(element)
+        yield None if element is None else _for(element)
 
 
 def _split_last(value: str) -> tuple[str | None, str]:
@@ -139,7 +139,7 @@ def _split_last(value: str) -> tuple[str | None, str]:
     while comma >= 0:
         comma = value.rfind(",", 0, comma)
         element = value[comma + 1 :].strip(" \t")
-        if not element or _is_element(element):
+        if _is_element(element):
             return element, value[: max(comma, 0)]
     return None, ""
 
