@@ -10,6 +10,8 @@
 #if PY_VERSION_HEX < 0x030D0000
 #define Py_BEGIN_CRITICAL_SECTION(op) {
 #define Py_END_CRITICAL_SECTION()     }
+/* The same by its name of then: an AttributeError isn't even made. */
+#define PyObject_GetOptionalAttr _PyObject_LookupAttr
 #endif
 
 /* The end of a tp_dealloc: of the memory, and of the reference to the type. */

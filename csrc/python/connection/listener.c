@@ -127,13 +127,10 @@ int pywsc_listener_closed(struct pywsc_connection *self)
 static int look_for(struct pywsc_connection *self, PyObject *listener,
                     enum pywsc_name name, unsigned char flag)
 {
-    PyObject *method = PyObject_GetAttr(listener, self->state->names[name]);
-    if (method == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            return -1;
-        }
-        PyErr_Clear();
-        return 0;
+    PyObject *method;
+    int found = PyObject_GetOptionalAttr(listener, self->state->names[name], &method);
+    if (found <= 0) {
+        return found;
     }
     Py_DECREF(method);
     self->listens |= flag;
