@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import gc
 import inspect
@@ -24,7 +23,8 @@ from peers import ACCEPT, REQUEST, RawPeer, accept_response
 from tls_peer import KINDS, Certificates, Files
 
 import pywscore
-from pywscore.asyncio import ClientConnection, Server, ServerConnection
+from pywscore.asyncio import Server, ServerConnection
+from pywscore.testing import Pair
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -74,12 +74,6 @@ def uri_of(server: Server, path: str = "/", scheme: str = "ws") -> str:
 @pytest.fixture(name="uri_of")
 def _uri_of() -> Callable[..., str]:
     return uri_of
-
-
-@dataclasses.dataclass
-class Pair:
-    client: ClientConnection
-    server: ServerConnection
 
 
 @pytest.fixture
