@@ -146,9 +146,9 @@ void wsc_opening_poll(struct wsc_load *load, int timeout_ms)
         if (poll(load->watched, (nfds_t)count + 1, timeout_ms) > 0) {
             uint64_t now = wsc_clock_ns();
             /* The last one takes the place of one that is done. */
-            for (size_t i = count; i-- > 0;) {
-                if (load->watched[i].revents != 0) {
-                    connected(load, i, now);
+            for (size_t i = count; i > 0; i--) {
+                if (load->watched[i - 1].revents != 0) {
+                    connected(load, i - 1, now);
                 }
             }
         }
@@ -167,11 +167,11 @@ static void forget(struct wsc_load *load, size_t index, uint64_t now)
 
 void wsc_opening_give_up(struct wsc_load *load, uint64_t before, uint64_t now)
 {
-    for (size_t i = load->connecting_count; i-- > 0;) {
-        if (load->connecting[i]->since <= before) {
+    for (size_t i = load->connecting_count; i > 0; i--) {
+        if (load->connecting[i - 1]->since <= before) {
             wsc_load_note(load, WSC_LOAD_TIMEOUT, WSC_LOAD_WAIT_CONNECT,
                           wsc_str_of("connecting"));
-            forget(load, i, now);
+            forget(load, i - 1, now);
         }
     }
 }
