@@ -56,6 +56,9 @@ async def serve_asgi(app: Any, **config: Any) -> AsyncIterator[ApplicationServer
             Logging is left as it is, and an application has 5 seconds to end, unless
             ``log_config`` and ``timeout_graceful_shutdown`` say something else.
 
+    Returns:
+        Where it is, and what connects to it.
+
     Raises:
         ImportError: without uvicorn.
         RuntimeError: if it doesn't start; uvicorn's log says why.
@@ -98,6 +101,9 @@ async def serve_aiohttp(
             ``WebSocketResponse`` that they import.
         options: as for ``aiohttp.web.AppRunner``. Handlers have 5 seconds to end,
             unless ``shutdown_timeout`` says something else.
+
+    Returns:
+        Where it is, and what connects to it.
 
     Raises:
         ImportError: without aiohttp.

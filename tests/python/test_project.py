@@ -492,6 +492,7 @@ def test_import_brings_nothing_heavy(line: str, comes: str, stays: set[str]) -> 
 
 CALL = re.compile(
     r"\b(?:Py(?:Object_(?:Call|Vectorcall|IsTrue|IsInstance|RichCompare|GetIter|GetAttr"
+    r"|GetOptionalAttr"
     r"|HasAttr|GetBuffer|Repr|Str)|Buffer_Release|Iter_(?:Next|Send)|Number_|Import_"
     r"|Arg_Parse|Dict_(?:Get|Set|Del)Item|Sequence_(?:List|Tuple|InPlaceConcat)"
     r"|Err_(?:WarnFormat|WriteUnraisable)|Long_As|Float_AsDouble|Bytes_FromObject"

@@ -19,6 +19,8 @@
 #define TURN_NS    2000000U
 #define TURN_BYTES ((size_t)4 << 20)
 /* The same when there is little to do but to wait for it. */
+/* Received bytes after which nobody waits for an answer: it is a stream. */
+#define BULK          ((size_t)32 << 10)
 #define SHORT_TURN_NS 500000U
 
 /* Answers are held back for this long, so that they leave in a row: the caches of a
@@ -161,9 +163,10 @@ static int take_turn(struct pywsc_engine *self)
     uint64_t start = wsc_clock_ns();
     struct turn turn = {start, start + TURN_NS, TURN_BYTES, false};
     size_t handled = 0;
+    size_t received = 0; /* bytes, since the last look */
     while (turn.bytes_left > 0 && turn.now < turn.end) {
         size_t ready = wsc_engine_poll(self->engine, 0);
-        if (ready == 0 && turn.now - start < SHORT_TURN_NS &&
+        if (ready == 0 && turn.now - start < SHORT_TURN_NS && received < BULK &&
             wsc_short_poll_wanted(&self->short_poll, handled)) {
             ready = poll_short(self);
         }
@@ -171,10 +174,12 @@ static int take_turn(struct pywsc_engine *self)
             break;
         }
         turn.alone = ready == 1;
+        received = turn.bytes_left;
         if (handle_ready(self, &turn) < 0) {
             return -1;
         }
         handled = ready;
+        received -= turn.bytes_left;
     }
     return 0;
 }
