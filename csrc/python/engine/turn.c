@@ -19,9 +19,9 @@
 #define TURN_NS    2000000U
 #define TURN_BYTES ((size_t)4 << 20)
 /* The same when there is little to do but to wait for it. */
-/* Received bytes after which nobody waits for an answer: it is a stream. */
-#define BULK          ((size_t)32 << 10)
 #define SHORT_TURN_NS 500000U
+/* Received since the last look, it is a stream: what follows is not an answer. */
+#define BULK ((size_t)32 << 10)
 
 /* Answers are held back for this long, so that they leave in a row: the caches of a
  * processor don't hold the kernel's part of sending and everything else. */
