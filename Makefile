@@ -227,6 +227,9 @@ tidy:
 	        { cat build/tidy-$$$$.log; exit 1; }' tidy
 layers:
 	@$(PYTHON) tests/checks/layers.py
+# For editors: how each C file is compiled.
+compile_commands.json: tests/checks/compile_commands.py
+	@$(PYTHON) $<
 
 # Other machines' SIMD: arm64 under qemu (gcc-aarch64-linux-gnu, qemu-user, and libssl-dev
 # and zlib1g-dev for arm64), AVX-512 in hardware or by SIMDe (libsimde-dev).
