@@ -22,6 +22,7 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 import pywscore
 from pywscore import _core
@@ -292,6 +293,8 @@ def test_rooms() -> None:
             members = rooms.setdefault(room, set())
             members.add(ws)
             pywscore.broadcast(members, json.dumps({"joined": name}))
+            # A client is open before its handler has begun.
+            await until(lambda: len(members) == 4)
             async for message in ws:
                 sent += 1
                 assert isinstance(message, str)
