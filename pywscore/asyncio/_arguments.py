@@ -174,16 +174,13 @@ def _handler(name: str, handler: Any) -> Any:
     return handler
 
 
-def _forwarded(name: str, forwarded: Any) -> Any:
-    if not isinstance(forwarded, Forwarded):
-        raise TypeError(f"{name} must be a Forwarded, not {forwarded!r}")
-    return forwarded
+def _a(kind: type) -> Check:
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
+        return value
 
-
-def _rate_limit(name: str, limit: Any) -> Any:
-    if not isinstance(limit, RateLimit):
-        raise TypeError(f"{name} must be a RateLimit, not {limit!r}")
-    return limit
+    return check
 
 
 def _listener(name: str, factory: Any) -> Any:
@@ -321,7 +318,7 @@ ARGUMENTS: Mapping[str, Check] = {
     "compression": as_given,
     "create_connection": optional(_callable),
     "extensions": optional(lambda name, value: list_of(name, value, "extensions")),
-    "forwarded": optional(_forwarded),
+    "forwarded": optional(_a(Forwarded)),
     "handler": optional(_handler),
     "host": optional(_hosts),
     "idle_timeout": optional(seconds_or_none),
@@ -341,7 +338,7 @@ ARGUMENTS: Mapping[str, Check] = {
     "process_request": optional(function_of(2)),
     "process_response": optional(function_of(3)),
     "proxy": _proxy,
-    "rate_limit": optional(_rate_limit),
+    "rate_limit": optional(_a(RateLimit)),
     "reconnect_delays": function_of(0),
     "select_subprotocol": optional(function_of(2)),
     "server_header": optional(_text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import WSMsgType, web
@@ -9,9 +10,9 @@ from aiohttp import WSMsgType, web
 from . import ssl_context
 
 
-def application(compression: bool) -> web.Application:
+def application(response: Callable[[], web.WebSocketResponse]) -> web.Application:
     async def echo(request: web.Request) -> web.WebSocketResponse:
-        ws = web.WebSocketResponse(compress=compression)
+        ws = response()
         await ws.prepare(request)
         async for message in ws:
             if message.type is WSMsgType.TEXT:
@@ -25,10 +26,17 @@ def application(compression: bool) -> web.Application:
     return app
 
 
-async def serve(compression: bool, tls: Path | None = None) -> int:
-    runner = web.AppRunner(application(compression))
+async def listen(
+    response: Callable[[], web.WebSocketResponse], tls: Path | None
+) -> int:
+    """Serve an echo by what this makes; returns the port."""
+    runner = web.AppRunner(application(response))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context(tls))
     await site.start()
     port: int = runner.addresses[0][1]
     return port
+
+
+async def serve(compression: bool, tls: Path | None = None) -> int:
+    return await listen(lambda: web.WebSocketResponse(compress=compression), tls)
