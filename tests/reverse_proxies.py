@@ -9,10 +9,13 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import trustme
 from blocks import block
 from programs import free_port, program
+
+import pywscore
 
 NAME = "chat.example.org"
 
@@ -54,6 +57,18 @@ class Proxy:
         context = ssl.create_default_context()
         self.authority.configure_trust(context)
         return context
+
+    def connect(self, path: str = "/ws", **options: Any) -> pywscore.connect:
+        """Through it, as a client of the name that it has a certificate for."""
+        return pywscore.connect(
+            f"wss://{NAME}{path}",
+            host="127.0.0.1",
+            port=self.port,
+            ssl=self.context,
+            server_hostname=NAME,
+            proxy=None,
+            **options,
+        )
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

@@ -17,9 +17,7 @@ from pathlib import Path
 import pytest
 from blocks import ROOT, blocks
 from programs import free_port
-from reverse_proxies import NAME, Nginx
-
-import pywscore
+from reverse_proxies import Nginx
 
 pytestmark = pytest.mark.external
 
@@ -127,13 +125,7 @@ def test_path(tmp_path: Path) -> None:
         proxy = Nginx(tmp_path / "nginx", [port, port])
 
         async def through() -> str:
-            async for ws in pywscore.connect(
-                f"wss://{NAME}/ws",
-                host="127.0.0.1",
-                port=proxy.port,
-                ssl=proxy.context,
-                server_hostname=NAME,
-                proxy=None,
+            async for ws in proxy.connect(
                 process_exception=lambda _: None,
                 reconnect_delays=lambda: iter([0.05] * 100),
             ):

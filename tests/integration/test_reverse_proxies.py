@@ -51,27 +51,16 @@ async def through(
         proxy = kind(folder, ports)
         stack.enter_context(proxy.running())
 
-        def connect(path: str = "/ws", **options: object) -> pywscore.connect:
-            return pywscore.connect(
-                f"wss://{NAME}{path}",
-                host="127.0.0.1",
-                port=proxy.port,
-                ssl=proxy.context,
-                server_hostname=NAME,
-                proxy=None,
-                **options,  # type: ignore[arg-type]
-            )
-
         async with asyncio.timeout(10):
             while True:
                 with contextlib.suppress(OSError, pywscore.InvalidHandshake):
-                    async with connect() as ws:
+                    async with proxy.connect() as ws:
                         await ws.send("there?")
                         await ws.recv()
                     break
                 await asyncio.sleep(0.01)
         connections.clear()
-        yield connect, connections
+        yield proxy.connect, connections
 
 
 def test_connections_go_through(kind: type[Proxy], tmp_path: Path) -> None:
