@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Literal, Protocol
 
 from .. import _core
@@ -58,6 +58,9 @@ class Owner(Protocol):
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it as a task of the hub."""
+
+    def call_at_end(self, callback: Callable[[], object]) -> None:
+        """When this turn of the loop has brought all its messages."""
 
 
 class Lag:
@@ -117,7 +120,7 @@ class Pending:
 
     __slots__ = ("messages", "size", "timer")
 
-    def __init__(self, timer: asyncio.Handle) -> None:
+    def __init__(self, timer: asyncio.TimerHandle | None) -> None:
         self.timer = timer
         self.messages: list[tuple[Data, str | None, Seat | None]] = []
         self.size = 0
@@ -212,12 +215,13 @@ class Fanout:
             self._send(data, key, out, self._connections)
             return
         if self._pending is None:
-            loop = asyncio.get_running_loop()
-            self._pending = Pending(
-                loop.call_later(self._flush, self.send_pending)
-                if self._flush
-                else loop.call_soon(self.send_pending)
-            )
+            timer = None
+            if self._flush:
+                loop = asyncio.get_running_loop()
+                timer = loop.call_later(self._flush, self.send_pending)
+            else:
+                self._owner.call_at_end(self.send_pending)
+            self._pending = Pending(timer)
         self._pending.messages.append((data, key, out))
         self._pending.size += len(data)
         if self._pending.size > HIGH_WATER:
@@ -228,7 +232,8 @@ class Fanout:
         pending, self._pending = self._pending, None
         if pending is None:
             return
-        pending.timer.cancel()
+        if pending.timer is not None:
+            pending.timer.cancel()
         messages = pending.messages
         # Who doesn't get one of them gets the others one by one.
         apart = {out._key for *_, out in messages if out is not None}

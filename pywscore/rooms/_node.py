@@ -9,7 +9,7 @@ import enum
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,6 +117,7 @@ class Node:
         self._down: set[int] = set()
         self._recovering: dict[int, asyncio.Task[None]] = {}
         self._left: dict[str, None] = {}
+        self._at_end: list[Callable[[], object]] = []
         self._closing = False
 
     async def open(self) -> None:
@@ -124,6 +125,7 @@ class Node:
             raise RuntimeError("the hub is open")
         self.state = HubState.CONNECTING
         self._down.clear()
+        self._at_end.clear()  # of a loop that was stopped before
         self._random.seed()  # it may have been forked
         try:
             await self.broker.open(self, self.name, self.limits.connect_timeout)
@@ -175,6 +177,25 @@ class Node:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def call_at_end(self, callback: Callable[[], object]) -> None:
+        """When this turn of the loop has brought all its messages: once for all rooms,
+        of which there may be many."""
+        if not self._at_end:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._at_end.append(callback)
+
+    def _end_turn(self) -> None:
+        callbacks, self._at_end = iter(self._at_end), []
+        try:
+            for callback in callbacks:
+                try:
+                    callback()
+                except Exception:  # the others' messages go on
+                    logger.exception("sending a room's messages failed")
+        finally:
+            for callback in callbacks:  # what was raised leaves the loop
+                self.call_at_end(callback)
 
     def new_session(self) -> int:
         """For a membership, another one for each."""

@@ -192,6 +192,9 @@ class Service:
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._node.start(coroutine)
 
+    def call_at_end(self, callback: Callable[[], object]) -> None:
+        self._node.call_at_end(callback)
+
     def _excluded(self, body: Body) -> Seat | None:
         if not body.exclude.startswith(f"{self._node.name}."):
             return None

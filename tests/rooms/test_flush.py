@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -9,6 +11,9 @@ import pytest
 from nodes import hubs_of, serving
 from test_slow_members import BIG, SMALL, Slow, lag_of, numbers, told
 from waiting import until
+
+from pywscore.rooms import Hub
+from pywscore.rooms._fanout import Fanout
 
 
 class Counting:
@@ -133,3 +138,55 @@ def test_what_it_may_be(flush: Any) -> None:
 
     with pytest.raises(ValueError, match="flush"):
         Hub().room("lobby", flush=flush)
+
+
+async def test_a_room_that_fails_is_nothing_to_the_others(
+    redis: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    send, failed = Fanout.send_pending, []
+
+    def fail_first(self: Fanout) -> None:
+        if not failed:
+            failed.append(self)
+            raise ZeroDivisionError
+        send(self)
+
+    async with hubs_of(redis.url, 1) as [hub]:
+        got: list[str] = []
+        for name in ("one", "two", "three"):
+            await hub.room(name).join(object(), send=sender_to(got))
+        monkeypatch.setattr(Fanout, "send_pending", fail_first)
+        await asyncio.gather(*(hub.room(it).publish(it) for it in ("one", "two")))
+        await hub.room("three").publish("three")
+        await until(lambda: got == ["two", "three"])
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+
+
+def test_a_loop_that_was_stopped_is_nothing_to_the_next(redis: Any) -> None:
+    hub = Hub(redis.url)
+    got: list[str] = []
+
+    async def stopped() -> None:
+        async with hub:
+            await hub.room("lobby").join(object(), send=sender_to(got))
+        asyncio.get_running_loop().stop()
+        hub._node.call_at_end(print)  # in a turn that doesn't come
+
+    async def goes_on() -> None:
+        async with hub:
+            await hub.room("lobby").join(object(), send=sender_to(got))
+            await hub.room("lobby").publish("x")
+            await until(lambda: got == ["x"])
+
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        task = loop.create_task(stopped())
+        loop.run_forever()
+        assert task.done()
+    asyncio.run(goes_on())
+
+
+def sender_to(messages: list[str]) -> Any:
+    async def send(message: str) -> None:
+        messages.append(message)
+
+    return send
