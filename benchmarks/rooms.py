@@ -42,7 +42,7 @@ HERE = Scenario(
     connections=1000,
     unit="delivery",
     ours="pywscore_rooms",
-    peers=("pywscore_rooms", "epoll_broadcast"),
+    peers=("pywscore_rooms", "pywscore_broadcast", "epoll_broadcast"),
 )
 OVER_REDIS = Scenario(
     name="rooms",
