@@ -87,7 +87,8 @@ def _epoll() -> list[str]:
     if _stale(program, source):
         BUILD.mkdir(parents=True, exist_ok=True)
         compiler = os.environ.get("CC", "cc")
-        _run(compiler, "-std=c11", "-O2", "-march=native", source, "-o", program)
+        options = "-std=c11", "-O2", "-march=native"
+        _run(compiler, *options, source, "-o", program, "-lcrypto")
     return [str(program)]
 
 

@@ -52,6 +52,7 @@ PEERS = {
     for peer in [
         _python("pywscore", "pywscore", "pywscore"),
         _python("pywscore_listener", "pywscore", "pywscore listener"),
+        _python("pywscore_bare", "pywscore", "pywscore without all that Python does"),
         _python("pywscore_tls_context", "pywscore", "pywscore with a TLSContext"),
         _python("pywscore_transport", "pywscore", "pywscore on transports"),
         _python("pywscore_ssl_context", "pywscore", "pywscore, ssl.SSLContext"),

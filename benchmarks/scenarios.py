@@ -112,6 +112,12 @@ def _receiving(name: str, what: str, settings: dict[str, Any]) -> Scenario:
     )
 
 
+def _beside_uws(most: float) -> tuple[Goal, ...]:
+    """Of a handler and of a listener."""
+    ours = "pywscore", "pywscore_listener"
+    return tuple(Goal(ours=each, peer="uws_echo", most=most) for each in ours)
+
+
 SCENARIOS = [
     Scenario(
         name="echo",
@@ -266,11 +272,12 @@ SCENARIOS = [
         unit="handshake",
         seconds=0.5,
         peers=(
-            *("pywscore", "pywscore_listener", TRANSPORT, "uws_echo"),
-            *("picows_callback", "picows_async", "aiohttp", "websockets"),
+            *("pywscore", "pywscore_listener", "pywscore_bare", TRANSPORT),
+            *("epoll_echo", "uws_echo", "picows_callback", "picows_async"),
+            *("aiohttp", "websockets"),
         ),
         # Five times as many handshakes per second of processor time.
-        goals=(Goal(peer="websockets", most=0.2), Goal(peer="uws_echo", most=1.4)),
+        goals=(Goal(peer="websockets", most=0.2), *_beside_uws(1.4)),
     ),
     Scenario(
         name="handshakes-tls",
@@ -285,7 +292,7 @@ SCENARIOS = [
             *("pywscore", "pywscore_listener", SSL_CONTEXT, TRANSPORT, "uws_echo"),
             *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
         ),
-        goals=(Goal(peer="uws_echo", most=1.1),),
+        goals=_beside_uws(1.1),
     ),
     *(_receiving(*row) for row in RECEIVED),
     Scenario(

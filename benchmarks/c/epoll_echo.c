@@ -1,8 +1,9 @@
 /* The floor: what the kernel's calls cost a server that does nothing else. A bare epoll
- * loop answers the opening request of our load clients without reading it, then sends
- * what comes back unmasked in frames of its own, to the sender or, with --broadcast, to
- * every connection. Not a WebSocket server: it relies on a message beginning at the
- * beginning of a recv(), which is so while clients wait for each echo.
+ * loop reads no more of the opening request of our load clients than its key, then
+ * sends what comes back unmasked in frames of its own, to the sender or, with
+ * --broadcast, to every connection. Not a WebSocket server: it relies on a message, and
+ * the request, beginning at the beginning of a recv(), which is so while clients wait
+ * for each echo.
  *
  * Prints its port; ends with its parent. */
 #ifndef _GNU_SOURCE
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -30,10 +32,12 @@
 #define READY_MAX 1024
 #define FDS_MAX   70000
 
-static const char response[] =
-    "HTTP/1.1 101 Switching Protocols\r\n"
-    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+#define KEY_NAME "Sec-WebSocket-Key: "
+#define KEY_SIZE 24 /* RFC 6455 §4.1: sixteen bytes in base64 */
+#define GUID     "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define RESPONSE                                                                       \
+    "HTTP/1.1 101 Switching Protocols\r\n"                                             \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
 struct connection {
     bool open;
@@ -42,6 +46,8 @@ struct connection {
     uint64_t at;   /* in the payload */
 };
 
+static const EVP_MD *sha1;
+static EVP_MD_CTX *digesting;
 static struct connection connections[FDS_MAX];
 static int open_fds[FDS_MAX];
 static int open_count;
@@ -125,6 +131,30 @@ static void unmask(struct connection *connection, uint8_t *payload, size_t len)
     connection->left -= len;
 }
 
+/* RFC 6455 §4.2.2 */
+static void accept_request(int fd, const uint8_t *request, size_t len)
+{
+    char text[KEY_SIZE + sizeof(GUID)];
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    uint8_t answer[sizeof(RESPONSE) + 2 * EVP_MAX_MD_SIZE];
+    const uint8_t *name = memmem(request, len, KEY_NAME, strlen(KEY_NAME));
+    if (name == NULL || request + len - name < (ptrdiff_t)strlen(KEY_NAME) + KEY_SIZE) {
+        return;
+    }
+    memcpy(text, name + strlen(KEY_NAME), KEY_SIZE);
+    memcpy(text + KEY_SIZE, GUID, sizeof(GUID));
+    if (EVP_DigestInit_ex(digesting, sha1, NULL) != 1 ||
+        EVP_DigestUpdate(digesting, text, KEY_SIZE + strlen(GUID)) != 1 ||
+        EVP_DigestFinal_ex(digesting, digest, NULL) != 1) {
+        return;
+    }
+    size_t size = strlen(RESPONSE);
+    memcpy(answer, RESPONSE, size);
+    size += (size_t)EVP_EncodeBlock(answer + size, digest, EVP_MD_get_size(sha1));
+    memcpy(answer + size, "\r\n\r\n", 4);
+    send_all(fd, answer, size + 4);
+}
+
 static void take_input(int fd, bool broadcast)
 {
     struct connection *connection = &connections[fd];
@@ -145,7 +175,7 @@ static void take_input(int fd, bool broadcast)
     }
     if (!connection->open) {
         connection->open = true;
-        send_all(fd, (const uint8_t *)response, sizeof(response) - 1);
+        accept_request(fd, input, (size_t)got);
         return;
     }
     uint8_t *from = input;
@@ -198,6 +228,11 @@ int main(int argc, char **argv)
     static struct epoll_event ready[READY_MAX];
     bool broadcast = argc > 1 && strcmp(argv[1], "--broadcast") == 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    digesting = EVP_MD_CTX_new();
+    if (sha1 == NULL || digesting == NULL) {
+        die("SHA-1");
+    }
     int epoll_fd = epoll_create1(0);
     int listening = listen_on_loopback();
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listening};

@@ -45,7 +45,11 @@ def python(*arguments: str) -> str:
             "pywscore_broadcast,epoll_broadcast",
             ["broadcast()", "bare send() loop in C"],
         ),
-        ("handshakes", "pywscore", ["pywscore"]),
+        (
+            "handshakes",
+            "pywscore,pywscore_bare,epoll_echo",
+            ["pywscore", "without all that Python does", "bare epoll loop in C"],
+        ),
         (
             "client-128",
             "pywscore,pywscore_listener,picows_callback",
