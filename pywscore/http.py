@@ -195,13 +195,6 @@ class Headers(MutableMapping[str, str]):
         return str(self).encode("iso-8859-1", "surrogateescape")
 
 
-def packed_headers(block: str) -> Headers:
-    """Headers of lines that have been checked: ``name: value`` and CR LF each."""
-    headers = Headers.__new__(Headers)
-    headers._data = block
-    return headers
-
-
 def _values(block: str, name: str) -> list[str]:
     """The values of a name, in lower case, in packed lines."""
     values = []

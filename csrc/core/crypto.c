@@ -88,6 +88,15 @@ bool wsc_key_is_valid(const char *text, size_t len)
     return (base64_value(text[21]) & LAST_KEY_SPARE_BITS) == 0;
 }
 
+/* Found once: EVP_sha1() would have it looked for by each digest. */
+static const EVP_MD *sha1; /* written once, under sha1_once */
+static CRYPTO_ONCE sha1_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void fetch_sha1(void)
+{
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+}
+
 enum wsc_status
 wsc_accept_key(const char key[WSC_KEY_SIZE], char out_accept[WSC_ACCEPT_SIZE])
 {
@@ -101,9 +110,10 @@ wsc_accept_key(const char key[WSC_KEY_SIZE], char out_accept[WSC_ACCEPT_SIZE])
     memcpy(text + WSC_KEY_SIZE, guid, sizeof(guid) - 1);
     /* OpenSSL's error queue belongs to the whole thread: leave it as it was. */
     ERR_set_mark();
-    int ok = EVP_Digest(text, sizeof(text), digest, &digest_len, EVP_sha1(), NULL);
+    int ok = CRYPTO_THREAD_run_once(&sha1_once, fetch_sha1) == 1 && sha1 != NULL &&
+             EVP_Digest(text, sizeof(text), digest, &digest_len, sha1, NULL) == 1;
     ERR_pop_to_mark();
-    if (ok != 1 || digest_len != SHA1_SIZE) {
+    if (!ok || digest_len != SHA1_SIZE) {
         return WSC_ERR_INVALID_STATE;
     }
     wsc_base64_encode(out_accept, digest, SHA1_SIZE);

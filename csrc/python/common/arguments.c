@@ -64,26 +64,57 @@ void pywsc_bytes_release(struct pywsc_bytes *bytes)
     Py_CLEAR(bytes->held);
 }
 
+/* -1 with an exception if `name` is none of `names`. */
+static int take_keyword(const char *function, PyObject *name, PyObject *value,
+                        const char *const *names, size_t count, PyObject **out)
+{
+    for (size_t k = 0; k < count && PyUnicode_Check(name); k++) {
+        if (PyUnicode_CompareWithASCIIString(name, names[k]) == 0) {
+            out[k] = value;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%S'",
+                 function, name);
+    return -1;
+}
+
+static void clear_values(PyObject **out, size_t count)
+{
+    for (size_t k = 0; k < count; k++) {
+        out[k] = NULL; /* there may be none */
+    }
+}
+
 int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwnames,
                    const char *const *names, size_t count, PyObject **out)
 {
     Py_ssize_t given = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    for (size_t k = 0; k < count; k++) {
-        out[k] = NULL; /* there may be none */
-    }
+    clear_values(out, count);
     for (Py_ssize_t i = 0; i < given; i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
-        size_t k = 0;
-        while (k < count && PyUnicode_CompareWithASCIIString(name, names[k]) != 0) {
-            k++;
-        }
-        if (k == count) {
-            PyErr_Format(PyExc_TypeError,
-                         "%s() got an unexpected keyword argument '%U'", function,
-                         name);
+        if (take_keyword(function, name, values[i], names, count, out) < 0) {
             return -1;
         }
-        out[k] = values[i];
+    }
+    return 0;
+}
+
+int pywsc_init_keywords(const char *function, PyObject *args, PyObject *kwargs,
+                        const char *const *names, size_t count, PyObject **out)
+{
+    Py_ssize_t position = 0;
+    PyObject *name;
+    PyObject *value;
+    clear_values(out, count);
+    if (PyTuple_GET_SIZE(args) > 0) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments", function);
+        return -1;
+    }
+    while (kwargs != NULL && PyDict_Next(kwargs, &position, &name, &value)) {
+        if (take_keyword(function, name, value, names, count, out) < 0) {
+            return -1;
+        }
     }
     return 0;
 }

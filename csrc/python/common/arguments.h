@@ -23,6 +23,9 @@ void pywsc_bytes_release(struct pywsc_bytes *bytes);
 /* Accept only the keyword arguments in `names`; values (borrowed or NULL) to `out`. */
 int pywsc_keywords(const char *function, PyObject *const *values, PyObject *kwnames,
                    const char *const *names, size_t count, PyObject **out);
+/* The same of an __init__ that takes no others. */
+int pywsc_init_keywords(const char *function, PyObject *args, PyObject *kwargs,
+                        const char *const *names, size_t count, PyObject **out);
 /* The same where all of them may be given by position too. */
 int pywsc_parameters(const char *function, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames, const char *const *names, size_t count,

@@ -54,7 +54,6 @@
     OBJECT(DESCRIBE_CLOSE, "pywscore.exceptions", "describe_close")                    \
     OBJECT(STATE, "pywscore.enums", "State")                                           \
     OBJECT(HEADERS, "pywscore.http", "Headers")                                        \
-    OBJECT(PACKED_HEADERS, "pywscore.http", "packed_headers")                          \
     OBJECT(REQUEST, "pywscore.http", "Request")                                        \
     OBJECT(RESPONSE, "pywscore.http", "Response")                                      \
     OBJECT(PER_MESSAGE_DEFLATE, "pywscore.extensions", "PerMessageDeflate")            \
@@ -143,6 +142,9 @@
     NAME(GET, "GET")                                                                   \
     NAME(HTTP_1_1, "HTTP/1.1")                                                         \
     NAME(SWITCHING_PROTOCOLS, "Switching Protocols")                                   \
+    NAME(PATH, "path")                                                                 \
+    NAME(METHOD, "method")                                                             \
+    NAME(PROTOCOL, "protocol")                                                         \
     NAME(STATUS_CODE, "status_code")                                                   \
     NAME(REASON_PHRASE, "reason_phrase")                                               \
     NAME(HEADERS, "headers")                                                           \

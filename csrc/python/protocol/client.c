@@ -1,5 +1,6 @@
 #include "protocol/client.h"
 
+#include "common/arguments.h"
 #include "common/config.h"
 #include "common/docs.h"
 #include "protocol/options.h"
@@ -83,21 +84,19 @@ done:
 
 static int client_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"target",      "headers",  "subprotocols",    "max_size",
-                               "compression", "max_line", "max_header_line", "max_head",
-                               "max_headers", NULL};
+    /* Those of pywsc_config_option in their order, then ours. */
+    static const char *const names[] = {
+        "max_size",    "compression", "max_line", "max_header_line", "max_head",
+        "max_headers", "target",      "headers",  "subprotocols"};
     struct pywsc_protocol *self = (struct pywsc_protocol *)op;
-    PyObject *options[PYWSC_CONFIG_OPTIONS] = {NULL};
-    PyObject *target = NULL;
-    PyObject *headers = NULL;
-    PyObject *protocols = NULL;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$OOOOOOOOO:ClientProtocol", keywords, &target, &headers,
-            &protocols, &options[PYWSC_MAX_SIZE], &options[PYWSC_COMPRESSION],
-            &options[PYWSC_MAX_LINE], &options[PYWSC_MAX_HEADER_LINE],
-            &options[PYWSC_MAX_HEAD], &options[PYWSC_MAX_HEADERS])) {
+    PyObject *options[PYWSC_CONFIG_OPTIONS + 3];
+    if (pywsc_init_keywords("ClientProtocol", args, kwargs, names,
+                            PYWSC_CONFIG_OPTIONS + 3, options) < 0) {
         return -1;
     }
+    PyObject *target = options[PYWSC_CONFIG_OPTIONS];
+    PyObject *headers = options[PYWSC_CONFIG_OPTIONS + 1];
+    PyObject *protocols = options[PYWSC_CONFIG_OPTIONS + 2];
     if (target == NULL || headers == NULL) {
         PyErr_SetString(PyExc_TypeError, "ClientProtocol() needs target and headers");
         return -1;

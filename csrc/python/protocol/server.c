@@ -97,11 +97,10 @@ accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
     status = accept_headers(self, subprotocol, &headers, &error);
     if (status == WSC_OK && build) {
         PyObject *list = pywsc_headers_new(state, headers.items, headers.count);
-        result = list == NULL
-                     ? NULL
-                     : PyObject_CallFunction(
-                           state->objects[PYWSC_RESPONSE], "iONy", 101,
-                           state->names[PYWSC_NAME_SWITCHING_PROTOCOLS], list, "");
+        PyObject *body = list == NULL ? NULL : PyBytes_FromStringAndSize(NULL, 0);
+        result = pywsc_response_of(
+            state, 101, Py_NewRef(state->names[PYWSC_NAME_SWITCHING_PROTOCOLS]), list,
+            body);
     }
     else if (status == WSC_OK) {
         status = wsc_conn_respond(&self->conn, 101, switching_protocols, headers.items,
@@ -324,16 +323,18 @@ PYWSC_PROTOCOL_GETTER(get_refusal)
 
 static int server_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"max_size",        "compression", "max_line",
-                               "max_header_line", "max_head",    "max_headers",
-                               "any_request",     NULL};
-    PyObject *options[PYWSC_CONFIG_OPTIONS] = {NULL};
-    int any_request = 0;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$OOOOOOp:ServerProtocol", keywords,
-            &options[PYWSC_MAX_SIZE], &options[PYWSC_COMPRESSION],
-            &options[PYWSC_MAX_LINE], &options[PYWSC_MAX_HEADER_LINE],
-            &options[PYWSC_MAX_HEAD], &options[PYWSC_MAX_HEADERS], &any_request)) {
+    /* In the order of pywsc_config_option. */
+    static const char *const names[] = {"max_size",        "compression", "max_line",
+                                        "max_header_line", "max_head",    "max_headers",
+                                        "any_request"};
+    PyObject *options[PYWSC_CONFIG_OPTIONS + 1];
+    if (pywsc_init_keywords("ServerProtocol", args, kwargs, names,
+                            PYWSC_CONFIG_OPTIONS + 1, options) < 0) {
+        return -1;
+    }
+    PyObject *given = options[PYWSC_CONFIG_OPTIONS];
+    int any_request = given == NULL ? 0 : PyObject_IsTrue(given);
+    if (any_request < 0) {
         return -1;
     }
     return pywsc_protocol_construct((struct pywsc_protocol *)op, WSC_ROLE_SERVER,

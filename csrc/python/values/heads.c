@@ -39,16 +39,32 @@ static PyObject *pack(const struct wsc_http_header *headers, size_t count)
     return packed;
 }
 
+/* An object of a class with slots, without a call of Python's; takes the values, of
+ * which the first that is NULL has set an exception. */
+static PyObject *make(struct pywsc_state *state, enum pywsc_object class,
+                      const enum pywsc_name *names, PyObject **values, size_t count)
+{
+    PyTypeObject *type = (PyTypeObject *)state->objects[class];
+    bool complete = true;
+    for (size_t i = 0; i < count; i++) {
+        complete = complete && values[i] != NULL;
+    }
+    PyObject *made = complete ? type->tp_alloc(type, 0) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (made != NULL &&
+            PyObject_SetAttr(made, state->names[names[i]], values[i]) < 0) {
+            Py_CLEAR(made);
+        }
+        Py_XDECREF(values[i]);
+    }
+    return made;
+}
+
 /* Headers; takes `packed`, which may be NULL with an exception. */
 static PyObject *packed_headers(struct pywsc_state *state, PyObject *packed)
 {
-    if (packed == NULL) {
-        return NULL;
-    }
-    PyObject *result =
-        PyObject_CallOneArg(state->objects[PYWSC_PACKED_HEADERS], packed);
-    Py_DECREF(packed);
-    return result;
+    static const enum pywsc_name names[] = {PYWSC_NAME_DATA};
+    return make(state, PYWSC_HEADERS, names, &packed, 1);
 }
 
 PyObject *pywsc_headers_new(struct pywsc_state *state,
@@ -86,26 +102,19 @@ static PyObject *path_of(const struct wsc_http_head *head)
 }
 
 /* Python code may answer the request, or end the connection, which frees the head: all
- * of it is copied before any runs. */
+ * of it is copied before any runs, as it may when an object is made. */
 PyObject *
 pywsc_head_request(struct pywsc_state *state, const struct wsc_http_head *head)
 {
-    PyObject *path = path_of(head);
-    PyObject *method = path != NULL ? method_of(state, head) : NULL;
-    PyObject *protocol = method != NULL ? protocol_of(state, head) : NULL;
-    PyObject *packed =
-        protocol != NULL ? pack(head->headers, head->header_count) : NULL;
-    PyObject *headers = packed_headers(state, packed);
-    PyObject *request = NULL;
-    if (headers != NULL) {
-        request = PyObject_CallFunctionObjArgs(state->objects[PYWSC_REQUEST], path,
-                                               headers, method, protocol, NULL);
-    }
-    Py_XDECREF(headers);
-    Py_XDECREF(path);
-    Py_XDECREF(method);
-    Py_XDECREF(protocol);
-    return request;
+    static const enum pywsc_name names[] = {PYWSC_NAME_PATH, PYWSC_NAME_METHOD,
+                                            PYWSC_NAME_PROTOCOL, PYWSC_NAME_HEADERS};
+    PyObject *values[4] = {path_of(head)};
+    values[1] = values[0] != NULL ? method_of(state, head) : NULL;
+    values[2] = values[1] != NULL ? protocol_of(state, head) : NULL;
+    values[3] = values[2] != NULL
+                    ? packed_headers(state, pack(head->headers, head->header_count))
+                    : NULL;
+    return make(state, PYWSC_REQUEST, names, values, 4);
 }
 
 PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn)
@@ -113,26 +122,33 @@ PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *co
     return pywsc_head_request(state, wsc_conn_head(conn));
 }
 
+PyObject *pywsc_response_of(struct pywsc_state *state, int status, PyObject *reason,
+                            PyObject *headers, PyObject *body)
+{
+    static const enum pywsc_name names[] = {PYWSC_NAME_STATUS_CODE,
+                                            PYWSC_NAME_REASON_PHRASE,
+                                            PYWSC_NAME_HEADERS, PYWSC_NAME_BODY};
+    bool complete = reason != NULL && headers != NULL && body != NULL;
+    PyObject *values[] = {complete ? PyLong_FromLong(status) : NULL, reason, headers,
+                          body};
+    return make(state, PYWSC_RESPONSE, names, values, 4);
+}
+
 PyObject *pywsc_head_response(struct pywsc_state *state,
                               const struct wsc_http_head *head, struct wsc_str body)
 {
     int status = head->status;
     PyObject *reason = pywsc_header_text(head->reason);
-    PyObject *content = PyBytes_FromStringAndSize(
-        body.data, body.data != NULL && status != 101 ? (Py_ssize_t)body.len : 0);
-    PyObject *packed = reason != NULL && content != NULL
-                           ? pack(head->headers, head->header_count)
-                           : NULL;
-    PyObject *headers = packed_headers(state, packed);
-    PyObject *response = NULL;
-    if (headers != NULL) {
-        response = PyObject_CallFunction(state->objects[PYWSC_RESPONSE], "iOOO", status,
-                                         reason, headers, content);
-    }
-    Py_XDECREF(headers);
-    Py_XDECREF(content);
-    Py_XDECREF(reason);
-    return response;
+    PyObject *content =
+        reason == NULL
+            ? NULL
+            : PyBytes_FromStringAndSize(body.data, body.data != NULL && status != 101
+                                                       ? (Py_ssize_t)body.len
+                                                       : 0);
+    PyObject *headers =
+        content == NULL ? NULL
+                        : pywsc_headers_new(state, head->headers, head->header_count);
+    return pywsc_response_of(state, status, reason, headers, content);
 }
 
 PyObject *pywsc_response_new(struct pywsc_state *state, const struct wsc_conn *conn)

@@ -4,6 +4,10 @@
 
 #include "common/state.h"
 
+/* New reference: a Response; takes the objects, of which the first that is NULL has set
+ * an exception. */
+PyObject *pywsc_response_of(struct pywsc_state *state, int status, PyObject *reason,
+                            PyObject *headers, PyObject *body);
 /* New references made from the head at hand. */
 PyObject *pywsc_request_new(struct pywsc_state *state, const struct wsc_conn *conn);
 PyObject *
