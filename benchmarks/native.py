@@ -62,8 +62,8 @@ def _stale(program: Path, *sources: Path) -> bool:
 
 
 def client(name: str) -> Path:
-    """One of our load clients, or the server for clients, compiled unless that was
-    done."""
+    """One of our load clients, the server for clients or the bare client, compiled
+    unless that was done."""
     tls = name.endswith("-tls")
     main = HERE / "c" / f"{name.removesuffix('-tls')}.c"
     stream = HERE / "c" / ("stream_tls.c" if tls else "stream_plain.c")
@@ -72,6 +72,7 @@ def client(name: str) -> Path:
     if _stale(program, *sources, *(HERE / "c").glob("*.h")):
         BUILD.mkdir(parents=True, exist_ok=True)
         libraries = ["-lssl", "-lcrypto"] if tls or name == "feed" else []
+        libraries += ["-lz"] if name.startswith("take") else []
         compiler = os.environ.get("CC", "cc")
         try:
             _run(compiler, "-std=c11", "-O2", *sources, "-o", program, *libraries)
@@ -158,6 +159,9 @@ def _node() -> list[str]:
 
 
 PROGRAMS: dict[str, Callable[[], list[str]]] = {
+    "epoll_client": lambda: [str(client("take"))],
+    "epoll_client_tls": lambda: [str(client("take-tls"))],
+    "epoll_client_copy": lambda: [str(client("take")), "--copy"],
     "epoll_echo": _epoll,
     "epoll_broadcast": lambda: [*_epoll(), "--broadcast"],
     "uws_echo": _uws,

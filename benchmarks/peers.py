@@ -70,6 +70,9 @@ PEERS = {
             distribution="python-socketio",
             options=("--socketio", "1"),
         ),
+        Peer(module="epoll_client", title="bare epoll loop in C"),
+        Peer(module="epoll_client_copy", title="the same with a copy of each message"),
+        Peer(module="epoll_client_tls", title="bare epoll loop in C"),
         Peer(module="epoll_echo", title="bare epoll loop in C"),
         Peer(module="epoll_broadcast", title="bare send() loop in C"),
         Peer(module="uws_echo", title="uWebSockets"),
@@ -94,8 +97,13 @@ def client_command(
     peer: Peer, loop: str, *, compression: bool, tls: bool, turns: bool
 ) -> list[str]:
     """How a client is started that is measured."""
-    given = {"--compression": compression, "--tls": tls, "--turns": turns}
-    words = [sys.executable, "-m", "benchmarks.clients", peer.module, "--loop", loop]
+    if peer.distribution is None:
+        words = native.PROGRAMS[peer.module]()
+        given = {"--compression": compression}
+    else:
+        words = [sys.executable, "-m", "benchmarks.clients", peer.module]
+        words += ["--loop", loop]
+        given = {"--compression": compression, "--tls": tls, "--turns": turns}
     return [*words, *(name for name, value in given.items() if value)]
 
 

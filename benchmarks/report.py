@@ -18,22 +18,27 @@ RESULTS = HERE / "results"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of a goal; None where it wasn't measured."""
+    """What became of a goal; None where it wasn't measured. ``floor`` is what the same
+    run gave for a program that does what can't be left out, and nothing else."""
 
     what: str
     value: float | None
     limit: str
     reached: bool | None
+    floor: float | None = None
 
     @property
     def row(self) -> list[str]:
-        value = "–" if self.value is None else f"{self.value:.2f}"
+        value, floor = (
+            "–" if number is None else f"{number:.2f}"
+            for number in (self.value, self.floor)
+        )
         word = {True: "reached", False: "missed", None: "not measured"}[self.reached]
-        return [self.what, value, self.limit, word]
+        return [self.what, value, self.limit, floor, word]
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    head = ["goal", "measured", "wanted", ""]
+    head = ["goal", "measured", "wanted", "floor", ""]
     return table(head, [verdict.row for verdict in verdicts])
 
 

@@ -145,6 +145,25 @@ def ratio(figures: Figures, ours: Key, theirs: Key, name: str = "cpu_us") -> flo
     )
 
 
+def floor(goal: Goal, figures: Figures) -> float | None:
+    """The ratio that is the least that there could be, if all of it was measured."""
+    [theirs, *parts] = [
+        figures.get(key_of(module, goal.loop))
+        for module in (goal.peer, *goal.floor, *goal.less)
+    ]
+    if theirs is None or not parts or None in parts:
+        return None
+    signs = [1] * len(goal.floor) + [-1] * len(goal.less)
+    return median(
+        sum(
+            sign * part[number][goal.figure]
+            for sign, part in zip(signs, parts, strict=True)
+        )
+        / their_figures[goal.figure]
+        for number, their_figures in enumerate(theirs)
+    )
+
+
 def title(key: Key) -> str:
     module, loop = key
     return f"{PEERS[module].name}, {loop}" if loop != NO_LOOP else PEERS[module].name
@@ -203,6 +222,7 @@ def verdict(scenario: Scenario, goal: Goal, figures: Figures) -> report.Verdict:
         value=value,
         limit=goal.limit,
         reached=None if value is None else goal.reached(value),
+        floor=floor(goal, figures),
     )
 
 

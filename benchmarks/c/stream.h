@@ -22,6 +22,9 @@ void stream_end(struct stream *stream);
 /* A server's end; over TLS with the certificate of a folder. */
 struct stream stream_accept(int fd, const char *folder);
 
+/* From now on, ask the system for up to so many bytes at once. A socket does anyway. */
+void stream_read_ahead(const struct stream *stream, size_t len);
+
 /* As recv() and send() do: bytes, 0 at the end, or -1 and errno, EAGAIN among them. */
 ssize_t stream_recv(const struct stream *stream, void *bytes, size_t len);
 ssize_t stream_send(const struct stream *stream, const void *bytes, size_t len);

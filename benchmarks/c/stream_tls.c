@@ -93,6 +93,18 @@ struct stream stream_accept(int fd, const char *folder)
     return (struct stream){.fd = fd, .tls = tls};
 }
 
+/* OpenSSL's own read-ahead is of one record and can't be asked what it has. */
+void stream_read_ahead(const struct stream *stream, size_t len)
+{
+    BIO *socket = SSL_get_rbio(stream->tls);
+    BIO *buffer = BIO_new(BIO_f_buffer());
+    if (buffer == NULL || BIO_set_read_buffer_size(buffer, (long)len) != 1 ||
+        BIO_up_ref(socket) != 1) {
+        die_of("memory");
+    }
+    SSL_set0_rbio(stream->tls, BIO_push(buffer, socket));
+}
+
 ssize_t stream_recv(const struct stream *stream, void *bytes, size_t len)
 {
     return outcome(stream->tls, SSL_read(stream->tls, bytes, at_most(len)));
@@ -105,5 +117,5 @@ ssize_t stream_send(const struct stream *stream, const void *bytes, size_t len)
 
 bool stream_pending(const struct stream *stream)
 {
-    return SSL_pending(stream->tls) > 0;
+    return SSL_pending(stream->tls) > 0 || BIO_pending(SSL_get_rbio(stream->tls)) > 0;
 }
