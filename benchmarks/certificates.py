@@ -8,11 +8,22 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+# For OPENSSL_CONF: what ssl.SSLContext can't be told before Python 3.15.
+SETTINGS = """\
+openssl_conf = settings
+[settings]
+ssl_conf = contexts
+[contexts]
+system_default = all
+[all]
+Ciphersuites = TLS_AES_128_GCM_SHA256
+"""
+
 
 @contextlib.contextmanager
 def certificate() -> Iterator[Path]:
-    """A folder with ``certificate.pem`` and ``key.pem`` (ECDSA, P-256), and the
-    ``authority.pem`` of who trusts it."""
+    """A folder with ``certificate.pem`` and ``key.pem`` (ECDSA, P-256), the
+    ``authority.pem`` of who trusts it, and ``openssl.cnf`` for AES-128-GCM."""
     try:
         trustme = importlib.import_module("trustme")
     except ImportError:
@@ -25,4 +36,5 @@ def certificate() -> Iterator[Path]:
             blob.write_to_path(str(folder / "certificate.pem"), append=number > 0)
         authority.cert_pem.write_to_path(str(folder / "authority.pem"))
         issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+        (folder / "openssl.cnf").write_text(SETTINGS)
         yield folder

@@ -128,6 +128,21 @@ def run_feed(program: Path, running: Running, *options: str) -> dict[str, Any]:
     return _figures(said)
 
 
+def run_alone(command: Sequence[str], tls: Path, seconds: float) -> dict[str, Any]:
+    """One run of a program that has no other end."""
+    done = subprocess.run(
+        [*command, "--tls", str(tls), "--seconds", str(seconds)],
+        cwd=TOP,
+        stdout=subprocess.PIPE,
+        timeout=120,
+        env=os.environ | {"OPENSSL_CONF": str(tls / "openssl.cnf")},
+        preexec_fn=pin(SERVER_CORE),
+    )
+    if done.returncode != 0:
+        raise ClientFailed(f"{command[0]} ended with {done.returncode}")
+    return _figures(done.stdout)
+
+
 def _figures(said: bytes) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads(said)
     if figures["messages"] == 0:

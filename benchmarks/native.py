@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def _stale(program: Path, *sources: Path) -> bool:
 
 
 def client(name: str) -> Path:
-    """One of our load clients, the server for clients or the bare client, compiled
-    unless that was done."""
+    """One of our load clients, the server for clients, or what stands beside those
+    that are measured, compiled unless that was done."""
     tls = name.endswith("-tls")
     main = HERE / "c" / f"{name.removesuffix('-tls')}.c"
     stream = HERE / "c" / ("stream_tls.c" if tls else "stream_plain.c")
@@ -71,7 +72,8 @@ def client(name: str) -> Path:
     program = BUILD / name
     if _stale(program, *sources, *(HERE / "c").glob("*.h")):
         BUILD.mkdir(parents=True, exist_ok=True)
-        libraries = ["-lssl", "-lcrypto"] if tls or name == "feed" else []
+        openssl = tls or name in {"feed", "tls_calls"}
+        libraries = ["-lssl", "-lcrypto"] if openssl else []
         libraries += ["-lz"] if name.startswith("take") else []
         compiler = os.environ.get("CC", "cc")
         try:
@@ -162,6 +164,8 @@ PROGRAMS: dict[str, Callable[[], list[str]]] = {
     "epoll_client": lambda: [str(client("take"))],
     "epoll_client_tls": lambda: [str(client("take-tls"))],
     "epoll_client_copy": lambda: [str(client("take")), "--copy"],
+    "ssl_calls": lambda: [sys.executable, "-m", "benchmarks.ssl_calls"],
+    "tls_calls": lambda: [str(client("tls_calls"))],
     "epoll_echo": _epoll,
     "epoll_broadcast": lambda: [*_epoll(), "--broadcast"],
     "uws_echo": _uws,

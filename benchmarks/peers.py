@@ -24,6 +24,7 @@ class Peer:
     title: str
     distribution: str | None = None  # None: a program
     options: tuple[str, ...] = ()  # of the client
+    alone: bool = False  # neither a server nor a client
 
     @property
     def name(self) -> str:
@@ -73,6 +74,10 @@ PEERS = {
         Peer(module="epoll_client", title="bare epoll loop in C"),
         Peer(module="epoll_client_copy", title="the same with a copy of each message"),
         Peer(module="epoll_client_tls", title="bare epoll loop in C"),
+        Peer(
+            module="tls_calls", title="TLSContext's calls of OpenSSL alone", alone=True
+        ),
+        Peer(module="ssl_calls", title="ssl.SSLContext's calls alone", alone=True),
         Peer(module="epoll_echo", title="bare epoll loop in C"),
         Peer(module="epoll_broadcast", title="bare send() loop in C"),
         Peer(module="uws_echo", title="uWebSockets"),

@@ -14,7 +14,8 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +39,7 @@ AGREED = "permessage-deflate; server_max_window_bits=12"
 
 Key = tuple[str, str]  # module and loop
 Figures = dict[Key, list[dict[str, Any]]]
+Once = Callable[[], dict[str, Any]]  # measures for a slice of time
 
 
 def loops(scenario: Scenario) -> list[str]:
@@ -101,23 +103,31 @@ def measure(
     with contextlib.ExitStack() as stack:
         tls = stack.enter_context(certificates.certificate()) if scenario.tls else None
         options = stack.enter_context(client_options(scenario, seconds, tls))
-        run_once = common.run_feed if scenario.of_clients else common.run_client
-        running: dict[Key, Running] = {}
+        running: dict[Key, Once] = {}
         for peer in peers:
             for loop in peer.loops(loops(scenario)):
                 try:
-                    server = stack.enter_context(ready(scenario, peer, loop, tls))
+                    running[peer.module, loop] = (
+                        partial(common.run_alone, command(peer, loop), tls, seconds)
+                        if peer.alone and tls is not None
+                        else partial(
+                            common.run_feed
+                            if scenario.of_clients
+                            else common.run_client,
+                            program,
+                            stack.enter_context(ready(scenario, peer, loop, tls)),
+                            *options,
+                            *peer.options,
+                        )
+                    )
                 except common.NotStarted as error:
                     leave_out(peer, str(error))
-                else:
-                    running[peer.module, loop] = server
         figures: Figures = {key: [] for key in running}
         # One round more: the first one warms everything up.
         for number in range(rounds + 1):
-            for key, server in list(running.items()):
+            for key, once in list(running.items()):
                 try:
-                    more = PEERS[key[0]].options
-                    result = run_once(program, server, *options, *more)
+                    result = once()
                 except common.ClientFailed as error:
                     print(f"{scenario.name}: {title(key)}: {error}", file=sys.stderr)
                     del running[key], figures[key]
@@ -175,6 +185,7 @@ def quantiles(rounds: list[dict[str, Any]], *_: Any) -> list[str]:
 
 def summary(scenario: Scenario, figures: Figures) -> str:
     rows = []
+    names = quantiles(*figures.values())
     for key, rounds in figures.items():
         ours = (scenario.ours, key[1] or loops(scenario)[-1])
         known = ours in figures
@@ -188,7 +199,10 @@ def summary(scenario: Scenario, figures: Figures) -> str:
                 f"{ratio(figures, ours, key, 'messages_per_second'):.2f}"
                 if known
                 else "–",
-                *(f"{middle(rounds, name):.0f}" for name in quantiles(rounds)),
+                *(
+                    f"{middle(rounds, name):.0f}" if name in rounds[0] else "–"
+                    for name in names
+                ),
             ]
         )
     plural = {"message": "messages", "delivery": "deliveries"}.get(
@@ -202,7 +216,7 @@ def summary(scenario: Scenario, figures: Figures) -> str:
             "pywscore / it",
             f"{plural}/s",
             "pywscore / it",
-            *(name.replace("_us", " µs") for name in quantiles(*figures.values())),
+            *(name.replace("_us", " µs") for name in names),
         ],
         rows,
     )

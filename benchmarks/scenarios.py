@@ -203,14 +203,26 @@ SCENARIOS = [
         client="load-tls",
         tls=True,
         peers=(
-            *("pywscore", "pywscore_listener", SSL_CONTEXT, "uws_echo", TRANSPORT),
-            *("picows_callback", "picows_async", "node_ws", "aiohttp", "websockets"),
+            *("pywscore", "tls_calls", "pywscore_listener", SSL_CONTEXT, "ssl_calls"),
+            *("uws_echo", TRANSPORT, "picows_callback", "picows_async", "node_ws"),
+            *("aiohttp", "websockets"),
         ),
+        loops=("asyncio", "uvloop"),
         goals=(
             Goal(peer="uws_echo", most=1.3),
             Goal(peer="picows_async", most=0.65),
-            Goal(ours=SSL_CONTEXT, peer="pywscore", most=1.15),
-            Goal(ours=SSL_CONTEXT, peer="picows_async", most=0.75),
+            *(
+                Goal(
+                    ours=SSL_CONTEXT,
+                    peer=peer,
+                    loop=loop,
+                    most=most,
+                    floor=("pywscore", "ssl_calls"),
+                    less=("tls_calls",),
+                )
+                for peer, most in (("pywscore", 1.15), ("picows_async", 0.75))
+                for loop in ("asyncio", "uvloop")
+            ),
         ),
     ),
     Scenario(
