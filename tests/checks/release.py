@@ -1,8 +1,10 @@
 """`./dev release-check`: what is published, before it is. --quick leaves out what a
-compiler is needed for: the wheel of the sdist, built twice."""
+compiler is needed for: the wheel of the sdist, built and repaired twice."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import packages
+import sbom
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from runner import PY, ROOT, run, say
 
 FOLDER = ROOT / "build/release"
@@ -63,16 +68,45 @@ def contents(sdist: Path) -> Iterator[str]:
             yield f"{sdist.name} lacks {name}"
 
 
-def reproducible(sdist: Path) -> Iterator[str]:
-    """Twice, in folders of different names."""
+def published(sdist: Path) -> Iterator[str]:
+    """Twice, in folders of different names; and the list of parts of what comes of it,
+    which the workflow makes in the same way."""
     again = packages.make_sdist(FOLDER / "again")
     if sdist.read_bytes() != again.read_bytes():
         yield f"{sdist.name}: other bytes the second time"
+    dist = FOLDER / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    dist.mkdir()
+    shutil.copy2(sdist, dist)
     if "--quick" not in sys.argv:
         first = packages.make_wheel(PY, sdist, FOLDER / "first")
         second = packages.make_wheel(PY, sdist, FOLDER / "second-folder")
         if first.read_bytes() != second.read_bytes():
             yield f"{first.name}: other bytes the second time"
+        first = packages.repair(first, FOLDER / "first-repaired")
+        second = packages.repair(second, FOLDER / "second-folder-repaired")
+        if first.read_bytes() != second.read_bytes():
+            yield f"{first.name}: other bytes the second time"
+        shutil.copy2(first, dist)
+    yield from parts(dist)
+
+
+def parts(dist: Path) -> Iterator[str]:
+    """A CycloneDX list that names each file, and the OpenSSL in each wheel."""
+    made = FOLDER / "sbom/pywscore.cdx.json"
+    sbom.main(str(dist), str(made))
+    text = made.read_text(encoding="utf-8")
+    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
+        yield f"{made.name}: {wrong}"
+    components = {each["name"]: each for each in json.loads(text)["components"]}
+    for path in sorted(dist.iterdir()):
+        if path.name not in components:
+            yield f"{made.name} lacks {path.name}"
+        elif path.suffix == ".whl":
+            inside = components[path.name]["components"]
+            versions = {each["name"]: each.get("version") for each in inside}
+            if not versions.get("openssl") or "zlib" not in versions:
+                yield f"{path.name} has {versions}"
 
 
 def main() -> int:
@@ -80,7 +114,7 @@ def main() -> int:
     tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     sdist = packages.make_sdist(FOLDER)
     wrong = [*versions(), *links(), *workflows(), *contents(sdist)]
-    wrong += reproducible(sdist)
+    wrong += published(sdist)
     # Renders README.md as an index does.
     if not run(PY, "-m", "twine", "check", "--strict", sdist):
         wrong.append("twine check")

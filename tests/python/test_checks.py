@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "checks"))
 import asserting  # noqa: E402
 import pythons  # noqa: E402
 import runner  # noqa: E402
+import sbom  # noqa: E402
 
 
 def test_a_test_without_assertion_is_found(tmp_path: Path) -> None:
@@ -118,3 +122,36 @@ def test_a_python_is_looked_at(tmp_path: Path) -> None:
     assert pythons.probe(tmp_path / "none") is None
     here = pythons.probe(sys.executable)
     assert here is None or here.version == sys.version_info[:3]
+
+
+@pytest.mark.parametrize("folder", ["pywscore.libs", "pywscore/.dylibs"])
+def test_parts_of_a_wheel(tmp_path: Path, folder: str) -> None:
+    """By the libraries' own bytes; what isn't bundled has no version."""
+    crypto = b"\x7fELF\0OpenSSL 3.5.1 1 Jul 2025\0"
+    listed = [
+        {"name": "pywscore", "purl": "pkg:pypi/pywscore@0.1.0"},
+        {
+            "type": "library",
+            "name": "libssl3",
+            "purl": "pkg:deb/debian/libssl3@3.5.1-1",
+        },
+    ]
+    wheel = tmp_path / "pywscore-0.1.0-cp313-cp313-some.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{folder}/libcrypto-0a.so.3", crypto)
+        archive.writestr(f"{folder}/libssl-0b.so.3", b"OpenSSL 9.9.9")
+        archive.writestr("pywscore/_core.so", b"deflate 9.9.9 Copyright")
+        archive.writestr(
+            "pywscore-0.1.0.dist-info/sboms/auditwheel.cdx.json",
+            json.dumps({"components": listed}),
+        )
+    (tmp_path / "pywscore-0.1.0.tar.gz").write_bytes(b"sdist")
+    first, sdist = sbom.bom(tmp_path)["components"]
+    assert sdist["hashes"][0]["content"] == hashlib.sha256(b"sdist").hexdigest()
+    parts = {part["name"]: part for part in first["components"]}
+    assert len(parts) == len({part["bom-ref"] for part in first["components"]}) == 3
+    assert parts["openssl"]["version"] == "3.5.1"
+    digest = hashlib.sha256(crypto).hexdigest()
+    assert parts["openssl"]["hashes"][0]["content"] == digest
+    assert parts["libssl3"]["purl"] == "pkg:deb/debian/libssl3@3.5.1-1"
+    assert "version" not in parts["zlib"]
