@@ -12,8 +12,9 @@ async def test_echo():
 from ._applications import ApplicationServer, serve_aiohttp, serve_asgi
 from ._asserts import assert_closes
 from ._clock import Clock
+from ._faults import Faults
 from ._frames import Frame
-from ._link import Faults, FaultyLink
+from ._link import FaultyLink
 from ._memory import MemoryServer, Pair, connected, serve_in_memory
 from ._peer import ScriptedPeer, scripted_server
 from ._record import record

@@ -15,7 +15,8 @@ import pytest
 
 from ..asyncio.client import ClientConnection, connect
 from ..asyncio.connection import Connection
-from ._link import DEFAULTS, Faults, FaultyLink
+from ._faults import DEFAULTS, Faults
+from ._link import FaultyLink
 from ._memory import MemoryServer, Pair, connected, serve_in_memory
 
 __all__ = ["ws_connect", "ws_faults", "ws_pair", "ws_server"]

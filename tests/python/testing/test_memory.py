@@ -74,7 +74,8 @@ def test_pieces_are_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_writing_stops_above_the_high_water_mark() -> None:
     async def main() -> None:
-        async with connected(server={"max_queue": 1, "compression": None}) as (
+        full = {"max_queue": 1, "compression": None}
+        async with connected(server=full) as (
             client,
             server,
         ):
@@ -97,6 +98,7 @@ def test_writing_stops_above_the_high_water_mark() -> None:
                 await asyncio.sleep(0)
             assert sent > before
             sending.cancel()
+            client.transport.abort()
 
     run(main)
 
@@ -133,6 +135,26 @@ def test_a_refusal() -> None:
                 async with server.connect():
                     pass
             assert info.value.response.status_code == 403
+
+    run(main)
+
+
+def test_a_peer_that_stops_reading_while_we_close() -> None:
+    """It has the close frame: TCP takes that before anybody reads it."""
+
+    async def main() -> None:
+        async with connected(client={"close_timeout": 0.2}) as (client, server):
+            server.transport.pause_reading()
+            async with Clock() as clock:
+                closing = asyncio.create_task(client.close())
+                await clock.advance(0.1)
+                closing.cancel()
+                await clock.advance(0.05)
+                assert client.state is pywscore.State.CLOSING
+                await clock.advance(0.1)
+                assert client.state is pywscore.State.CLOSED
+                assert client.close_code == 1006
+            server.transport.resume_reading()
 
     run(main)
 
@@ -226,7 +248,7 @@ def test_transports_are_as_those_of_asyncio() -> None:
         near.writelines([b"a", b"", b"bc"])
         near.write(b"")
         await asyncio.sleep(0.01)
-        assert two.data == b"" and near.get_write_buffer_size() == 3
+        assert two.data == b""
         far.resume_reading()
         await asyncio.sleep(0.01)
         assert two.data == b"abc" and near.get_write_buffer_size() == 0
@@ -250,6 +272,63 @@ def test_transports_are_as_those_of_asyncio() -> None:
         near.abort()
         near.abort()
         assert await one.ended is None
+
+    run(main)
+
+
+class Ended(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def eof_received(self) -> bool:
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(exc)
+
+
+def test_what_a_transport_has_not_delivered() -> None:
+    """It is the other end's from where TCP would have acknowledged it, whether that is
+    read or not; ``close()`` waits for it."""
+
+    async def main() -> None:
+        link = FaultyLink()
+        near, far = joined(link)
+        one = Ended()
+        near.connect(one)
+        far.connect(Ended())
+        far.pause_reading()
+        near.write(b"x" * 4096)
+        assert near.get_write_buffer_size() == 0
+        near.write(b"y" * 3)
+        assert near.get_write_buffer_size() == 3
+        link.stall()
+        assert near.get_write_buffer_size() == 4099
+        near.close()
+        await asyncio.sleep(0.01)
+        assert not one.ended.done()
+        link.resume()
+        await asyncio.sleep(0.01)
+        assert not one.ended.done()
+        far.resume_reading()
+        assert await one.ended is None
+
+    run(main)
+
+
+def test_what_is_sent_to_nobody_is_answered_by_a_reset() -> None:
+    async def main() -> None:
+        near, far = joined(FaultyLink())
+        one, two = Ended(), Ended()
+        near.connect(one)
+        near.pause_reading()
+        far.connect(two)
+        far.close()
+        assert await two.ended is None
+        assert not one.ended.done()
+        near.write(b"is anybody there?")
+        near.resume_reading()
+        assert isinstance(await one.ended, ConnectionResetError)
 
     run(main)
 

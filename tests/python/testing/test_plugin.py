@@ -44,7 +44,7 @@ def test_connect(ws_connect):
     asyncio.run(main())
 
 def test_pieces(ws_faults):
-    from pywscore.testing._link import Direction
+    from pywscore.testing._faults import Direction
     link = ws_faults()
     print("pieces", len(link._to_server.carry(b"x" * 50)[0]))
 """
