@@ -19,12 +19,16 @@ IDEMPOTENT_FOR = 300.0
 MAX_BYTES = 64 << 20
 OF_HISTORY = 1024
 OF_ENTRY = 256
+OF_KEY = 384
 
 
 class _History:
     """The messages of one room that are kept."""
 
-    __slots__ = ("entries", "epoch", "expires", "known", "offset", "size", "tag")
+    __slots__ = (
+        *("entries", "epoch", "expires", "known", "known_size", "offset", "size"),
+        "tag",
+    )
 
     def __init__(self) -> None:
         self.epoch = secrets.token_hex(8)
@@ -34,6 +38,7 @@ class _History:
         self.size = OF_HISTORY
         self.expires = 0.0
         self.known: dict[str, tuple[float, Place | None]] = {}
+        self.known_size = 0
 
     def add(self, publication: Publication) -> Place:
         self.offset += 1
@@ -43,6 +48,24 @@ class _History:
         while len(self.entries) > publication.history:
             self.size -= len(self.entries.popleft().body) + OF_ENTRY
         return Place(self.epoch, self.offset, self.tag)
+
+    def know(self, key: str, place: Place | None, until: float) -> None:
+        """Until then, what is published with the key is what is at that place."""
+        self.known[key] = until, place
+        self._known_more(len(key) + OF_KEY)
+
+    def forget_keys(self, now: float) -> None:
+        """Those whose time is over, and the oldest of too many."""
+        while self.known:
+            key = next(iter(self.known))
+            if self.known[key][0] > now and self.known_size <= MAX_BYTES:
+                return
+            del self.known[key]
+            self._known_more(-len(key) - OF_KEY)
+
+    def _known_more(self, size: int) -> None:
+        self.known_size += size
+        self.size += size
 
     def read(self, after: Place | None, limit: int) -> Reading:
         top = Place(self.epoch, self.offset, self.tag)
@@ -141,18 +164,19 @@ class MemoryBroker(Broker):
         if publication.history or key is not None:
             history = self._shared.history(room)
             history.expires = now + publication.ttl
-        if history is not None and key is not None:
-            _forget_keys(history.known, now)
-            if key in history.known:
-                return history.known[key][1]
         place = None
-        if history is not None and publication.history:
+        if history is not None:
             before = history.size
-            place = history.add(publication)
+            history.forget_keys(now)
+            if key is not None and key in history.known:
+                self._shared.size += history.size - before
+                return history.known[key][1]
+            if publication.history:
+                place = history.add(publication)
+            if key is not None:
+                history.know(key, place, now + IDEMPOTENT_FOR)
             self._shared.size += history.size - before
             self._shared.forget_above(MAX_BYTES)
-        if history is not None and key is not None:
-            history.known[key] = now + IDEMPOTENT_FOR, place
         for node, rooms in list(self._shared.nodes.values()):
             if room in rooms:
                 node.on_message(room, place, publication.body)
@@ -200,10 +224,3 @@ class MemoryBroker(Broker):
         alive = list(self._shared.nodes)
         for node, _ in list(self._shared.nodes.values()):
             node.on_nodes(alive)
-
-
-def _forget_keys(known: dict[str, tuple[float, Place | None]], now: float) -> None:
-    for key, (expires, _) in list(known.items()):
-        if expires > now:
-            return
-        del known[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -391,3 +392,36 @@ async def test_histories_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) 
         assert await hub.room("499", history=5).history() == []
         shared = hub._node.broker._shared
         assert shared.size == sum(it.size for it in shared.histories.values())
+
+
+@pytest.mark.threat("BRK-4")
+@pytest.mark.parametrize("history", [0, 1])
+async def test_keys_in_memory_are_bounded(
+    history: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one room too: the oldest go first."""
+    monkeypatch.setattr(_memory, "MAX_BYTES", 1 << 20)
+    async with hubs_of("memory://", 1) as [hub]:
+        room = hub.room("lobby", history=history)
+        for number in range(8000):
+            await room.publish("x", idempotency_key=f"{number}")
+        shared = hub._node.broker._shared
+        kept = shared.histories["lobby"]
+        assert 1000 < len(kept.known) < 4000
+        entries = sum(len(it.body) + _memory.OF_ENTRY for it in kept.entries)
+        assert shared.size == kept.size < (1 << 20) + entries + 3000
+        known = await room.publish("y", idempotency_key="7999")
+        assert known.id == (await room.publish("z", idempotency_key="7999")).id
+        assert [it.data for it in await room.history()] == ["x"] * history
+
+
+async def test_a_key_costs_the_same_among_many() -> None:
+    async with hubs_of("memory://", 1) as [hub]:
+        room = hub.room("lobby")
+        times = []
+        for half in range(2):
+            start = time.process_time()
+            for number in range(2500):
+                await room.publish("x", idempotency_key=f"{half}-{number}")
+            times.append(time.process_time() - start)
+        assert times[1] < 3 * times[0], times
