@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import redis.asyncio
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
@@ -76,11 +76,15 @@ def _options(timeout: float | None) -> dict[str, Any]:
     }
 
 
+def _tls(parts: SplitResult) -> dict[str, Any]:
+    return {"ssl": True} if parts.scheme.startswith("rediss") else {}
+
+
 def _login(parts: SplitResult) -> dict[str, Any]:
     return {
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
-        **({"ssl": True} if parts.scheme.startswith("rediss") else {}),
+        **_tls(parts),
     }
 
 
@@ -135,19 +139,33 @@ class _Sentinels(Target):
         self._sentinel_login = {
             "username": query.get("sentinel_username"),
             "password": query.get("sentinel_password"),
+            **_tls(parts),
         }
 
     def __str__(self) -> str:
         return f"Redis {self._service!r} by Sentinels {_shown(self._hosts)}"
 
     async def feed(self) -> tuple[Any, Any]:
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = _Sentinel(  # type: ignore[no-untyped-call]
             self._hosts,
             sentinel_kwargs={**_options(3.0), **self._sentinel_login},
             **{**_options(None), **self._login},
         )
         client = _Mastered(sentinel.master_for(self._service), sentinel)
         return client, client.client.connection_pool.make_connection()
+
+
+class _Sentinel(Sentinel):
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            found: tuple[str, int] = await super().discover_master(service_name)
+            return found
+        except MasterNotFoundError:
+            pass  # its text has the Sentinels' connections, with passwords
+        raise MasterNotFoundError(
+            "no Sentinel names the master: they are away, refuse the password, or "
+            "don't know it"
+        )
 
 
 class _Mastered:
