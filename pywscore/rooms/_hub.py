@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ._body import check_text
 from ._broker import Broker
@@ -23,6 +24,7 @@ __all__ = ["Hub"]
 MAX_NAME = 200
 MAX_TTL = 1 << 31
 MAX_FLUSH = 1000
+_LOGIN = ("username", "password")
 
 
 class Hub:
@@ -232,7 +234,8 @@ def _broker(url: str | Sequence[str], prefix: str) -> Broker:
     if len(urls) > 1:
         from ._spread import SpreadBroker
 
-        return SpreadBroker({it: _broker(it, prefix) for it in urls})
+        brokers = [_broker(it, prefix) for it in urls]
+        return SpreadBroker(dict(zip(map(_without_login, urls), brokers, strict=True)))
     scheme, found, rest = urls[0].partition("://")
     if scheme == "memory" and found:
         return MemoryBroker(rest)
@@ -243,6 +246,14 @@ def _broker(url: str | Sequence[str], prefix: str) -> Broker:
             "rooms over Redis need: pip install 'pywscore[redis]'"
         ) from exc
     return RedisBroker(Target.of(urls[0]), prefix)
+
+
+def _without_login(url: str) -> str:
+    """What tells it from others on all nodes, which get a new password one by one."""
+    parts = urlsplit(url)
+    query = [it for it in parse_qsl(parts.query) if not it[0].endswith(_LOGIN)]
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=place, query=urlencode(query)).geturl()
 
 
 def _check_limits(limits: Limits) -> None:

@@ -55,3 +55,11 @@ async def test_what_is_said_of_sentinels() -> None:
     assert "no Sentinel names the master" in str(error)
     text = "".join(traceback.format_exception(error))
     assert MARK not in text and "ConnectionPool(" not in text
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_urls_that_are_none(several: bool) -> None:
+    wrong = f"redis://user:{MARK}@\u2100host"
+    with pytest.raises(ValueError, match="URL isn't one") as info:
+        Hub(["redis://host", wrong] if several else wrong)
+    assert MARK not in "".join(traceback.format_exception(info.value))

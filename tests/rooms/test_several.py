@@ -139,3 +139,25 @@ async def test_who_dies_while_another_redis_is_away_is_gone(redis: Redis) -> Non
             assert type(events[1]).__name__ == "Left" and events[1].user == "ghost"
         task.cancel()
         await asyncio.wait([task])
+
+
+def test_a_new_password_moves_no_room() -> None:
+    """Nodes get it one by one, and are nodes of the same rooms meanwhile."""
+    pytest.importorskip("redis")
+    logins = [
+        ("", ""),
+        ("user:old@", ""),
+        (":new@", ""),
+        ("", "?password=old"),
+        ("", "?username=user&password=new"),
+    ]
+
+    def parts(login: str, query: str, last: str = "/2") -> list[int]:
+        where = [f"redis://{login}redis-1/1{query}", f"redis://{login}redis-1{last}"]
+        broker = Hub([*where, f"rediss://{login}redis-2{query}"])._node.broker
+        return [broker.part_of(f"room {number}") for number in range(200)]
+
+    usual = parts(*logins[0])
+    assert set(usual) == {0, 1, 2}
+    assert all(parts(*login) == usual for login in logins)
+    assert parts("", "", "/3") != usual
