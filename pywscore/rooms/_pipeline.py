@@ -66,12 +66,12 @@ class Pipeline(Calls):
             self._runner = asyncio.create_task(self._run())
 
     async def close(self, reason: Exception) -> None:
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.wait([self._runner])
         for _, receiver in self._queue:
             fail(receiver, reason)
         self._queue.clear()
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait([self._runner])
 
     async def _run(self) -> None:
         while self._queue:

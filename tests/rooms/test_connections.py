@@ -113,6 +113,47 @@ async def test_subscribed_again_after_an_end_that_overtook_it(
             )
 
 
+@pytest.mark.threat("LIF-7")
+@pytest.mark.parametrize("kind", ["redis", "sentinel", "cluster"])
+async def test_closing_that_is_cancelled_anywhere_leaves_nothing(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    where = request.getfixturevalue(kind)
+    url = where if isinstance(where, str) else where.url
+    before = asyncio.all_tasks()
+    steps = 0
+    done = False
+    while not done:
+        steps += 1
+        hub = Hub(url)
+        await hub.open()
+        await hub.room("lobby", history=5).publish("x")
+        closing = asyncio.create_task(hub.close())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        done = closing.done()
+        closing.cancel()
+        await asyncio.wait([closing])
+        await until(lambda: asyncio.all_tasks() <= before, 2)
+    assert steps > 3
+
+
+async def test_commands_whose_task_is_cancelled(redis: Redis) -> None:
+    """As by who ends all tasks there are: each answer is that of its question."""
+    from redis.exceptions import RedisError
+
+    async with hubs_of(redis.url, 1) as [hub]:
+        commands: Any = hub._node.broker._commands
+        redis.say("CLIENT", "PAUSE", "300")
+        lost = asyncio.create_task(commands.call("ECHO", b"lost"))
+        await asyncio.sleep(0.05)
+        commands._task.cancel()
+        with pytest.raises(RedisError):
+            await lost
+        async with asyncio.timeout(2):
+            assert await commands.call("ECHO", b"next") == b"next"
+
+
 @pytest.mark.slow
 @pytest.mark.threat("RMS-2")
 async def test_two_quick_losses_leave_no_room_unsubscribed() -> None:

@@ -91,20 +91,25 @@ class RedisBroker(Broker):
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-            try:
-                async with asyncio.timeout(1):
-                    await self._call("ZREM", f"{self._prefix}.nodes", self._name)
-            except (*PASSING, RedisError, HubError):
-                pass  # others see that it is gone
-        if self._feed is not None:
-            self._feed.close()
-        if self._publisher is not None:
-            self._publisher.closed = True
-        commands, self._commands, self._publisher = self._commands, None, None
-        if commands is not None:
-            await commands.close(HubError("the hub is closed"))
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+                await self._say_goodbye()
+        finally:
+            if self._feed is not None:
+                self._feed.close()
+            if self._publisher is not None:
+                self._publisher.closed = True
+            commands, self._commands, self._publisher = self._commands, None, None
+            if commands is not None:
+                await commands.close(HubError("the hub is closed"))
+
+    async def _say_goodbye(self) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await self._call("ZREM", f"{self._prefix}.nodes", self._name)
+        except (*PASSING, RedisError, HubError):
+            pass  # others see that it is gone
 
     async def publish(self, publication: Publication) -> Place | None:
         if self._publisher is None:

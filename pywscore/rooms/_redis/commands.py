@@ -45,10 +45,10 @@ class Commands(Calls):
             self._task = asyncio.create_task(self._run())
 
     async def close(self, reason: Exception) -> None:
+        self._fail(reason)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._fail(reason)
 
     async def _run(self) -> None:
         client = connection = None
@@ -65,6 +65,9 @@ class Commands(Calls):
             for task in tasks:
                 if task.done():
                     task.result()
+        except asyncio.CancelledError:
+            self._fail(errors.ConnectionError("it was cancelled"))
+            raise
         except Exception as exc:
             self._fail(exc)
         finally:

@@ -208,12 +208,21 @@ class _Cluster(Target):
             await cluster.initialize()
             node = random.choice(cluster.get_primaries())
         finally:
-            await cluster.aclose()
+            await _close(cluster)
         return _feed_of(
             redis.asyncio.Redis(
                 host=node.host, port=node.port, **{**_options(None), **self._login}
             )
         )
+
+
+async def _close(cluster: RedisCluster) -> None:
+    """All of its connections, also if who waits for that is cancelled."""
+    closing = asyncio.ensure_future(cluster.aclose())
+    try:
+        await asyncio.shield(closing)
+    finally:
+        await asyncio.wait([closing])
 
 
 class _ClusterCommands(Pipeline):
@@ -226,9 +235,11 @@ class _ClusterCommands(Pipeline):
         self._timeout = timeout
 
     async def close(self, reason: Exception) -> None:
-        await super().close(reason)
-        if self._client is not None:
-            await self._client.aclose()
+        try:
+            await super().close(reason)
+        finally:
+            if self._client is not None:
+                await _close(self._client)
 
     async def _give(self, commands: Sequence[Sequence[Any]]) -> Sequence[Any]:
         async with asyncio.timeout(self._timeout):
