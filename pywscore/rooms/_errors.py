@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["HubError", "LimitError", "PublishError"]
+__all__ = ["HubClosed", "HubError", "LimitError", "PublishError"]
 
 
 class HubError(Exception):
     """The hub can't work: its Redis isn't there, is too old, or refuses what is
     needed; ``__cause__`` has more. No message has a password in it."""
+
+
+class HubClosed(HubError):
+    """The hub isn't open: trying again is no use."""
 
 
 class PublishError(HubError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 
 from ._broker import NOWHERE, Broker, Entry, Node, Place, Publication, Reading, Report
-from ._errors import HubError
+from ._errors import HubClosed, HubError
 
 __all__ = ["MemoryBroker"]
 
@@ -218,7 +218,7 @@ class MemoryBroker(Broker):
 
     def _check(self) -> None:
         if not self._opened:
-            raise HubError("the hub isn't open")
+            raise HubClosed("the hub isn't open")
 
     def _tell_nodes(self) -> None:
         alive = list(self._shared.nodes)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ._broker import Broker, Place, Publication, Report
-from ._errors import HubError, LimitError
+from ._errors import HubClosed, HubError, LimitError
 
 __all__ = ["HubState", "Limits", "Node", "Served"]
 
@@ -166,10 +166,10 @@ class Node:
 
     def check_open(self) -> None:
         """Raises:
-        HubError: if it isn't.
+        HubClosed: if it isn't.
         """
         if self.state is HubState.CLOSED:
-            raise HubError("the hub isn't open: async with hub, or await hub.open()")
+            raise HubClosed("the hub isn't open: async with hub, or await hub.open()")
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run it as a task until the node is closed."""
@@ -347,7 +347,9 @@ class Node:
         try:
             await self.broker.subscribe([name for name, _ in waiting])
         except BaseException as exc:
-            reason = exc if isinstance(exc, HubError) else HubError("the hub is closed")
+            reason = (
+                exc if isinstance(exc, HubError) else HubClosed("the hub is closed")
+            )
             if not isinstance(exc, HubError):
                 raise
         finally:

@@ -258,7 +258,8 @@ class Service:
             self._nodes = None
 
     async def _read_presence(self) -> None:
-        while self._reading is not None:
+        # One that was cancelled before it began is still there.
+        while self._reading is not None and not self._reading.done():
             await asyncio.wait([self._reading])
         self._reading = self._node.start(self._follow())
         await result_of(self._reading)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ._errors import HubError
+from ._errors import HubClosed, HubError
 from ._fanout import Fanout
 from ._node import Node
 from ._service import Options, Service
@@ -80,11 +80,11 @@ class Serving(ABC):
 
     def _check_serves(self, service: Service) -> None:
         """Raises:
-        HubError: if the hub has been closed meanwhile.
+        HubClosed: if the hub has been closed meanwhile.
         """
         self._node.check_open()
         if self._service is not service:
-            raise HubError("the hub is closed")
+            raise HubClosed("the hub is closed")
 
     async def _in_time(self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:

@@ -4,12 +4,13 @@ missing. Knows no member."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 from ._broker import Entry, Place, Reading
-from ._errors import HubError
+from ._errors import HubClosed, HubError
 from ._order import Order
 
 __all__ = ["PAGE", "CatchUp", "Owner", "Timeline", "again", "result_of"]
@@ -135,12 +136,13 @@ class Timeline:
             await asyncio.sleep(0.01)  # its message is under way
 
     async def _read_missing(self) -> None:
-        while self._order.behind:
-            epoch, missing, entries = await self._take_more()
-            if missing != 0:
-                self._owner.on_gap(missing)
-            for entry in entries:
-                self._owner.on_entry(epoch, entry)
+        with contextlib.suppress(HubClosed):
+            while self._order.behind:
+                epoch, missing, entries = await self._take_more()
+                if missing != 0:
+                    self._owner.on_gap(missing)
+                for entry in entries:
+                    self._owner.on_entry(epoch, entry)
 
     async def _take_more(self) -> tuple[str, int | None, list[Entry]]:
         order, losses = self._order, self._losses
@@ -173,23 +175,29 @@ async def result_of(task: asyncio.Task[T], seconds: float | None = None) -> T:
     """What a task gives to all who wait for it, of whom any may be cancelled.
 
     Raises:
-        HubError: if it is cancelled, which is how the hub ends its tasks.
+        HubClosed: if it is cancelled, which is how the hub ends its tasks.
         TimeoutError: if it takes longer.
     """
     done, _ = await asyncio.wait([task], timeout=seconds)
     if not done:
         raise TimeoutError
     if task.cancelled():
-        raise HubError("the hub is closed")
+        raise HubClosed("the hub is closed")
     return task.result()
 
 
 async def again(call: Callable[[], Awaitable[T]]) -> T:
-    """What it gives in the end, tried again while it raises HubError."""
+    """What it gives in the end, tried again while it raises HubError.
+
+    Raises:
+        HubClosed: if the hub isn't open.
+    """
     delay = 0.05
     while True:
         try:
             return await call()
+        except HubClosed:
+            raise
         except HubError:
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(2 * delay, MAX_DELAY)

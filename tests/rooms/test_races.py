@@ -45,6 +45,30 @@ class Sink:
 # The end of the hub
 
 
+@pytest.mark.threat("LIF-7")
+@pytest.mark.parametrize("history", [0, 10])
+async def test_the_hub_is_closed_while_iterating_begins(history: int) -> None:
+    """At each step of it: nothing goes on that waits for a hub that isn't there."""
+    before = asyncio.all_tasks()
+
+    async def watch(room: Room) -> None:
+        async for _ in room:
+            pass
+
+    for steps in range(20):
+        hub = Hub("memory://")
+        await hub.open()
+        room = hub.room("lobby", history=history)
+        watching = [asyncio.create_task(watch(room)) for _ in range(3)]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await hub.close()
+        done, pending = await asyncio.wait(watching, timeout=2)
+        assert not pending, steps
+        assert all(isinstance(it.exception(), HubError | None) for it in done)
+        await until(lambda: asyncio.all_tasks() <= before, 1)
+
+
 @pytest.mark.parametrize("gate", ["subscribing", "reading"])
 async def test_the_hub_is_closed_while_one_joins(gate: str) -> None:
     hub, broker = gated()

@@ -13,7 +13,7 @@ from typing import Any
 from redis.exceptions import AuthenticationError
 
 from .._broker import NOWHERE, Broker, Entry, Node, Place, Publication, Reading, Report
-from .._errors import HubError, PublishError
+from .._errors import HubClosed, HubError, PublishError
 from .._pipeline import Calls
 from .feed import Feed, pack_report
 from .keys import key_of
@@ -102,7 +102,7 @@ class RedisBroker(Broker):
                 self._publisher.closed = True
             commands, self._commands, self._publisher = self._commands, None, None
             if commands is not None:
-                await commands.close(HubError("the hub is closed"))
+                await commands.close(HubClosed("the hub is closed"))
 
     async def _say_goodbye(self) -> None:
         try:
@@ -191,7 +191,7 @@ class RedisBroker(Broker):
 
     def _calls(self) -> Calls:
         if self._commands is None:
-            raise HubError("the hub isn't open")
+            raise HubClosed("the hub isn't open")
         return self._commands
 
     def _nodes(self, name: str) -> Awaitable[Any]:
@@ -210,7 +210,7 @@ class RedisBroker(Broker):
 
     def _listening(self) -> Feed:
         if self._feed is None or self._commands is None:
-            raise HubError("the hub isn't open")
+            raise HubClosed("the hub isn't open")
         return self._feed
 
     async def _connect(self, feed: Feed) -> None:

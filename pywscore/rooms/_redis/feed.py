@@ -13,7 +13,7 @@ from typing import Any
 from redis import exceptions as errors
 
 from .._broker import Node, Place, Report
-from .._errors import HubError
+from .._errors import HubClosed, HubError
 from .reasons import PASSING, RedisError, reason
 from .target import Target
 
@@ -90,7 +90,7 @@ class Feed:
         for _, futures in self._waiting.values():
             for future in futures:
                 if not future.done():
-                    future.set_exception(HubError("the hub is closed"))
+                    future.set_exception(HubClosed("the hub is closed"))
                     future.exception()
         self._waiting.clear()
 
