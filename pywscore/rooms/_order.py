@@ -75,8 +75,18 @@ class Order:
         self._held = None
         self._overflowed = False
 
-    def take(self, reading: Reading) -> tuple[int | None, list[Entry]]:
+    @property
+    def held(self) -> int:
+        """How many messages wait for those before them."""
+        return len(self._held or ())
+
+    def take(self, reading: Reading, held: int) -> tuple[int | None, list[Entry]]:
         """What was read after `place`.
+
+        Args:
+            reading: what there is.
+            held: how many were held when it was asked for. Those that it doesn't lead
+                to aren't there: somebody else has said them.
 
         Returns:
             How many messages before them are missing, None if that can't be known, and
@@ -109,7 +119,7 @@ class Order:
         if self._compares:
             self._compares = False
             self._forget_after(self.place.offset)
-        return missing, [*entries, *self._release()]
+        return missing, [*entries, *self._release(held)]
 
     def since(self, place: Place) -> list[Entry] | None:
         """The messages after a place up to the last one that went out; None if they are
@@ -139,12 +149,14 @@ class Order:
         else:
             self._overflowed = True
 
-    def _release(self) -> list[Entry]:
+    def _release(self, known: int) -> list[Entry]:
         held, self._held = self._held or (), None
         again, self._overflowed = self._overflowed, False
         out = []
-        for place, body in held:
+        for number, (place, body) in enumerate(held):
             if self.place is not None and place.epoch == self.place.epoch:
+                if number < known and place.offset > self.place.offset + 1:
+                    continue
                 entry = self.see(place, body)
                 out += [] if entry is None else [entry]
             else:

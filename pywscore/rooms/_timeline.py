@@ -145,9 +145,9 @@ class Timeline:
                     self._owner.on_entry(epoch, entry)
 
     async def _take_more(self) -> tuple[str, int | None, list[Entry]]:
-        order, losses = self._order, self._losses
+        order, losses, held = self._order, self._losses, self._order.held
         reading = await again(lambda: self._owner.read(order.place, PAGE))
-        missing, entries = order.take(reading)
+        missing, entries = order.take(reading, held if self._losses == losses else 0)
         if self._losses != losses:
             order.lose_sight()
         return reading.top.epoch, missing, entries

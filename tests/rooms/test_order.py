@@ -72,7 +72,9 @@ class Node:
         for _ in range(1000):
             if not self.order.behind:
                 return
-            missing, entries = self.order.take(self.log.read(self.order.place, page))
+            held = self.order.held
+            reading = self.log.read(self.order.place, page)
+            missing, entries = self.order.take(reading, held)
             if missing is None:
                 self.got.append("gap")
             elif missing:
@@ -212,7 +214,7 @@ def test_what_is_held_is_bounded() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     order = Order(1000, 10 * (10 + OVERHEAD))
-    order.take(Reading(Place("e", 0), [], 0, True))
+    order.take(Reading(Place("e", 0), [], 0, True), 0)
     for offset in range(1, 30):
         assert order.see(Place("e", offset, f"t{offset}"), b"x" * 10)
     assert order.since(Place("e", 5)) is None
@@ -225,7 +227,34 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_another_message_in_a_known_place() -> None:
     """A server that was promoted gives out places again."""
     order = Order(10, 1000)
-    order.take(Reading(Place("e", 0), [], 0, True))
+    order.take(Reading(Place("e", 0), [], 0, True), 0)
     assert order.see(Place("e", 1, "a"), b"1")
     assert order.see(Place("e", 1, "a"), b"1") is None and not order.behind
     assert order.see(Place("e", 1, "b"), b"2") is None and order.behind
+
+
+@pytest.mark.threat("BRK-3")
+@pytest.mark.parametrize("others", [1, 3000])
+def test_messages_that_are_nowhere(others: int) -> None:
+    """Somebody else has made them up: they are read for once, and nobody gets them."""
+    log = Log(10)
+    node = Node(log, 10)
+    node.see(*log.publish())
+    for number in range(others):
+        node.see(Place("lineage-0", 900 + 2 * number, "other"), b"0")
+    node.read()
+    node.see(*log.publish())
+    assert node.got == [1, 2] and not node.order.behind
+
+
+def test_a_message_that_comes_while_those_before_it_are_read() -> None:
+    """The reading may have been made before them: there is another one."""
+    log = Log(10)
+    node = Node(log, 10)
+    node.order.lose_sight()
+    early, held = log.read(node.order.place, 10), node.order.held
+    log.publish()
+    node.see(*log.publish())
+    assert node.order.take(early, held) == (0, []) and node.order.behind
+    node.read()
+    assert node.got == [1, 2]
