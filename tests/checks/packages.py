@@ -58,7 +58,7 @@ def normalize(raw: Path, made: Path, seconds: int) -> None:
     made.write_bytes(gzip.compress(unpacked.getvalue(), mtime=seconds))
 
 
-def make_wheel(python: "str | Path", sdist: Path, folder: Path) -> Path:
+def make_wheel(python: "str | Path", sdist: Path, folder: Path, **env: str) -> Path:
     """From the sdist, unpacked in `folder`, by a Python that has setuptools."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -69,6 +69,7 @@ def make_wheel(python: "str | Path", sdist: Path, folder: Path) -> Path:
         *("--no-deps", "--no-build-isolation", "-w", folder / "wheel"),
         folder / sdist.name.removesuffix(".tar.gz"),
         SOURCE_DATE_EPOCH=epoch(),
+        **env,
     ):
         raise RuntimeError(f"no wheel for {python}")
     [wheel] = (folder / "wheel").glob("*.whl")

@@ -93,12 +93,14 @@ def last_line() -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", here.last).strip().strip("= ")
 
 
-def run(*command: "str | Path", timeout: float = 900, **env: str) -> bool:
+def run(
+    *command: "str | Path", timeout: float = 900, cwd: Path = ROOT, **env: str
+) -> bool:
     """Run with no stdin; True if it exits with 0 in time."""
     words = [*(["nice"] if here.nice else []), *map(str, command)]
     process = subprocess.Popen(
         words,
-        cwd=ROOT,
+        cwd=cwd,
         env=os.environ | env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -133,6 +133,13 @@ def release() -> bool:
     return run(PY, "tests/checks/release.py", "--quick")
 
 
+@step("sdist", "The sdist builds and tests itself", lane="c")
+def sdist() -> bool:
+    tested = run(PY, "tests/checks/sdist.py")
+    note(last_line())
+    return tested
+
+
 @step("c", "C tests (gcc, those of SIMD with each version)", lane="c")
 def c_tests() -> bool:
     return run("make", "-s", "test", ONCE="yes")

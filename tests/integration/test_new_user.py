@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -19,9 +20,18 @@ from blocks import ROOT, blocks
 from programs import free_port
 from reverse_proxies import Nginx
 
+sys.path.insert(0, str(ROOT / "tests" / "checks"))
+
+import packages
+
 pytestmark = pytest.mark.external
 
 TUTORIAL = "docs/tutorial/08-first-server.md"
+LIBRARIES = """
+import pywscore
+files = {line.split()[-1] for line in open("/proc/self/maps") if "/" in line}
+print(*sorted(it for it in files if "/pywscore.libs/" in it), sep="\\n")
+"""
 
 
 def of_page(title: str, language: str = "python") -> str:
@@ -62,20 +72,30 @@ class Newcomer:
             stdout=subprocess.DEVNULL,
         )
 
-    def install(self) -> None:
-        wheels = self.folder / "wheels"
+    def wheel(self) -> Path:
+        """As it is published under Linux: with its libraries inside."""
         # Without optimization: it is compiled in half of the time.
         self.run(
             *(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps"),
             *("--no-build-isolation", "--disable-pip-version-check"),
-            *("-w", wheels, ROOT),
+            *("-w", self.folder / "plain", ROOT),
             CFLAGS="-O0 -g0",
         )
-        [wheel] = wheels.glob("*.whl")
+        [wheel] = (self.folder / "plain").glob("*.whl")
+        if sys.platform != "linux":
+            return wheel
+        return packages.repair(wheel, self.folder / "repaired")
+
+    def install(self, wheel: Path) -> None:
+        """Where there is no compiler, and nothing to be had but the wheel."""
         self.run(sys.executable, "-m", "venv", "--without-pip", "venv")
+        self.environment |= {"PATH": str(self.python.parent), "CC": "/nonexistent"}
+        for name in ("cc", "gcc", "clang", "c99", "make", "patchelf"):
+            assert shutil.which(name, path=self.environment["PATH"]) is None
         self.run(
             *(sys.executable, "-m", "pip", "--python", self.python, "install", "-q"),
-            *("--no-index", "--no-deps", "--disable-pip-version-check", wheel),
+            *("--no-index", "--find-links", wheel.parent, "--only-binary", ":all:"),
+            *("--disable-pip-version-check", "pywscore"),
         )
 
     def write(self, name: str, text: str, port: int) -> None:
@@ -97,9 +117,14 @@ def answers(url: str) -> bytes:
 
 def test_path(tmp_path: Path) -> None:
     user = Newcomer(tmp_path)
-    user.install()
-    place = user.run(user.python, "-c", "import pywscore; print(pywscore.__file__)")
-    assert place.startswith(str(tmp_path))
+    user.install(user.wheel())
+    said = user.run(user.python, "-P", ROOT / "tests/checks/echo.py")
+    assert f"echoes, from {tmp_path}" in said
+    if sys.platform == "linux":
+        libraries = [Path(it) for it in user.run(user.python, "-c", LIBRARIES).split()]
+        assert all(it.is_relative_to(tmp_path) for it in libraries)
+        names = [it.name.partition("-")[0] for it in libraries]
+        assert names == ["libcrypto", "libssl"]
 
     # A server and a client.
     port = free_port()
