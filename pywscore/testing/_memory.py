@@ -140,6 +140,7 @@ async def connected(
     server: Mapping[str, Any] | None = None,
     client: Mapping[str, Any] | None = None,
     link: FaultyLink | None = None,
+    tcp: bool = False,
 ) -> AsyncIterator[Pair]:
     """A client's and a server's end of one open connection::
 
@@ -151,11 +152,15 @@ async def connected(
         server: arguments of ``pywscore.serve()``.
         client: arguments of ``pywscore.connect()``.
         link: what joins the two; one without faults by default.
+        tcp: join them over loopback instead, by the carrier that the arguments say.
 
     Raises:
         InvalidHandshake: if the server refuses.
         TimeoutError: after ``open_timeout``.
+        TypeError: for a link over TCP.
     """
+    if tcp and link is not None:
+        raise TypeError("a link joins in memory, not over TCP")
     accepted: asyncio.Future[ServerConnection] = (
         asyncio.get_running_loop().create_future()
     )
@@ -164,6 +169,15 @@ async def connected(
         accepted.set_result(ws)
         await ws.wait_closed()
 
-    async with serve_in_memory(handler, **(server or {})) as listening:
-        async with listening.connect(link=link, **(client or {})) as ws:
-            yield Pair(ws, await accepted)
+    server, client = server or {}, client or {}
+    if tcp:
+        async with _server.serve(handler, "127.0.0.1", 0, **server) as running:
+            host, port = running.sockets[0].getsockname()
+            uri = f"ws://{host}:{port}/"
+            arguments: dict[str, Any] = {"proxy": None, **client}
+            async with _client.connect(uri, **arguments) as ws:
+                yield Pair(ws, await accepted)
+    else:
+        async with serve_in_memory(handler, **server) as listening:
+            async with listening.connect(link=link, **client) as ws:
+                yield Pair(ws, await accepted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -22,7 +23,7 @@ RECEIVE_BUFFER = 4 * 1024
 class Arriving:
     """What has come over the link and the protocol hasn't got."""
 
-    pieces: list[bytes | str] = field(default_factory=list)
+    pieces: deque[bytes | str] = field(default_factory=deque)
     size: int = 0
 
 
@@ -177,7 +178,7 @@ class MemoryTransport(asyncio.Transport):
             return
         if not self._reading and arriving.pieces[0] != "reset":
             return
-        piece = arriving.pieces.pop(0)
+        piece = arriving.pieces.popleft()
         if piece == "reset":
             self.reset()
             return

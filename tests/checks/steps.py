@@ -258,6 +258,14 @@ def rooms_faults() -> bool:
     return run_pytest("rooms-faults", "-q", tests, PYWSCORE_FAULTS="300")
 
 
+@step("pieces", "Connections in memory that get what was sent byte by byte", long=True)
+def pieces() -> bool:
+    tests = "tests/python/asyncio", "tests/python/testing"
+    return run_pytest(
+        "pieces", "-q", *tests, "-k=-memory or testing", "--ws-split=bytes"
+    )
+
+
 @step("foreign", "Other projects' own tests over pywscore", long=True)
 def foreign() -> bool:
     return run(PY, "-P", "tests/foreign/run.py", timeout=1800)

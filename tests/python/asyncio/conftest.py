@@ -24,7 +24,7 @@ from tls_peer import KINDS, Certificates, Files
 
 import pywscore
 from pywscore.asyncio import Server, ServerConnection
-from pywscore.testing import Pair
+from pywscore.testing import Pair, connected
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,28 +78,31 @@ def _uri_of() -> Callable[..., str]:
 
 @pytest.fixture
 def pair(
-    serve: Callable[..., Server], connect: Callable[..., pywscore.connect]
+    environment: Environment, _ws_watch: Any
 ) -> Callable[..., contextlib.AbstractAsyncContextManager[Pair]]:
     """Both ends of one connection; arguments for serve() and connect() as dicts."""
 
-    @contextlib.asynccontextmanager
-    async def pair(
+    def pair(
         server: dict[str, Any] | None = None,
         client: dict[str, Any] | None = None,
         **both: Any,
-    ) -> AsyncIterator[Pair]:
+    ) -> contextlib.AbstractAsyncContextManager[Pair]:
         both.setdefault("close_timeout", 1)
-        accepted = asyncio.get_running_loop().create_future()
-
-        async def handler(ws: ServerConnection) -> None:
-            accepted.set_result(ws)
-            await ws.wait_closed()
-
-        async with serve(handler, "127.0.0.1", 0, **(both | (server or {}))) as running:
-            async with connect(uri_of(running), **(both | (client or {}))) as ws:
-                yield Pair(ws, await accepted)
+        in_memory = environment.carrier == "memory"
+        if not in_memory:
+            both["carrier"] = environment.carrier
+        return connected(
+            server=both | (server or {}),
+            client=both | (client or {}),
+            tcp=not in_memory,
+        )
 
     return pair
+
+
+@pytest.fixture
+def over_tcp() -> None:
+    """Keeps ``pair`` out of memory: the test is of sockets."""
 
 
 async def echo(ws: ServerConnection) -> None:

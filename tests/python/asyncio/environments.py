@@ -35,12 +35,20 @@ ENVIRONMENTS = [Environment(loop, carrier) for loop in LOOPS for carrier in CARR
 HALF_OF_THEM = ENVIRONMENTS
 if "uvloop" in LOOPS:
     HALF_OF_THEM = [Environment("asyncio", "auto"), Environment("uvloop", "transport")]
+IN_MEMORY = [Environment(loop, "memory") for loop in LOOPS]
+
+# What needs a network.
+OF_TCP = {"serve", "connect", "raw_client", "raw_server", "over_tcp"}
 
 
 def environments_of(metafunc: pytest.Metafunc) -> list[Environment]:
     """All of them in `./dev test-long`, and always for tests of what a loop and a
-    carrier make together, which are marked."""
+    carrier make together, which are marked. In memory is what joins two ends and needs
+    nothing else: in place of transports over TCP, or besides them if it is all."""
+    names = {*metafunc.fixturenames}
     marked = metafunc.definition.get_closest_marker("every_environment")
     sanitized = "PYWSCORE_SANITIZED" in os.environ
     every = (marked and not sanitized) or "PYWSCORE_ENVIRONMENTS" in os.environ
+    if "pair" in names and not OF_TCP & names:
+        return ENVIRONMENTS + IN_MEMORY if every else [ENVIRONMENTS[1], IN_MEMORY[-1]]
     return ENVIRONMENTS if every else HALF_OF_THEM

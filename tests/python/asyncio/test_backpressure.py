@@ -85,7 +85,9 @@ async def test_a_handler_that_never_receives(serve: Any, raw_client: Any) -> Non
 
 @pytest.mark.threat("SLW-6")
 @pytest.mark.parametrize("compression", [None, "deflate"])
-async def test_both_send_before_they_read(pair: Any, compression: str | None) -> None:
+async def test_both_send_before_they_read(
+    pair: Any, over_tcp: None, compression: str | None
+) -> None:
     async with pair(compression=compression) as ends:
         count, message = 400, b"x" * 50_000
 

@@ -324,7 +324,7 @@ async def test_end_of_tcp_without_close_frame(serve: Any, raw_client: Any) -> No
     assert found == [(1006, "no close frame received or sent")]
 
 
-async def test_what_ended_tcp_is_the_cause(pair: Any) -> None:
+async def test_what_ended_tcp_is_the_cause(pair: Any, over_tcp: None) -> None:
     """Of all that is raised, however often; and it keeps no transport alive."""
     async with pair() as ends:
         ws = ends.server

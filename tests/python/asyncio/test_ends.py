@@ -355,7 +355,7 @@ async def test_a_child_lives_on_with_its_copies(pair: Any) -> None:
 
 
 @pytest.mark.threat("LIF-1")
-async def test_no_memory_at_the_end(pair: Any) -> None:
+async def test_no_memory_at_the_end(pair: Any, over_tcp: None) -> None:
     """What was received may be lost; that TCP is gone is noticed all the same."""
     testcapi = pytest.importorskip("_testcapi")
     noticed: list[bool] = []

@@ -125,6 +125,22 @@ def test_a_server_for_clients() -> None:
     run(main)
 
 
+def test_a_pair_over_tcp() -> None:
+    async def main() -> None:
+        limits = {"max_size": 10}
+        async with connected(tcp=True, server=limits) as (client, server):
+            assert client.remote_address == server.local_address
+            assert server.local_address[0] == "127.0.0.1"
+            await client.send("x" * 11)
+            with assert_closes(1009):
+                await client.recv()
+        with pytest.raises(TypeError, match="not over TCP"):
+            async with connected(tcp=True, link=FaultyLink()):
+                pass
+
+    run(main)
+
+
 def test_a_refusal() -> None:
     async def main() -> None:
         def refuse(ws: Any, request: Any) -> Any:
@@ -335,7 +351,7 @@ def test_what_is_sent_to_nobody_is_answered_by_a_reset() -> None:
 
 def test_a_delay() -> None:
     async def main() -> None:
-        link = FaultyLink(to_server=Faults(delay=0.1))
+        link = FaultyLink(to_server=Faults(delay=0.1, split="whole"))
         async with connected(link=link) as (client, server):
             loop = asyncio.get_running_loop()
             began = loop.time()
