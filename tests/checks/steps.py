@@ -252,6 +252,20 @@ def uvicorn_oldest() -> bool:
     return over_oldest("uvicorn", "test_uvicorn_[act]*.py")
 
 
+@step("drop-ins-tls", "The drop-ins over TLS of each loop and carrier", long=True)
+def drop_ins_tls() -> bool:
+    """In ./dev test only those whose TLS the engine takes over."""
+    folder = ROOT / "tests/integration"
+    tests = [*folder.glob("test_aiohttp_*.py"), *folder.glob("test_uvicorn_*.py")]
+    return run_pytest(
+        "drop-ins-tls",
+        *("-q", "-k", "tls", "-m", "not external"),
+        *sorted(tests),
+        folder / "test_held_output_of_drop_ins.py",
+        PYWSCORE_DROP_INS_TLS="all",
+    )
+
+
 @step("rooms-faults", "Rooms: 300 faults of Redis in mid-broadcast", long=True)
 def rooms_faults() -> bool:
     tests = "tests/rooms/test_faults.py"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
-import ssl as ssl_module
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 from aiohttp import web
 
@@ -32,6 +33,7 @@ class Kind:
     cls: Any
     carrier: str = ""
     loop: str = "asyncio"
+    tls: bool = False
 
     @property
     def ours(self) -> bool:
@@ -44,7 +46,7 @@ class Kind:
 
     def __str__(self) -> str:
         name = f"ours-{self.carrier}" if self.ours else "aiohttp"
-        return f"{name}-{self.loop}"
+        return f"{name}-{self.loop}" + ("-tls" if self.tls else "")
 
 
 OURS = [
@@ -56,36 +58,51 @@ THEIRS = Kind(web.WebSocketResponse)
 # Ours behaves like this version's, whichever it runs with.
 MODEL = (3, 14)
 IS_MODEL = tuple(map(int, aiohttp.__version__.split(".")[:2])) == MODEL
-LOOPS = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": pytest.importorskip("uvloop").new_event_loop,
-}
 
 
-def run(coroutine: Coroutine[Any, Any, Any], loop: str = "asyncio") -> Any:
+def over_tls(kinds: Iterable[Kind]) -> list[Kind]:
+    """The same over TLS: by default those whose TLS the engine takes over."""
+    taken = ("auto", "asyncio")
+    return [
+        dataclasses.replace(kind, tls=True)
+        for kind in kinds
+        if carriers.EVERY or (kind.carrier, kind.loop) == taken
+    ]
+
+
+def run(
+    coroutine: Coroutine[Any, Any, Any], loop: str = "asyncio", within: float = TIMEOUT
+) -> Any:
     problems: list[Any] = []
 
     async def bounded() -> Any:
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: problems.append(context)
         )
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(within):
             return await coroutine
 
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+    with asyncio.Runner(loop_factory=carriers.LOOPS[loop]) as runner:
         result = runner.run(bounded())
     assert not problems, problems
     return result
 
 
-def scenario(*kinds: Kind) -> Callable[[Callable[..., Awaitable[None]]], Any]:
-    """The test runs with each kind: with aiohttp's class and ours by default."""
-    kinds = kinds or ((THEIRS, *OURS) if IS_MODEL else tuple(OURS))
+def scenario(
+    *kinds: Kind, tls: bool = True
+) -> Callable[[Callable[..., Awaitable[None]]], Any]:
+    """The test runs with each kind: with aiohttp's class and ours by default.
+
+    ``tls``: over TLS, too; else TLS is nothing to it.
+    """
+    plain = kinds or ((THEIRS, *OURS) if IS_MODEL else tuple(OURS))
+    every = [*plain, *(over_tls(plain) if tls else [])]
 
     def decorate(function: Callable[..., Awaitable[None]]) -> Any:
-        @pytest.mark.parametrize("kind", kinds, ids=str)
+        @pytest.mark.parametrize("kind", every, ids=str)
         def test(kind: Kind) -> None:
-            run(function(kind), kind.loop)  # type: ignore[arg-type]
+            with carriers.over(kind.tls):
+                run(function(kind), kind.loop)  # type: ignore[arg-type]
 
         test.__name__, test.__doc__ = function.__name__, function.__doc__
         test.__module__ = function.__module__
@@ -172,6 +189,13 @@ class Peer:
         return frames
 
 
+def client_session(limit: int = 100, **options: Any) -> aiohttp.ClientSession:
+    """One that trusts servers of this rig."""
+    tls = carriers.client_tls().get("ssl", True)
+    connector = aiohttp.TCPConnector(ssl=tls, limit=limit)
+    return aiohttp.ClientSession(connector=connector, **options)
+
+
 class Rig:
     """A server whose handler is under test."""
 
@@ -188,7 +212,7 @@ class Rig:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/"
+        return carriers.uri("ws", self.port) + "/"
 
     @property
     def ws(self) -> Any:
@@ -196,7 +220,9 @@ class Rig:
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, **carriers.client_tls()
+        )
         try:
             yield Peer(reader, writer)
         finally:
@@ -215,7 +241,7 @@ async def served(
     kind: Kind,
     handler: Callable[[Any, list[Any]], Awaitable[None]],
     *,
-    ssl: Any = None,
+    ssl: Any = None,  # by default what the test is over
     signal: Any = None,
     runner_options: dict[str, Any] | None = None,
     **options: Any,
@@ -244,7 +270,8 @@ async def served(
         app.on_response_prepare.append(signal)
     rig.runner = web.AppRunner(app, **(runner_options or {}))
     await rig.runner.setup()
-    site = web.TCPSite(rig.runner, "127.0.0.1", 0, ssl_context=ssl)
+    tls = ssl or carriers.server_tls()
+    site = web.TCPSite(rig.runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     rig.port = rig.runner.addresses[0][1]
     try:
@@ -272,7 +299,6 @@ async def raw_server(
     script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     *,
     more: bytes = b"",
-    ssl: ssl_module.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Accepts, sends ``more`` in the same packet, and goes by ``script``."""
 
@@ -297,7 +323,8 @@ async def raw_server(
         finally:
             writer.close()
 
-    running = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl)
+    running = await asyncio.start_server(
+        serve, "127.0.0.1", 0, ssl=carriers.server_tls()
+    )
     async with running:
-        scheme = "ws" if ssl is None else "wss"
-        yield f"{scheme}://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
+        yield carriers.uri("ws", running.sockets[0].getsockname()[1]) + "/"

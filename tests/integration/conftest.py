@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import carriers
 import pytest
+from tls_peer import Files
 
 ROOT = Path(__file__).resolve().parents[2]
 # As `dev` installs them.
@@ -37,3 +40,15 @@ def node() -> dict[str, str]:
         )
         folder = target / "node_modules"
     return os.environ | {"NODE_PATH": str(folder)}
+
+
+@pytest.fixture
+def carried(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Plain, or over TLS: see ``carriers.by_both``."""
+    with carriers.over(request.param):
+        yield
+
+
+@pytest.fixture(scope="session")
+def files() -> Files:
+    return carriers.files()

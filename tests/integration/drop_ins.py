@@ -51,6 +51,7 @@ class Side:
 
 Handler = Callable[[Side], Awaitable[None]]
 Before = Callable[[Any], Awaitable[None]]
+Tune = Callable[[ssl.SSLContext], None]
 
 
 async def echo(side: Side) -> None:
@@ -59,6 +60,10 @@ async def echo(side: Side) -> None:
 
 
 async def nothing(transport: Any) -> None:
+    pass
+
+
+def _untuned(context: ssl.SSLContext) -> None:
     pass
 
 
@@ -104,11 +109,14 @@ class DropIn:
         """Does the engine take TLS over there?"""
         return self.carrier == "auto" and self.loop == "asyncio"
 
-    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def run(
+        self, main: Callable[[], Coroutine[Any, Any, None]], within: float = 20
+    ) -> None:
+        """Within so many seconds."""
         if self.name == "aiohttp":
-            aiohttp_rig.run(main(), self.loop)
+            aiohttp_rig.run(main(), self.loop, within)
         else:
-            uvicorn_servers.Environment(self.loop, self.http).run(main)
+            uvicorn_servers.Environment(self.loop, self.http).run(main, within)
 
     @asynccontextmanager
     async def serve(
@@ -118,15 +126,22 @@ class DropIn:
         *,
         client_ca: bool = False,
         before: Before = nothing,
+        tune: Tune = _untuned,
     ) -> AsyncIterator[Served]:
-        """``before(transport)`` is awaited before a request is answered."""
+        """``before(transport)`` is awaited before a request is answered, and
+        ``tune(context)`` called before there are any."""
         serve = self._aiohttp if self.name == "aiohttp" else self._uvicorn
-        async with serve(handler, files, client_ca, before) as served:
+        async with serve(handler, files, client_ca, before, tune) as served:
             yield served
 
     @asynccontextmanager
     async def _aiohttp(
-        self, handler: Handler, files: Files, client_ca: bool, before: Before
+        self,
+        handler: Handler,
+        files: Files,
+        client_ca: bool,
+        before: Before,
+        tune: Tune,
     ) -> AsyncIterator[Served]:
         async def handle(request: web.Request) -> web.StreamResponse:
             await before(request.transport)
@@ -154,6 +169,7 @@ class DropIn:
         runner = web.AppRunner(app, shutdown_timeout=2)
         await runner.setup()
         context = files.server(**({"client_ca": files.ca} if client_ca else {}))
+        tune(context)
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
         server = runner.server
@@ -168,7 +184,12 @@ class DropIn:
 
     @asynccontextmanager
     async def _uvicorn(
-        self, handler: Handler, files: Files, client_ca: bool, before: Before
+        self,
+        handler: Handler,
+        files: Files,
+        client_ca: bool,
+        before: Before,
+        tune: Tune,
     ) -> AsyncIterator[Served]:
         async def app(scope: Any, asgi_receive: Any, asgi_send: Any) -> None:
             connection = scope["extensions"]["pywscore"]["connection"]()
@@ -196,14 +217,13 @@ class DropIn:
             served.sides.append(side)
             await handler(side)
 
-        environment = uvicorn_servers.Environment(self.loop, self.http)
-        if self.carrier == "transport":
-            environment.ws = OnTransport  # type: ignore[assignment]
+        ws = OnTransport if self.carrier == "transport" else uvicorn_servers.OURS
+        environment = uvicorn_servers.Environment(self.loop, self.http, ws)
         options: dict[str, Any] = {"ssl_certfile": str(files.chain)}
         if client_ca:
             options |= {"ssl_ca_certs": str(files.ca), "ssl_cert_reqs": 2}
             assert ssl.CERT_REQUIRED == 2
-        async with environment.serve(app, **options) as running:
+        async with environment.serve(app, tune, **options) as running:
             connections = running.server.server_state.connections
             served = Served(running.port, running.stop, lambda: len(connections))
             yield served

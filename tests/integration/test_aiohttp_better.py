@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 import websockets
 from aiohttp import WSMsgType, web
@@ -23,6 +24,7 @@ from aiohttp_rig import (
     TEXT,
     Kind,
     Rig,
+    client_session,
     close_frame,
     collect,
     echo,
@@ -165,7 +167,8 @@ async def test_forgotten_return(kind: Kind) -> None:
     app.router.add_get("/", handle)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    tls = carriers.server_tls()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     rig = Rig(kind)
     rig.runner, rig.port = runner, runner.addresses[0][1]
     [(opcode, body)], gone = await fail_after(rig)
@@ -275,7 +278,7 @@ async def test_many_and_nothing_stays(kind: Kind) -> None:
         gc.collect()
         gc.disable()
         try:
-            async with aiohttp.ClientSession() as session:
+            async with client_session() as session:
                 for _ in range(20):
                     async with session.ws_connect(rig.url) as ws:
                         await ws.send_str("x")
@@ -293,7 +296,7 @@ async def test_many_and_nothing_stays(kind: Kind) -> None:
 
 @scenario(*OURS)
 async def test_shutdown_with_many(kind: Kind) -> None:
-    async with served(kind, collect) as rig, aiohttp.ClientSession() as session:
+    async with served(kind, collect) as rig, client_session() as session:
         clients = [await session.ws_connect(rig.url) for _ in range(50)]
         cleanup = asyncio.create_task(rig.runner.cleanup())
         for client in clients:

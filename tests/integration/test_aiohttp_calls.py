@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 from aiohttp import WSMsgType
 from aiohttp_rig import (
@@ -21,6 +22,7 @@ from aiohttp_rig import (
     OURS,
     THEIRS,
     Kind,
+    client_session,
     frame,
     raw_server,
     run,
@@ -30,7 +32,10 @@ from aiohttp_rig import (
 from pywscore.integrations.aiohttp import ws_connect
 from pywscore.integrations.aiohttp._private import ClientWSTimeout
 
-pytestmark = pytest.mark.skipif(not IS_MODEL, reason="compared with the model only")
+pytestmark = [
+    pytest.mark.skipif(not IS_MODEL, reason="compared with the model only"),
+    *carriers.by_both,
+]
 
 NO_CODE = "left out: RFC 6455 §7.4 has it in no close frame"
 TOO_LONG = "refused or cut: RFC 6455 §5.5 has at most 125 bytes in a control frame"
@@ -211,7 +216,7 @@ async def of_client(connect: Any, act: Callable[[Any], Any]) -> Any:
     async def script(reader: Any, writer: Any) -> None:
         frames.set_result(await frames_of(reader, writer, masked=True))
 
-    async with raw_server(script) as url, aiohttp.ClientSession() as session:
+    async with raw_server(script) as url, client_session() as session:
         timeout = ClientWSTimeout(ws_close=5)
         async with connect(session, url, timeout=timeout) as ws:
             await act(ws, result)

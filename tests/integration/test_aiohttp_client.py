@@ -11,15 +11,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 import trustme
 import websockets
 from aiohttp import WSMsgType, web
-from aiohttp_rig import CLOSE, IS_MODEL, PING, PONG, TEXT, frame, raw_server, run
+from aiohttp_rig import (
+    CLOSE,
+    IS_MODEL,
+    PING,
+    PONG,
+    TEXT,
+    client_session,
+    frame,
+    raw_server,
+    run,
+)
 from waiting import until
 
 from pywscore.integrations.aiohttp import ClientWebSocketResponse, ws_connect
 from pywscore.integrations.aiohttp._private import ClientWSTimeout
+
+pytestmark = carriers.by_both
 
 
 def theirs(session: aiohttp.ClientSession, url: Any, **options: Any) -> Any:
@@ -41,15 +54,16 @@ async def echo(ws: Any) -> None:
 
 @asynccontextmanager
 async def server(handler: Any = echo, **options: Any) -> AsyncIterator[str]:
+    options = {"ssl": carriers.server_tls()} | options
     async with websockets.serve(handler, "127.0.0.1", 0, **options) as running:
-        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
+        yield carriers.uri("ws", running.sockets[0].getsockname()[1])
 
 
 @both
 def test_echo(connect: Any, loop: str) -> None:
     async def main() -> None:
         async with server(subprotocols=["chat"]) as url:
-            async with aiohttp.ClientSession() as session:
+            async with client_session() as session:
                 for compress in (0, 15, 10):
                     protocols = ["chat", "other"]
                     async with connect(
@@ -91,7 +105,7 @@ def test_awaiting_and_iterating(connect: Any, loop: str) -> None:
         await ws.close(4001, "why")
 
     async def main() -> None:
-        async with server(talk) as url, aiohttp.ClientSession() as session:
+        async with server(talk) as url, client_session() as session:
             ws = await connect(session, url)
             got = [(message.type, message.data) async for message in ws]
             assert got == [(WSMsgType.TEXT, "one"), (WSMsgType.BINARY, b"two")]
@@ -117,7 +131,7 @@ def test_frames_with_the_response(connect: Any, loop: str) -> None:
             await reader.readexactly(8)
 
         async with raw_server(script, more=data[:split]) as url:
-            async with aiohttp.ClientSession() as session:
+            async with client_session() as session:
                 ws = await connect(session, url)
                 assert await ws.receive_str() == "first"
                 assert await ws.receive_str() == "x" * 70_000
@@ -148,9 +162,10 @@ def test_refusals(connect: Any, loop: str) -> None:
         app.router.add_get("/", handle)
         runner = web.AppRunner(app)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        async with aiohttp.ClientSession() as session:
+        tls = carriers.server_tls()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        url = carriers.uri("http", runner.addresses[0][1])
+        async with client_session() as session:
             for query, status in (("status", 403), ("key", 101), ("none", 101)):
                 with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                     async with connect(session, f"{url}?{query}=1"):
@@ -169,7 +184,7 @@ def test_limits_and_errors(connect: Any, loop: str) -> None:
         await ws.wait_closed()
 
     async def main() -> None:
-        async with server(big) as url, aiohttp.ClientSession() as session:
+        async with server(big) as url, client_session() as session:
             async with connect(session, url, max_msg_size=100) as ws:
                 assert len(await ws.receive_bytes()) == 99
                 message = await ws.receive()
@@ -187,7 +202,7 @@ def test_lost(connect: Any, loop: str) -> None:
         await reader.readexactly(2)
 
     async def main() -> None:
-        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+        async with raw_server(script) as url, client_session() as session:
             ws = await connect(session, url)
             await ws.send_str("go")
             assert (await ws.receive()).type is WSMsgType.CLOSED
@@ -200,7 +215,7 @@ def test_lost(connect: Any, loop: str) -> None:
 @both
 def test_timeouts_and_close_while_receiving(connect: Any, loop: str) -> None:
     async def main() -> None:
-        async with server() as url, aiohttp.ClientSession() as session:
+        async with server() as url, client_session() as session:
             timeout = ClientWSTimeout(ws_receive=0.02, ws_close=1.0)
             ws = await connect(session, url, timeout=timeout)
             with pytest.raises(asyncio.TimeoutError):
@@ -219,7 +234,7 @@ def test_timeouts_and_close_while_receiving(connect: Any, loop: str) -> None:
         async def silent(reader: Any, writer: Any) -> None:
             await reader.read()
 
-        async with raw_server(silent) as url, aiohttp.ClientSession() as session:
+        async with raw_server(silent) as url, client_session() as session:
             timeout = ClientWSTimeout(ws_close=0.1)
             ws = await connect(session, url, timeout=timeout)
             assert await ws.close()
@@ -239,7 +254,7 @@ def test_pings(connect: Any, loop: str) -> None:
         await reader.read()
 
     async def main() -> None:
-        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+        async with raw_server(script) as url, client_session() as session:
             async with connect(session, url, autoping=False) as ws:
                 got = [await ws.receive() for _ in range(3)]
                 assert [(m.type.name, m.data) for m in got] == [
@@ -265,7 +280,7 @@ def test_close_frames_that_cross(connect: Any, loop: str) -> None:
         sent.append(await reader.read())
 
     async def main() -> None:
-        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+        async with raw_server(script) as url, client_session() as session:
             async with connect(session, url) as ws:
                 await ws.send_str("go")
                 assert await ws.receive_str() == "t"
@@ -301,7 +316,7 @@ def test_autoclose_off(connect: Any, loop: str) -> None:
         await reader.read()
 
     async def main() -> None:
-        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+        async with raw_server(script) as url, client_session() as session:
             async with connect(session, url, autoclose=False) as ws:
                 assert await ws.receive_str() == "t"
                 message = await ws.receive()
@@ -324,7 +339,7 @@ def check_heartbeat(connect: Any, loop: str) -> None:
         await reader.read()  # no pong
 
     async def main() -> None:
-        async with raw_server(script) as url, aiohttp.ClientSession() as session:
+        async with raw_server(script) as url, client_session() as session:
             ws = await connect(session, url, heartbeat=0.1)
             message = await ws.receive()
             assert message.type is WSMsgType.ERROR
@@ -351,7 +366,7 @@ def test_heartbeat_without_the_kernels_help(
 @both
 def test_timeout_as_a_number_is_deprecated(connect: Any, loop: str) -> None:
     async def main() -> None:
-        async with server() as url, aiohttp.ClientSession() as session:
+        async with server() as url, client_session() as session:
             with pytest.warns(DeprecationWarning, match="ClientWSTimeout"):
                 ws = await connect(session, url, timeout=3.0)
             assert await ws.close()
@@ -370,7 +385,7 @@ def test_session_settings(connect: Any, loop: str) -> None:
     async def main() -> None:
         async with server(handler) as url:
             jar = aiohttp.CookieJar(unsafe=True)
-            async with aiohttp.ClientSession(
+            async with client_session(
                 cookies={"a": "b"}, headers={"X-Session": "1"}, cookie_jar=jar
             ) as session:
                 ws = await connect(
@@ -398,7 +413,7 @@ def test_tls(connect: Any, loop: str) -> None:
         authority.issue_cert("localhost").configure_cert(context)
         trusting = ssl.create_default_context()
         authority.configure_trust(trusting)
-        async with server(ssl=context) as url, aiohttp.ClientSession() as session:
+        async with server(ssl=context) as url, client_session() as session:
             url = url.replace("ws://127.0.0.1", "wss://localhost")
             async with connect(session, url, ssl=trusting, compress=15) as ws:
                 tls = ws.get_extra_info("ssl_object")

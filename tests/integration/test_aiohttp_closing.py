@@ -10,6 +10,7 @@ import tempfile
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 import trustme
 from aiohttp import WSMsgType, web
@@ -20,6 +21,7 @@ from aiohttp_rig import (
     PONG,
     TEXT,
     Kind,
+    client_session,
     close_frame,
     collect,
     echo,
@@ -393,7 +395,7 @@ async def test_lost_while_sending(kind: Kind) -> None:
         assert rig.log == [WSMsgType.CLOSED]
 
 
-@scenario()
+@scenario(tls=False)
 async def test_tls(kind: Kind) -> None:
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -401,7 +403,7 @@ async def test_tls(kind: Kind) -> None:
     client = ssl.create_default_context()
     authority.configure_trust(client)
     async with served(kind, echo, ssl=server) as rig:
-        async with aiohttp.ClientSession() as session:
+        async with client_session() as session:
             url = f"wss://localhost:{rig.port}/"
             async with session.ws_connect(url, ssl=client) as ws:
                 for size in (1, 1000, 100_000):
@@ -686,16 +688,17 @@ async def test_own_shutdown_hook(kind: Kind) -> None:
     app.on_shutdown.append(hook)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    tls = carriers.server_tls()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    async with client_session() as session:
+        url = carriers.uri("http", runner.addresses[0][1])
         async with session.ws_connect(url) as ws:
             cleanup = asyncio.create_task(runner.cleanup())
             assert await ws.receive() == (WSMsgType.CLOSE, 1012, "restart")
             await cleanup
 
 
-@scenario()
+@scenario(tls=False)
 async def test_unix_socket(kind: Kind) -> None:
     async def handle(request: web.Request) -> Any:
         ws = kind.make(heartbeat=30)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 from aiohttp_rig import (
     BINARY,
@@ -22,6 +23,7 @@ from aiohttp_rig import (
     TEXT,
     THEIRS,
     Kind,
+    client_session,
     frame,
     raw_server,
     request,
@@ -33,7 +35,10 @@ from test_aiohttp_calls import frames_of, outcome, state
 from pywscore.integrations.aiohttp import ws_connect
 from pywscore.integrations.aiohttp._private import ClientWSTimeout
 
-pytestmark = pytest.mark.skipif(not IS_MODEL, reason="compared with the model only")
+pytestmark = [
+    pytest.mark.skipif(not IS_MODEL, reason="compared with the model only"),
+    *carriers.by_every,
+]
 
 # opcode, payload, and whether it ends the message: by what the peer begins
 PEER: dict[str, list[tuple[int, bytes, bool]]] = {
@@ -186,7 +191,7 @@ async def with_client(connect: Any, program: Any, peer: str, **options: Any) -> 
         got.set_result(await frames_of(reader, writer, masked=True))
 
     timeout = ClientWSTimeout(ws_close=0.5)
-    async with raw_server(script) as url, aiohttp.ClientSession() as session:
+    async with raw_server(script) as url, client_session() as session:
         async with connect(session, url, timeout=timeout, **options) as ws:
             await program(ws, seen)
         return without_reasons(await got), plain(seen)

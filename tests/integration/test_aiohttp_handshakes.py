@@ -11,6 +11,7 @@ import zlib
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
 from aiohttp_rig import (
     IS_MODEL,
@@ -19,6 +20,7 @@ from aiohttp_rig import (
     TEXT,
     THEIRS,
     Kind,
+    client_session,
     echo,
     frame,
     run,
@@ -28,7 +30,10 @@ from aiohttp_rig import (
 from pywscore import _core
 from pywscore.integrations.aiohttp import ws_connect
 
-pytestmark = pytest.mark.skipif(not IS_MODEL, reason="compared with the model only")
+pytestmark = [
+    pytest.mark.skipif(not IS_MODEL, reason="compared with the model only"),
+    *carriers.by_every,
+]
 
 DIFFERS = {
     "HTTP/1.0": "505: nobody can tell whether a proxy keeps such a connection",
@@ -194,10 +199,12 @@ async def accepted(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(
+        serve, "127.0.0.1", 0, ssl=carriers.server_tls()
+    )
     result: dict[str, Any] = {}
-    async with server, aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, client_session() as session:
+        url = carriers.uri("http", server.sockets[0].getsockname()[1])
         try:
             async with connect(session, url, **options) as ws:
                 result["protocol"] = ws.protocol

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import carriers
 import pytest
-import trustme
 from aiohttp import WSMsgType
-from aiohttp_rig import raw_server, run
+from aiohttp_rig import (
+    client_session,
+    raw_server,
+    run,
+)
 
 from pywscore.integrations.aiohttp import ws_connect
 from pywscore.integrations.aiohttp._private import ClientWSTimeout
 
-pytestmark = pytest.mark.threat("END-4")
+pytestmark = [pytest.mark.threat("END-4"), *carriers.by_both]
 
 BAD_FRAME = b"\x83\x00"
 CLOSE_1000 = bytes([0x88, 2]) + (1000).to_bytes(2, "big")
@@ -310,28 +313,10 @@ WAYS: list[Callable[[Rig], Awaitable[None]]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
-
-
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-@pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_place_is_given_back(
-    way: Callable[[Rig], Awaitable[None]],
-    secure: bool,
-    loop: str,
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> None:
-    ours, theirs = contexts if secure else (None, True)
-
+def test_place_is_given_back(way: Callable[[Rig], Awaitable[None]], loop: str) -> None:
     async def main() -> None:
         ended = asyncio.Event()
         writers: list[asyncio.StreamWriter] = []
@@ -340,9 +325,8 @@ def test_place_is_given_back(
             writers.append(writer)
             await ended.wait()
 
-        async with raw_server(script, ssl=ours) as url:
-            connector = aiohttp.TCPConnector(limit=1, ssl=theirs)
-            async with aiohttp.ClientSession(connector=connector) as session:
+        async with raw_server(script) as url:
+            async with client_session(limit=1) as session:
                 rig = Rig(session, url, writers)
                 await way(rig)
                 assert not rig.taken
@@ -363,7 +347,7 @@ def test_session_closes_first(loop: str) -> None:
             await reader.read()
 
         async with raw_server(script) as url:
-            session = aiohttp.ClientSession()
+            session = client_session()
             ws = await ws_connect(session, url)
             await session.close()
             assert (await ws.receive()).type is WSMsgType.CLOSED

@@ -15,7 +15,7 @@ from aiohttp_rig import OURS as KINDS
 from aiohttp_rig import Kind, served
 from aiohttp_rig import run as run_aiohttp
 from slow_reader import REQUEST, SlowReader, small_buffers
-from uvicorn_servers import Environment, ours, raw
+from uvicorn_servers import Environment, ours, plain, raw
 
 MESSAGE = bytes(200_000)
 RATE = 250_000
@@ -328,7 +328,7 @@ def test_uvicorn_ends_if_not_even_500_can_be_written(environment: Environment) -
 
 @pytest.mark.threat("END-2")
 @pytest.mark.parametrize("answer", ["accept", "close", "deny", "nothing"])
-@ours
+@plain
 def test_uvicorn_answers_who_has_half_closed(
     environment: Environment, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,8 +16,11 @@ import subprocess
 import sys
 from typing import Any
 
+import aiohttp_rig
+import carriers
 import pytest
-from aiohttp_rig import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+import uvicorn_servers
+from aiohttp_rig import BINARY, CLOSE, OURS, PING, PONG, TEXT, close_frame, frame
 from drop_ins import HEAD, DropIn, Served, Side, each_drop_in, each_taking, echo
 from tls_peer import Files, TLSPeer
 from waiting import until
@@ -33,11 +36,6 @@ MIB = 1 << 20
 IDLE = 300
 # An idle one takes 30 KiB in aiohttp, 27 in uvicorn.
 MOST_KIB = 34
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"), "SSLContext")
 
 
 def text(data: str) -> bytes:
@@ -59,6 +57,44 @@ async def gone(served: Served) -> None:
 
 
 # What carries it
+
+
+async def echo_of_aiohttp(ws: Any, log: list[Any]) -> None:
+    log.append(ws._connection.transport)
+    await aiohttp_rig.echo(ws, log)
+
+
+def test_what_the_suites_run_over() -> None:
+    """Their kinds and environments that are marked so are over TLS, taken over."""
+    taken: list[Any] = []
+
+    async def of_aiohttp(kind: Any) -> None:
+        async with aiohttp_rig.served(kind, echo_of_aiohttp) as rig:
+            async with rig.open_peer() as peer:
+                peer.send(text("hi"))
+                assert await peer.frame() == (TEXT, b"hi")
+                taken.extend(rig.log)
+
+    async def of_uvicorn() -> None:
+        async with environment.serve(app) as served:
+            async with uvicorn_servers.raw(served.port) as client:
+                await client.open()
+                taken.append(served.protocol.transport)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    [kind] = aiohttp_rig.over_tls(OURS[:1])
+    with carriers.over(kind.tls):
+        aiohttp_rig.run(of_aiohttp(kind))
+    environment = uvicorn_servers.OVER_TLS[0]
+    environment.run(of_uvicorn)
+    for transport in taken:
+        assert isinstance(transport, _core.EngineTransport)
+        assert transport.get_extra_info("ssl_object").version() == "TLSv1.3"
+    assert len(taken) == 2
 
 
 @each_drop_in
@@ -590,7 +626,7 @@ def test_many_connections(drop_in: DropIn, files: Files) -> None:
             await until(lambda: descriptors() <= before[0])
             assert resident("self") - before[1] < MIB
 
-    drop_in.run(main)
+    drop_in.run(main, within=80)
 
 
 def resident(pid: int | str) -> int:

@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 import aiohttp_rig
+import carriers
 import pytest
 import uvicorn_servers
 from aiohttp import web
@@ -41,11 +42,18 @@ class Peers:
         self.left += 1
 
 
+def connected(port: int) -> socket.socket:
+    peer = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    tls = carriers.client_tls()
+    if not tls:
+        return peer
+    wrap = tls.pop("ssl").wrap_socket
+    return wrap(peer, **tls)  # type: ignore[no-any-return]
+
+
 async def ask(port: int, peers: Peers) -> None:
     """Connect and send messages."""
-    peer = await asyncio.to_thread(
-        socket.create_connection, ("127.0.0.1", port), TIMEOUT
-    )
+    peer = await asyncio.to_thread(connected, port)
     with peer:
         peer.sendall(aiohttp_rig.request())
         await asyncio.to_thread(receive, peer, b"\r\n\r\n")
@@ -73,7 +81,8 @@ async def test_aiohttp(kind: Any) -> None:
     app.router.add_get("/", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    tls = carriers.server_tls()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
         await ask(runner.addresses[0][1], peers)
@@ -81,8 +90,8 @@ async def test_aiohttp(kind: Any) -> None:
         await runner.cleanup()
 
 
-@pytest.mark.parametrize("environment", uvicorn_servers.ENVIRONMENTS)
-def test_uvicorn(environment: tuple[str, str]) -> None:
+@uvicorn_servers.ours
+def test_uvicorn(environment: uvicorn_servers.Environment) -> None:
     peers = Peers()
 
     async def app(scope: Any, receive_event: Any, send: Any) -> None:
@@ -94,8 +103,7 @@ def test_uvicorn(environment: tuple[str, str]) -> None:
             await send({"type": "websocket.send", "text": "done"})
 
     async def main() -> None:
-        async with rig.serve(app) as served:
+        async with environment.serve(app) as served:
             await ask(served.port, peers)
 
-    rig = uvicorn_servers.Environment(*environment)
-    rig.run(main)
+    environment.run(main)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import struct
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_scope_is_theirs(environment: Environment) -> None:
         await send(ACCEPT)
 
     async def main() -> None:
-        pair = (environment, Environment(environment.loop, environment.http, THEIRS))
+        pair = (environment, dataclasses.replace(environment, ws=THEIRS))
         for each in pair:
             async with each.serve(app, root_path="/app", proxy_headers=False) as served:
                 async with raw(served.port) as client:

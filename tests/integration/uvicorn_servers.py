@@ -6,10 +6,14 @@ import asyncio
 import base64
 import importlib.util
 import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import carriers
 import pytest
 import uvicorn
 
@@ -39,40 +43,52 @@ ENVIRONMENTS = _environments()
 HAS_ZTTP = IS_MODEL and importlib.util.find_spec("zttp") is not None
 
 
+@dataclass(frozen=True, repr=False)
 class Environment:
-    """An event loop, an HTTP class of uvicorn, and a WebSocket class."""
+    """An event loop, an HTTP class of uvicorn, a WebSocket class, and TLS or none."""
 
-    def __init__(self, loop: str, http: str, ws: str = OURS) -> None:
-        self.loop = loop
-        self.http = http
-        self.ws = ws
+    loop: str
+    http: str
+    ws: Any = OURS
+    tls: bool = False
 
     def __repr__(self) -> str:
-        return f"{self.loop}-{self.http}-{'ours' if self.ws == OURS else 'theirs'}"
+        words = [self.loop, self.http, "ours" if self.ws == OURS else "theirs"]
+        return "-".join([*words, *(["tls"] if self.tls else [])])
 
-    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        factory = asyncio.new_event_loop
-        if self.loop == "uvloop":
-            import uvloop
-
-            factory = uvloop.new_event_loop
+    def run(
+        self, main: Callable[[], Coroutine[Any, Any, None]], within: float = TIMEOUT
+    ) -> None:
         problems: list[Event] = []
 
         async def bounded() -> None:
             loop = asyncio.get_running_loop()
             loop.set_exception_handler(lambda _, context: problems.append(context))
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(within):
                 await main()
 
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with (
+            carriers.over(self.tls),
+            asyncio.Runner(loop_factory=carriers.LOOPS[self.loop]) as runner,
+        ):
             runner.run(bounded())
         assert problems == []
 
     @asynccontextmanager
-    async def serve(self, app: Any, **options: Any) -> AsyncIterator[Served]:
+    async def serve(
+        self,
+        app: Any,
+        tune: Callable[[ssl.SSLContext], None] | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Served]:
+        """``tune(context)`` is called before there are connections over TLS."""
         options = {"lifespan": "off", "log_config": None, "port": 0} | options
+        if carriers.by_tls():
+            options = {"ssl_certfile": str(carriers.files().chain)} | options
         config = uvicorn.Config(app, http=self.http, ws=self.ws, **options)
         config.load()
+        if tune is not None and config.ssl is not None:
+            tune(config.ssl)
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.startup()
@@ -89,7 +105,7 @@ class Served:
     def __init__(self, server: uvicorn.Server) -> None:
         self.server = server
         self.port: int = server.servers[0].sockets[0].getsockname()[1]
-        self.uri = f"ws://127.0.0.1:{self.port}"
+        self.uri = carriers.uri("ws", self.port)
         self.stopped = False
 
     async def stop(self) -> None:
@@ -106,26 +122,26 @@ class Served:
         return protocol
 
 
+OURS_PLAIN = [Environment(*pair) for pair in ENVIRONMENTS]
+# Of those the engine takes TLS over from the first ones.
+OVER_TLS = [
+    Environment(*pair, tls=True)
+    for pair in ENVIRONMENTS
+    if carriers.EVERY or pair == ENVIRONMENTS[0]
+]
+OF_ZTTP = [Environment("asyncio", "zttp")] if HAS_ZTTP else []
+OF_THEIRS = [Environment(*ENVIRONMENTS[0], THEIRS)] if IS_MODEL else []
+
+
+def each(environments: list[Environment]) -> Any:
+    return pytest.mark.parametrize("environment", environments, ids=repr)
+
+
 model = pytest.mark.skipif(not IS_MODEL, reason="compared with the model only")
-ours = pytest.mark.parametrize(
-    "environment", [Environment(*pair) for pair in ENVIRONMENTS], ids=repr
-)
-with_zttp = pytest.mark.parametrize(
-    "environment",
-    [
-        *(Environment(*pair) for pair in ENVIRONMENTS),
-        *([Environment("asyncio", "zttp")] if HAS_ZTTP else []),
-    ],
-    ids=repr,
-)
-both = pytest.mark.parametrize(
-    "environment",
-    [
-        *(Environment(*pair) for pair in ENVIRONMENTS),
-        *([Environment(*ENVIRONMENTS[0], THEIRS)] if IS_MODEL else []),
-    ],
-    ids=repr,
-)
+plain = each(OURS_PLAIN)
+ours = each([*OURS_PLAIN, *OVER_TLS])
+with_zttp = each([*OURS_PLAIN, *OVER_TLS, *OF_ZTTP])
+both = each([*OURS_PLAIN, *OVER_TLS, *OF_THEIRS])
 
 
 # Raw clients ----------------------------------------------------------------------
@@ -182,6 +198,12 @@ class RawClient:
         assert length < 126
         return first & 0x0F, await self.reader.readexactly(length)
 
+    def end(self) -> None:
+        """Of what it sends; TLS isn't told."""
+        fd = os.dup(self.writer.get_extra_info("socket").fileno())
+        with socket.socket(fileno=fd) as sock:
+            sock.shutdown(socket.SHUT_WR)
+
     async def open(self, *extra: str, path: str = "/") -> None:
         self.writer.write(request(*extra, path=path))
         status, _ = await self.read_head()
@@ -190,7 +212,8 @@ class RawClient:
 
 @asynccontextmanager
 async def raw(port: int) -> AsyncIterator[RawClient]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    tls = carriers.client_tls()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, **tls)
     try:
         yield RawClient(reader, writer)
     finally:
