@@ -14,6 +14,7 @@ import trustme
 
 from pywscore import TLSContext
 
+MIB = 1 << 20
 KINDS = ["TLSContext", "SSLContext"]
 
 
@@ -80,6 +81,13 @@ class Files:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.chain)
         return context
+
+
+async def exchange(ws: Any) -> None:
+    """Messages of some sizes with a server that echoes."""
+    for message in ("text", b"x" * 300, b"y" * MIB):
+        await ws.send(message)
+        assert await ws.recv() == message
 
 
 class TLSPeer:

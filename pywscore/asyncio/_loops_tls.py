@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from asyncio import selector_events, sslproto
 from typing import Any, NamedTuple
 
-__all__ = ["LoopsTLS", "forget", "of_transport"]
+__all__ = ["LoopsTLS", "forget", "of_transport", "reads"]
 
 _selector: Any = selector_events
 _sslproto: Any = sslproto
 # What came and isn't decrypted may be as much, in bytes: the engine decrypts that
 # together with what it receives next.
 _INCOMING = 1 << 16
+# Where an SSLProtocol reads from its SSLObject.
+_READS = ("_do_read__copied", "_do_read__buffered")
 
 
 class LoopsTLS(NamedTuple):
@@ -61,8 +64,22 @@ def _found(transport: Any) -> LoopsTLS | None:
         and type(protocol._extra) is dict
         and hasattr(protocol, "_ssl_buffer")
         and hasattr(protocol, "_ssl_buffer_view")
+        and all(hasattr(protocol, name) for name in _READS)
+        and not reads(transport)
     )
     return LoopsTLS(made, context, incoming, outgoing) if fits else None
+
+
+def reads(transport: Any) -> bool:
+    """Is this code that a read of ``transport``'s TLS runs: of a subclass of SSLObject,
+    or of a loop inside of that? What is read goes to the protocol that it has then."""
+    protocol = getattr(transport, "_ssl_protocol", None)
+    frame = None if protocol is None else sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in _READS and frame.f_locals.get("self") is protocol:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def forget(transport: Any) -> None:

@@ -180,6 +180,7 @@ void pywsc_ssl_object_close(struct pywsc_ssl_object *self)
     self->closed = true;
     wsc_outgoing_fini(&self->encrypted);
     Py_CLEAR(self->unwritten);
+    Py_CLEAR(self->unread);
 }
 
 void pywsc_ssl_object_free(struct pywsc_ssl_object *self)
@@ -210,6 +211,19 @@ int pywsc_ssl_object_traverse(struct pywsc_ssl_object *self, visitproc visit, vo
     return 0;
 }
 
+/* Whole records that a handshake by others left in `incoming`: unwrap() would drop
+ * them. */
+static void withdraw(struct pywsc_ssl_object *self, struct pywsc_state *state)
+{
+    if (self->kept && self->unread == NULL) {
+        self->unread = call(self->incoming, state->names[PYWSC_NAME_READ], NULL, NULL);
+        if (self->unread == NULL || !PyBytes_CheckExact(self->unread)) {
+            Py_CLEAR(self->unread);
+            PyErr_Clear();
+        }
+    }
+}
+
 /* Python's own loops twice in there, and then says that the peer's is missing. */
 void pywsc_ssl_object_end(struct pywsc_ssl_object *self, struct pywsc_state *state)
 {
@@ -219,6 +233,7 @@ void pywsc_ssl_object_end(struct pywsc_ssl_object *self, struct pywsc_state *sta
     self->end_sent = true;
     bool outer = begin(self);
     PyObject *raised = pywsc_take_raised();
+    withdraw(self, state);
     PyObject *done = call(self->object, state->names[PYWSC_NAME_UNWRAP], NULL, NULL);
     if (done == NULL && pywsc_raised_leaves()) {
         PyErr_WriteUnraisable(self->object);
@@ -260,6 +275,18 @@ static int feed(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
     int status = result == NULL ? stopped(self) : 0;
     Py_XDECREF(lent);
     Py_XDECREF(result);
+    return status;
+}
+
+static int feed_kept(struct pywsc_ssl_object *self, struct pywsc_engine *engine)
+{
+    PyObject *bytes = self->unread;
+    self->unread = NULL;
+    self->kept = false;
+    int status = bytes == NULL ? 0
+                               : feed(self, engine, (uint8_t *)PyBytes_AS_STRING(bytes),
+                                      (size_t)PyBytes_GET_SIZE(bytes));
+    Py_XDECREF(bytes);
     return status;
 }
 
@@ -352,14 +379,8 @@ static int receive_record(struct pywsc_ssl_object *self, struct pywsc_engine *en
         return collect_after(self, state, status);
     }
     int more = read_once(self, state, view, out_len);
-    if (more == 1 && !self->kept) {
-        return 0;
-    }
-    self->aligned = false;
-    if (more == 1) {
-        return decrypt(self, state, view, out_len);
-    }
-    return collect_after(self, state, more < 0 ? stopped(self) : 0);
+    self->aligned = more == 1 && !self->kept;
+    return more == 1 ? 0 : collect_after(self, state, more < 0 ? stopped(self) : 0);
 }
 
 static int receive(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
@@ -368,10 +389,9 @@ static int receive(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
     struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)engine));
     int status = 0;
     while (status == 0 && (len > 0 || self->kept) && !is_over(self)) {
-        size_t part = len < PIECE ? len : PIECE;
+        size_t part = self->kept ? 0 : len < PIECE ? len : PIECE;
         bool rest = part < len;
-        self->kept = false;
-        status = part == 0 ? 0 : feed(self, engine, data, part);
+        status = self->kept ? feed_kept(self, engine) : feed(self, engine, data, part);
         data += part;
         len -= part;
         if (status == 0 && !is_over(self)) {
@@ -395,18 +415,28 @@ int pywsc_ssl_object_receive(struct pywsc_ssl_object *self, struct pywsc_engine 
     bool outer = begin(self);
     *out_len = 0;
     self->starved = false; /* or it finds out again */
-    return end(self, outer,
-               self->aligned && !self->kept && is_record(data, len)
-                   ? receive_record(self, engine, data, len, view, out_len)
-                   : receive(self, engine, data, len, view, out_len));
+    int status = self->aligned && !self->kept && is_record(data, len)
+                     ? receive_record(self, engine, data, len, view, out_len)
+                     : receive(self, engine, data, len, view, out_len);
+    if (status == 0 && self->kept) {
+        status = receive(self, engine, NULL, 0, view, out_len);
+    }
+    return end(self, outer, status);
 }
 
-int pywsc_ssl_object_keep(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
-                          const uint8_t *data, size_t len)
+int pywsc_ssl_object_keep(struct pywsc_ssl_object *self, const uint8_t *data,
+                          size_t len)
 {
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)len);
+    if (bytes != NULL && self->unread != NULL) {
+        PyBytes_ConcatAndDel(&self->unread, bytes);
+    }
+    else {
+        Py_XSETREF(self->unread, bytes);
+    }
     self->kept = true;
     self->aligned = false;
-    return feed(self, engine, data, len);
+    return self->unread == NULL ? stopped(self) : 0;
 }
 
 int pywsc_ssl_object_eof(struct pywsc_ssl_object *self, struct pywsc_state *state)

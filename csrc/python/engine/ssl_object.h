@@ -3,7 +3,8 @@
  *
  * Callbacks of the context and methods of subclasses run inside of calls of the
  * SSLObject, and may do anything, a loop inside of them included, but call it again:
- * `busy` says that. What comes meanwhile is kept. */
+ * `busy` says that. What comes meanwhile is kept, where none of these calls reads it.
+ */
 #ifndef PYWSC_ENGINE_SSL_OBJECT_H
 #define PYWSC_ENGINE_SSL_OBJECT_H
 
@@ -21,6 +22,7 @@ struct pywsc_ssl_object {
     PyObject *record;    /* int: as much is read at once */
     PyObject *failure;   /* the exception that ended TLS, or NULL */
     PyObject *unwritten; /* bytes that the connection sent and it hasn't got, or NULL */
+    PyObject *unread;    /* bytes that came, and `incoming` hasn't got, or NULL */
     struct wsc_outgoing encrypted; /* not taken by the socket yet */
     bool open;                     /* the handshake is done */
     bool ended;                    /* the peer's end came: close_notify */
@@ -56,8 +58,8 @@ int pywsc_ssl_object_receive(struct pywsc_ssl_object *self, struct pywsc_engine 
                              const uint8_t *data, size_t len, PyObject *view,
                              size_t *out_len);
 /* Take what came while it is busy. */
-int pywsc_ssl_object_keep(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
-                          const uint8_t *data, size_t len);
+int pywsc_ssl_object_keep(struct pywsc_ssl_object *self, const uint8_t *data,
+                          size_t len);
 /* TCP has ended in the handshake. */
 int pywsc_ssl_object_eof(struct pywsc_ssl_object *self, struct pywsc_state *state);
 /* Encrypt from `outgoing`, up to 64 KiB. */

@@ -46,6 +46,9 @@ int pywsc_transport_output_left(struct pywsc_transport *self)
         return 0;
     }
     pywsc_transport_say_end(self);
+    if (pywsc_transport_take_kept_soon(self) < 0) {
+        return -1;
+    }
     if (self->ssl != NULL && self->ssl->encrypted.size > 0) {
         self->blocked = true; /* the end comes when that has left */
     }
@@ -266,6 +269,11 @@ static int tls_event(struct pywsc_transport *self, const struct wsc_io *io)
 {
     if (self->ssl->busy) {
         return pywsc_transport_keep_tls(self, io);
+    }
+    const struct wsc_io nothing = {.type = WSC_IO_DATA};
+    if (io->type == WSC_IO_EOF && self->ssl->kept) { /* which comes first */
+        self->ssl->eof = true;
+        io = &nothing;
     }
     bool waited = pywsc_ssl_object_wants_read(self->ssl);
     PyObject *first = NULL;

@@ -79,15 +79,17 @@ int pywsc_transport_receive_tls(struct pywsc_transport *self,
 {
     PyObject *bytes;
     size_t len;
-    int result = decrypt(self, connection, io, &bytes, &len);
+    PyObject *first = NULL;
+    pywsc_keep_first(&first, decrypt(self, connection, io, &bytes, &len),
+                     (PyObject *)self);
     (void)pywsc_transport_send_encrypted(self);
-    if (len > 0 && result == 0 && pywsc_transport_link(self) != NULL &&
-        self->connection != NULL) {
-        result = pywsc_connection_receive(
-            connection, (const uint8_t *)PyByteArray_AS_STRING(bytes), len);
+    if (len > 0 && pywsc_transport_link(self) != NULL && self->connection != NULL) {
+        const uint8_t *data = (const uint8_t *)PyByteArray_AS_STRING(bytes);
+        pywsc_keep_first(&first, pywsc_connection_receive(connection, data, len),
+                         (PyObject *)self);
     }
     give_back(connection, bytes);
-    return result;
+    return pywsc_raise_first(first);
 }
 
 int pywsc_transport_keep_tls(struct pywsc_transport *self, const struct wsc_io *io)
@@ -95,10 +97,17 @@ int pywsc_transport_keep_tls(struct pywsc_transport *self, const struct wsc_io *
     (void)wsc_link_read(self->link, false);
     self->ssl->held = true;
     self->ssl->eof = io->type == WSC_IO_EOF;
-    return self->ssl->eof
+    return self->ssl->eof ? 0 : pywsc_ssl_object_keep(self->ssl, io->data, io->len);
+}
+
+int pywsc_transport_take_kept_soon(struct pywsc_transport *self)
+{
+    return self->ssl == NULL || !(self->ssl->kept || self->ssl->held) ||
+                   pywsc_transport_link(self) == NULL
                ? 0
-               : pywsc_ssl_object_keep(self->ssl, pywsc_transport_engine(self),
-                                       io->data, io->len);
+               : pywsc_call_method_soon(pywsc_transport_state(self),
+                                        pywsc_transport_engine(self)->loop,
+                                        (PyObject *)self, PYWSC_NAME_RECEIVED);
 }
 
 int pywsc_transport_eof_tls(struct pywsc_transport *self)
@@ -153,9 +162,7 @@ static int write_some(struct pywsc_transport *self, struct pywsc_connection *con
             return fail_after(self, result);
         }
         status = pywsc_transport_send_encrypted(self);
-        if (ssl->held && pywsc_transport_link(self) != NULL &&
-            pywsc_call_method_soon(pywsc_transport_state(self), connection->loop,
-                                   (PyObject *)self, PYWSC_NAME_RECEIVED) < 0) {
+        if (pywsc_transport_take_kept_soon(self) < 0) {
             return -1;
         }
     }

@@ -23,6 +23,8 @@ int pywsc_transport_receive_tls(struct pywsc_transport *self,
                                 const struct wsc_io *io);
 /* The same while TLS is busy: what came, or TCP's end, is kept. */
 int pywsc_transport_keep_tls(struct pywsc_transport *self, const struct wsc_io *io);
+/* What is kept, if anything, is taken in the loop's next round. */
+int pywsc_transport_take_kept_soon(struct pywsc_transport *self);
 /* TCP has ended: TLS with it, or it has failed. */
 int pywsc_transport_eof_tls(struct pywsc_transport *self);
 /* Encrypt what the connection sends, and send it, until `blocked`. */

@@ -120,16 +120,6 @@ static PyObject *transport_pause_reading(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* What TLS has kept comes in the loop's next round: 0, or -1 with an exception. */
-static int take_kept_soon(struct pywsc_transport *self)
-{
-    return self->ssl == NULL || !self->ssl->kept
-               ? 0
-               : pywsc_call_method_soon(pywsc_transport_state(self),
-                                        pywsc_transport_engine(self)->loop,
-                                        (PyObject *)self, PYWSC_NAME_RECEIVED);
-}
-
 static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
 {
     struct pywsc_transport *self = (struct pywsc_transport *)op;
@@ -143,7 +133,7 @@ static PyObject *transport_resume_reading(PyObject *op, PyObject *unused)
     if (pywsc_transport_read(self, true) != WSC_OK) {
         return to_none(pywsc_transport_finish(self, errno, false));
     }
-    return to_none(take_kept_soon(self));
+    return to_none(pywsc_transport_take_kept_soon(self));
 }
 
 static PyObject *transport_is_closing(PyObject *op, PyObject *unused)
@@ -349,7 +339,7 @@ static int start_ssl(struct pywsc_transport *self)
         (void)PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    return take_kept_soon(self);
+    return pywsc_transport_take_kept_soon(self);
 }
 
 /* EngineTransport(engine, fd, connection, tls=None, server_hostname=None); `tls` is a

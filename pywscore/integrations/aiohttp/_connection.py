@@ -12,6 +12,7 @@ from aiohttp import WSMsgType
 from ... import _core
 from ...asyncio._engine import can_take_over, feed, take_over
 from ...asyncio._log import LimitedLogger
+from ...asyncio._loops_tls import reads
 from ...asyncio._options import Options
 from ...asyncio._rate import RateLimit
 from ...asyncio.connection import Connection
@@ -228,6 +229,10 @@ class UpgradedConnection(Connection):
 
     # What the transport calls
 
+    def data_received(self, data: bytes) -> None:
+        """Of TLS that was reading for aiohttp's protocol when that was changed."""
+        feed(self, data)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._owner is not None and not writing_paused(self._owner):
@@ -322,6 +327,15 @@ class SharedTransport:
         self._transport.write_eof()
 
 
+def _go_on_reading(
+    transport: asyncio.Transport, connection: UpgradedConnection
+) -> None:
+    if reads(transport):  # what that gives is the first to come
+        connection.loop.call_soon(_go_on_reading, transport, connection)
+    elif not connection.read_paused:
+        transport.resume_reading()
+
+
 def carry(
     transport: asyncio.Transport,
     connection: UpgradedConnection,
@@ -357,7 +371,7 @@ def carry(
             if transport.get_protocol() is connection:  # a mock's isn't
                 shared = SharedTransport(transport, connection)
             connection.connection_made(transport)
-            transport.resume_reading()
+            _go_on_reading(transport, connection)
         feed(connection, received)
     except BaseException:
         # Half of the answer may be sent: there is no other.

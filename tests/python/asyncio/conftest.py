@@ -34,6 +34,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "environment" in names:
         every = environments_of(metafunc)
         metafunc.parametrize("environment", every, indirect=True, ids=str)
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "files" in names and not any(mark.args[0] == "files" for mark in marks):
+        kinds = getattr(metafunc.module, "KINDS", KINDS)
+        metafunc.parametrize("files", kinds, indirect=True)
 
 
 @pytest.fixture
@@ -115,10 +119,11 @@ def _echo() -> Callable[..., Any]:
     return echo
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def files(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Files:
+    """Of each of KINDS, or of a module's own."""
     return Files(tmp_path_factory.mktemp("tls"), request.param)
 
 
@@ -126,6 +131,13 @@ def files(
 def on_engine(environment: Any) -> None:
     if environment.carrier == "transport":
         pytest.skip("elsewhere: the loop's own TLS")
+
+
+@pytest.fixture
+def only_auto(request: pytest.FixtureRequest) -> None:
+    """For modules in which not each test has an environment."""
+    if "environment" in request.fixturenames:
+        request.getfixturevalue("on_engine")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import os
 import pathlib
 import socket
 import ssl
+import struct
 import sys
 import time
 from typing import Any
@@ -319,27 +320,39 @@ async def stalled(server: Any, files: Files, step: str) -> TLSPeer:
         await peer._receive()
         return peer
     await peer.handshake()
-    if step == "half a request":
-        peer.write(HEAD[:40])
+    sent = {
+        "half a request": HEAD[:40],
+        "open": HEAD,
+        "half a frame": HEAD + frame(1, b"x" * 100, mask=True)[:50],
+    }
+    if step in sent:
+        peer.write(sent[step])
         peer.flush()
+    if step in ("open", "half a frame"):
+        await peer.read_until(b"\r\n\r\n")
     return peer
 
 
-STEPS = ["connected", "half a message", "half a handshake", "secure", "half a request"]
+STEPS = [
+    *("connected", "half a message", "half a handshake", "secure", "half a request"),
+    *("open", "half a frame"),
+]
 
 
-@pytest.mark.threat("TLS-7")
-@pytest.mark.parametrize("who", ["server", "client"])
-async def test_end_at_every_step_of_the_handshake(
-    serve: Any, echo: Any, files: Files, who: str
-) -> None:
-    server = await serve(echo, "127.0.0.1", 0, ssl=files.server())
+@pytest.mark.threat("TLS-7", "OVL-4")
+@pytest.mark.parametrize("who", ["server", "client", "reset"])
+async def test_end_at_every_step(serve: Any, echo: Any, files: Files, who: str) -> None:
+    server = await serve(echo, "127.0.0.1", 0, ssl=files.server(), close_timeout=0.5)
     peers = [await stalled(server, files, step) for step in STEPS]
     await asyncio.sleep(0.02)
-    if who == "client":
-        for peer in peers:
-            peer.writer.transport.abort()
-        await asyncio.sleep(0.02)
+    for peer in peers if who != "server" else []:
+        if who == "reset":
+            linger = struct.pack("ii", 1, 0)
+            sock = peer.writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        peer.writer.transport.abort()
+    if who != "server":
+        await until(lambda: not server.connections)
     server.close()
     await asyncio.wait_for(server.wait_closed(), 5)
     for peer in peers:

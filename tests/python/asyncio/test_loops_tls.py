@@ -15,6 +15,8 @@ from tls_peer import Files, TLSPeer
 
 from pywscore.asyncio import _loops_tls
 
+KINDS = ["SSLContext"]
+
 
 class Accepted(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,11 +39,6 @@ async def accepted(files: Files) -> AsyncIterator[tuple[Any, TLSPeer]]:
         yield protocol.transport, peer
         protocol.transport.abort()
         peer.writer.transport.abort()
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("tls"), "SSLContext")
 
 
 def run(main: Any) -> None:
