@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Calls", "Pipeline", "Receiver", "fail"]
+__all__ = ["Calls", "Pipeline", "Receiver", "fail", "give"]
 
 MAX_COMMANDS = 256
 MAX_BYTES = 1 << 20
@@ -93,8 +93,8 @@ class Pipeline(Calls):
             for receiver, result in zip(receivers, results, strict=True):
                 if isinstance(result, Exception):
                     fail(receiver, result)
-                elif not receiver.done():
-                    receiver.set_result(result)
+                else:
+                    give(receiver, result)
 
     def _take(self) -> tuple[list[Sequence[Any]], list[Receiver]]:
         commands: list[Sequence[Any]] = []
@@ -112,6 +112,15 @@ class Pipeline(Calls):
                 receivers.append(receiver)
                 size += sum(len(it) for it in command if isinstance(it, bytes))
         return commands, receivers
+
+
+def give(receiver: Receiver, result: Any) -> None:
+    """An answer; what it can't make anything of is its own fault."""
+    if not receiver.done():
+        try:
+            receiver.set_result(result)
+        except Exception as exc:
+            fail(receiver, exc)
 
 
 def fail(receiver: Receiver, reason: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -10,6 +11,8 @@ from ._broker import Report
 from ._message import Joined, Left
 
 __all__ = ["MAX_TOLD", "Changes", "Nodes", "Present", "pack_members", "unpack_members"]
+
+logger = logging.getLogger("pywscore.rooms")
 
 # Above so many members, changes are told by number.
 MAX_TOLD = 1000
@@ -40,15 +43,14 @@ def pack_members(members: Iterable[Present], count: int) -> bytes:
     return b'{"n":%d,"s":{%b}}' % (count, listed) if count else b""
 
 
-def unpack_members(packed: bytes) -> tuple[int, dict[str, Any]]:
-    """Raises:
-    ValueError: if that isn't what ``pack_members`` made.
-    """
+def unpack_members(room: str, packed: bytes) -> tuple[int, dict[str, Any]]:
+    """None, with a warning, for what ``pack_members`` hasn't made."""
     try:
         it = json.loads(packed)
         return int(it["n"]), dict(it["s"])
-    except (KeyError, TypeError) as exc:
-        raise ValueError("not the members of a room") from exc
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        logger.warning("what isn't ours is among the members of room %.100r", room)
+        return 0, {}
 
 
 class Changes:
@@ -149,7 +151,7 @@ class Nodes:
         for node in [name for name in self._known if name not in present]:
             yield from self.forget(room, node)
         for node, packed in present.items():
-            count, users = unpack_members(packed)
+            count, users = unpack_members(room, packed)
             listed = {key: json.dumps(user).encode() for key, user in users.items()}
             yield from self.apply(Report(room, node, count, listed, (), whole=True))
 

@@ -159,7 +159,7 @@ class Room(Serving):
         present = await self._node.broker.present(self.name)
         users: list[Any] = []
         for packed in present.values():
-            users += unpack_members(packed)[1].values()
+            users += unpack_members(self.name, packed)[1].values()
         return users
 
     async def count(self) -> int:
@@ -169,7 +169,7 @@ class Room(Serving):
             HubError: if Redis can't be asked.
         """
         present = await self._node.broker.present(self.name)
-        return sum(unpack_members(packed)[0] for packed in present.values())
+        return sum(unpack_members(self.name, packed)[0] for packed in present.values())
 
     async def history(
         self, since: str | None = None, limit: int | None = None

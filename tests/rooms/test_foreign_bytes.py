@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from nodes import hubs_of
+from servers import Redis
 from waiting import until
 
-from pywscore.rooms import Joined
+from pywscore.rooms import Hub, Joined, PublishError
 from pywscore.rooms._body import Body, pack
 from pywscore.rooms._broker import Report
 
@@ -83,3 +84,66 @@ async def test_any_bytes(
         # Those of the fuzz have been taken for messages, where they are.
         assert hub.healthy() and set(map(type, got)) <= {str, bytes}
     assert not caplog.records
+
+
+def key(hub: Hub, kind: str) -> str:
+    from pywscore.rooms._redis.keys import key_of
+
+    return key_of(hub._node.broker._prefix, "lobby", kind)
+
+
+@pytest.mark.external
+@pytest.mark.threat("BRK-3")
+async def test_what_isnt_ours_in_a_stream(redis: Redis) -> None:
+    async with hubs_of(redis.url, 1) as [hub]:
+        room = hub.room("lobby", history=10)
+        await room.publish("ours")
+        redis.say("XADD", key(hub, "s"), "1-1", "t", "x")
+        redis.say("XADD", key(hub, "s"), "1-2", "some", "thing", "b", "else")
+        got: list[Any] = []
+
+        async def send(message: Any) -> None:
+            got.append(message)
+
+        await room.join(send, send=send, since="")
+        await room.publish("new")
+        await until(lambda: got == ["ours", "new"])
+        assert [it.data for it in await room.history()] == ["ours", "new"]
+
+
+@pytest.mark.external
+@pytest.mark.threat("BRK-3")
+@pytest.mark.parametrize("epoch", ["a b", "", "\ufffd\x00 "])
+async def test_what_isnt_ours_beside_a_stream(redis: Redis, epoch: str) -> None:
+    """Who publishes there is told; others, in the same call, don't notice."""
+    async with hubs_of(redis.url, 1) as [hub]:
+        room, other = hub.room("lobby", history=10), hub.room("other", history=10)
+        redis.say("HSET", key(hub, "m"), "e", epoch)
+        async with asyncio.timeout(3):
+            failed, message = await asyncio.gather(
+                *(it.publish("x") for it in (room, other)), return_exceptions=True
+            )
+        assert isinstance(failed, PublishError) and "isn't ours" in str(failed)
+        assert await other.history() == [message]
+        await room.history()
+
+
+@pytest.mark.external
+@pytest.mark.threat("BRK-3")
+@pytest.mark.parametrize(
+    "packed", ["", "[]", "{", '{"n":1e999,"s":{}}', '{"n":1,"s":5}', "[" * 100_000]
+)
+async def test_what_isnt_ours_among_members(
+    redis: Redis, packed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hubs_of(redis.url, 2) as [hub, other]:
+        redis.say("HSET", key(hub, "p"), other.node, packed)
+        seen: list[Any] = []
+        room = hub.room("lobby", notice=seen.append)
+        member = await room.join(print, user="ada", send=print)
+        await until(lambda: seen == [Joined("lobby", "ada", 1)])
+        await until(lambda: redis.say("HGET", key(hub, "p"), hub.node) != b"$-1\r\n")
+        assert await room.members() == ["ada"] and await room.count() == 1
+        await member.leave()
+    assert "isn't ours is among the members of room 'lobby'" in caplog.text
+    assert not [it for it in caplog.records if it.levelno > logging.WARNING]

@@ -141,12 +141,12 @@ class RedisBroker(Broker):
         )
         epoch, offset, tag, missing, continued, flat = reply
         entries = [
-            Entry(int(flat[i]), flat[i + 1].decode(), flat[i + 2])
+            Entry(int(flat[i]), _text(flat[i + 1]), flat[i + 2])
             for i in range(0, len(flat), 3)
         ]
         top = NOWHERE
         if epoch:
-            top = Place(epoch.decode(), int(offset), tag.decode())
+            top = Place(_text(epoch), int(offset), _text(tag))
         return Reading(top, entries, int(missing), bool(continued))
 
     async def announce(self, reports: Iterable[tuple[Report, bytes]]) -> None:
@@ -170,8 +170,8 @@ class RedisBroker(Broker):
         )
         if isinstance(known, list):  # redis-py's cluster has made a dict of it
             known = dict(zip(known[::2], known[1::2], strict=True))
-        by_node = {node.decode(): packed for node, packed in known.items()}
-        living = {node.decode() for node in alive}
+        by_node = {_text(node): packed for node, packed in known.items()}
+        living = {_text(node) for node in alive}
         if dead := [node for node in by_node if node not in living]:
             await self._checked(self._call("HDEL", key, *dead))
         return {node: by_node[node] for node in by_node if node in living}
@@ -245,13 +245,18 @@ class RedisBroker(Broker):
             else:
                 feed.recover()
                 try:
-                    node.on_nodes([name.decode() for name in alive])
+                    node.on_nodes([_text(name) for name in alive])
                     if was_dead:
                         node.on_forgotten()
                 except Exception:  # whatever it is, this goes on
                     logger.exception("what a node said of others failed")
             feed.listen_up()
             await asyncio.sleep(beat)
+
+
+def _text(data: bytes) -> str:
+    """Whatever others have put there."""
+    return data.decode(errors="replace")
 
 
 def _version(info: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import exceptions as errors
 
-from .._pipeline import Calls, Receiver, fail
+from .._pipeline import Calls, Receiver, fail, give
 
 __all__ = ["Commands"]
 
@@ -123,7 +123,7 @@ class Commands(Calls):
                 if isinstance(answer, errors.ReadOnlyError):
                     raise answer  # the name may stand for another server now
             else:
-                receiver.set_result(answer)
+                give(receiver, answer)
 
     async def _look(self, _: Any) -> None:
         while True:

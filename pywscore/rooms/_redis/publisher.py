@@ -180,11 +180,17 @@ class Batch:
         )
 
     def set_result(self, result: bytes, /) -> None:
-        words = iter(result.decode().split())
-        for (*_, future), *place in zip(self._sent, words, words, words, strict=True):
+        try:
+            words = iter(result.decode().split())
+            found = zip(words, map(int, words), words, strict=True)
+            places = [Place(*it) for it in found]
+            sent = list(zip(self._sent, places, strict=True))
+        except ValueError:  # by what others have put there
+            self.set_exception(ResponseError("what isn't ours is in the room"))
+            return
+        for (*_, future), place in sent:
             if not future.done():
-                epoch, offset, tag = place
-                future.set_result(Place(epoch, int(offset), tag))
+                future.set_result(place)
 
     def set_exception(self, exception: Exception, /) -> None:
         self._publisher.close(self)

@@ -35,9 +35,12 @@ if tonumber(ARGV[4]) > 0 then
     local entries = redis.call('XRANGE', stream, string.format('%.0f-0', from), '+',
         'COUNT', ARGV[4])
     for _, entry in ipairs(entries) do
-        flat[#flat + 1] = string.match(entry[1], '^%d+')
-        flat[#flat + 1] = entry[2][2]
-        flat[#flat + 1] = entry[2][4]
+        local fields = entry[2]
+        if fields[1] == 't' and fields[3] == 'b' then -- or it isn't ours
+            flat[#flat + 1] = string.match(entry[1], '^%d+')
+            flat[#flat + 1] = fields[2]
+            flat[#flat + 1] = fields[4]
+        end
     end
 end
 return {epoch, offset, newest or '', math.max(oldest - from, 0), continued and 1 or 0, flat}
