@@ -445,6 +445,7 @@ class ServerProtocol(Protocol):
             InvalidHandshake: ``handshake_exception``, if there is one.
             ValueError: if the subprotocol wasn't offered, or a header can't be sent.
         """
+    def _accept(self, subprotocol: str | None, server: str | None, /) -> Response: ...
     def build_response(
         self, *, subprotocol: str | None = None, headers: _HeadersLike = ()
     ) -> Response:
@@ -643,6 +644,9 @@ class Connection:
     """The event loop that it belongs to."""
     transport: asyncio.Transport
     """asyncio's transport, or the engine's; None before there is one."""
+    @property
+    def state(self) -> State:
+        """CONNECTING, OPEN, CLOSING or CLOSED (RFC 6455 §4.1, §7.1)."""
 
     # asyncio.BufferedProtocol, called by the transport
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

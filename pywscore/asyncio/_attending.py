@@ -21,7 +21,6 @@ from ._forwarded import Forwarded, client_of
 from ._handshake import Handshake
 from ._listener import ListenerFactory
 from ._log import LimitedLogger, is_exit
-from ._options import Options
 from ._places import Places, network_of
 from ._refusals import failed, shutting_down, too_many
 from ._totals import Totals
@@ -31,7 +30,10 @@ __all__ = ["REFUSAL_TIMEOUT", "Attended", "Attending"]
 
 # How long a peer that gets no connection may take to read why.
 REFUSAL_TIMEOUT = 1.0
-# An enum's value is looked up by a function of Python, and this one for each end.
+# Members of enums and their values are looked up by functions, of CPython 3.11's at
+# least, and these for each connection.
+_CONNECTING, _OPEN = State.CONNECTING, State.OPEN
+_NORMAL_CLOSURE, _INTERNAL_ERROR = CloseCode.NORMAL_CLOSURE, CloseCode.INTERNAL_ERROR
 _ABNORMAL_CLOSURE: int = CloseCode.ABNORMAL_CLOSURE.value
 # How long a hook may go on that has waited for the end of its connection.
 _NOTICE = 0.25
@@ -43,6 +45,7 @@ class Attended(Connection):
     protocol: _core.ServerProtocol
     server: Any
 
+    _accepted_at: float | None = None  # None: it has its deadline
     _opening: asyncio.Task[None] | None = None
     _opened: bool = False
     _running: int = 0  # tasks of the server's that work for it
@@ -50,22 +53,19 @@ class Attended(Connection):
     _network: str = ""  # that the place is counted for
     _client: Any = None  # the address that a proxy has told of
 
-    def __init__(self, protocol: _core.ServerProtocol, *, options: Options) -> None:
-        super().__init__(protocol, options=options)
-        # With TLS this is before its handshake: one deadline for all (HSK-8).
-        self._accepted_at = self.loop.time()
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.server._arrived(self)
-        if not self._ended and self.options.open_timeout is not None:
-            self._opens_by(self._accepted_at + self.options.open_timeout)
-        del self._accepted_at  # idle connections are many
+        timeout = self.options.open_timeout
+        if timeout is not None and not self._ended:
+            assert self._accepted_at is not None
+            self._opens_by(self._accepted_at + timeout)
+        self._accepted_at = None  # idle connections are many
 
     @property
     def _has_begun(self) -> bool:
         """Whether it has its deadline, and a place or a refusal."""
-        return "_accepted_at" not in self.__dict__
+        return self._accepted_at is None
 
     @property
     def remote_address(self) -> Any:
@@ -114,22 +114,24 @@ class Attended(Connection):
             self._opening = None
         self.server._left(self)
 
-    def _respond(self, response: Response) -> bool:
-        """Queue it; whether the connection is open then."""
+    def _respond(self, response: Response, queued: bool) -> bool:
+        """Queue it, unless it is; whether the connection is open then."""
         self._opening = None
         self.response = response
-        if self.state is not State.CONNECTING or self._ended:
-            return False
-        try:
-            self.protocol.respond(response)
-        except Exception as exc:
-            self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
-            self.response = failed()
-            self.protocol.respond(self.response)
-        self._tell_head(">", self.response)
-        self.response.headers._pack()
-        if self.response.status_code != 101:
-            self._tell_rejected(self.response)
+        if not queued:
+            if self.state is not _CONNECTING or self._ended:
+                return False
+            try:
+                self.protocol.respond(response)
+            except Exception as exc:
+                self._log(logging.ERROR, "the response can't be sent", exc_info=exc)
+                self.response = response = failed()
+                self.protocol.respond(response)
+        if self._traced:
+            self._tell_head(">", response)
+        response.headers._pack()
+        if response.status_code != 101:
+            self._tell_rejected(response)
             return False
         self._opened = True
         self._has_opened()
@@ -161,12 +163,11 @@ class Attending:
         self._tasks: dict[asyncio.Task[Any], Attended] = {}
         self._closing = False
         self._changed: asyncio.Event = asyncio.Event()
-        handshake.is_closing = lambda: self._closing
 
     def _admit(self, ws: Attended, address: Any = None) -> None:
         """Give it a place; ``address`` is asked of its transport if it isn't given."""
         network = ""
-        if self._places.counts_addresses:
+        if self._places.per_address is not None:
             address = ws.remote_address if address is None else address
             if self._forwarded is None or not self._forwarded.trusts(address):
                 network = network_of(address)
@@ -179,7 +180,7 @@ class Attending:
         """The proxy at an address has told of the client's, or not (None). False if
         that has no place left, and then neither has this connection."""
         ws._client = client
-        if not ws._has_place or not self._places.counts_addresses:
+        if not ws._has_place or self._places.per_address is None:
             return True
         network = network_of(proxy if client is None else client)
         if self._places.count(network):
@@ -194,7 +195,7 @@ class Attending:
         if ws._has_place is None:
             self._admit(ws)
         self._all.add(ws)
-        self._totals.arrived()
+        self._totals.accepted += 1
         if self._closing:
             ws._refuse_unasked(shutting_down())
         elif not ws._has_place:
@@ -243,8 +244,7 @@ class Attending:
             self._answer_with(ws, too_many())
             return
         if not self._handshake.has_hooks:
-            response = self._handshake.answer_at_once(ws, ws.protocol, request)
-            self._answer_with(ws, response)
+            self._answer_at_once(ws, request)
             return
         answering = self._answer_later(ws, request)
         try:
@@ -254,6 +254,13 @@ class Attending:
             self._opening_failed(ws, exc)
         else:
             self._run(ws, ws._opening, self._opening_done)
+
+    def _answer_at_once(self, ws: Attended, request: Request) -> None:
+        response = self._handshake.decide(ws, ws.protocol, request, at_once=True)
+        queued = response.status_code == 101 and ws.state is _OPEN
+        if self._closing and not queued:
+            response = shutting_down()
+        self._answer_with(ws, response, queued)
 
     def _ask_proxy(self, ws: Attended, request: Request) -> bool:
         forwarded, peer = self._forwarded, ws.remote_address
@@ -265,18 +272,21 @@ class Attending:
     async def _answer_later(self, ws: Attended, request: Request) -> None:
         self._answer_with(ws, await self._handshake.answer(ws, ws.protocol, request))
 
-    def _answer_with(self, ws: Attended, response: Response) -> None:
-        if ws._respond(response):
+    def _answer_with(
+        self, ws: Attended, response: Response, queued: bool = False
+    ) -> None:
+        if ws._respond(response, queued):
             self._start_handler(ws)
         # Not before: it goes on to what came with the request, pings for instance.
         ws.flush()
-        ws._end_as_peer()
+        if ws._peer_ended:
+            ws._end_as_peer()
 
     def _opening_done(self, task: asyncio.Task[None]) -> None:
         ws = self._ran(task)
         ws._opening = None
         if task.cancelled():
-            if ws.state is State.CONNECTING:
+            if ws.state is _CONNECTING:
                 ws._cut("the opening handshake was cancelled")
             elif self.handler is not None and not ws._running:
                 ws._start_close(CloseCode.INTERNAL_ERROR)
@@ -285,8 +295,8 @@ class Attending:
 
     def _opening_failed(self, ws: Attended, exc: BaseException) -> None:
         ws._log(logging.ERROR, "opening handshake failed", exc_info=exc)
-        if ws.state is State.CONNECTING:
-            ws._respond(failed())
+        if ws.state is _CONNECTING:
+            ws._respond(failed(), False)
         ws._start_close(CloseCode.INTERNAL_ERROR)
         ws.flush()
 
@@ -312,19 +322,19 @@ class Attending:
     def _handler_done(self, task: asyncio.Task[Any]) -> None:
         ws = self._ran(task)
         if task.cancelled():
-            self._end(ws, CloseCode.INTERNAL_ERROR)
+            self._end(ws, _INTERNAL_ERROR)
         elif (exc := task.exception()) is not None:
             self._handler_failed(ws, exc)
         else:
-            self._end(ws, CloseCode.NORMAL_CLOSURE)
+            self._end(ws, _NORMAL_CLOSURE)
 
     def _handler_failed(self, ws: Attended, exc: BaseException) -> None:
-        if isinstance(exc, ConnectionClosed) and ws.state is not State.OPEN:
+        if isinstance(exc, ConnectionClosed) and ws.state is not _OPEN:
             if self.logger.isEnabledFor(logging.DEBUG):
                 ws._log(logging.DEBUG, "handler ended: %s", printable(exc))
         else:
             ws._log(logging.ERROR, "connection handler failed", exc_info=exc)
-        self._end(ws, CloseCode.INTERNAL_ERROR)
+        self._end(ws, _INTERNAL_ERROR)
 
     def _end(self, ws: Attended, code: int, reason: str = "") -> None:
         """Start the closing handshake, by the connection's ``close()`` if that is a

@@ -35,20 +35,16 @@ class Handshake:
     process_response: ProcessResponse | None = None
     server_header: str | None = None
     over_tls: bool = False
-    is_closing: Callable[[], bool] = field(default=lambda: False)
+    closing: bool = False
+    """Whether the server is, which accepts nothing then."""
+    has_hooks: bool = field(init=False)
+    """Whether the application takes part, so that an answer may have to wait."""
     _warned: bool = False
 
-    @property
-    def has_hooks(self) -> bool:
-        """Whether the application takes part, so that an answer may have to wait."""
-        return self.process_request is not None or self.process_response is not None
-
-    def answer_at_once(
-        self, connection: Connection, protocol: _core.ServerProtocol, request: Request
-    ) -> Response:
-        """As ``answer()``, without hooks."""
-        response = self._accept(connection, protocol, request)
-        return shutting_down() if self.is_closing() else response
+    def __post_init__(self) -> None:
+        self.has_hooks = not (
+            self.process_request is None and self.process_response is None
+        )
 
     async def answer(
         self, connection: Connection, protocol: _core.ServerProtocol, request: Request
@@ -65,7 +61,7 @@ class Handshake:
         )
         accepting: object = None
         if response is None:
-            response = self._accept(connection, protocol, request)
+            response = self.decide(connection, protocol, request)
             accepting = _accepting(response)
         else:
             self._sign(response)
@@ -80,7 +76,7 @@ class Handshake:
             code = response.status_code
             connection._log(logging.ERROR, "a hook can't answer with %s", code)
             return failed()
-        return shutting_down() if self.is_closing() else response
+        return shutting_down() if self.closing else response
 
     def _sign(self, response: Response) -> None:
         if self.server_header is not None and "Server" not in response.headers:
@@ -112,9 +108,15 @@ class Handshake:
             return failed()
         return response
 
-    def _accept(
-        self, connection: Connection, protocol: _core.ServerProtocol, request: Request
+    def decide(
+        self,
+        connection: Connection,
+        protocol: _core.ServerProtocol,
+        request: Request,
+        at_once: bool = False,
     ) -> Response:
+        """The response, as far as hooks have no say. With ``at_once`` a 101 is queued,
+        if the connection may still open."""
         if protocol.handshake_exception is not None:
             # Not raised: what the protocol keeps would get a traceback, which refers
             # to the connection.
@@ -126,6 +128,8 @@ class Handshake:
             if self.subprotocols or self.select_subprotocol is not None:
                 offered = protocol.offered_subprotocols
                 subprotocol = self._choose_subprotocol(connection, offered)
+            if at_once and not (self.closing or connection._ended):
+                return protocol._accept(subprotocol, self.server_header)
             return protocol.build_response(
                 subprotocol=subprotocol,
                 headers=()
@@ -155,7 +159,8 @@ class Handshake:
     ) -> None:
         # Two Origin lines were refused by the core.
         if self.origins is None:
-            self._warn_of_any_origin(connection, request, origin)
+            if origin is not None and not self._warned:
+                self._warn_of_any_origin(connection, request, origin)
             return
         for allowed in self.origins:
             if allowed is None or origin is None or isinstance(allowed, str):
@@ -166,11 +171,9 @@ class Handshake:
         raise InvalidOrigin(origin)
 
     def _warn_of_any_origin(
-        self, connection: Connection, request: Request, origin: str | None
+        self, connection: Connection, request: Request, origin: str
     ) -> None:
         # docs/adr/0004-origin-default.md
-        if self._warned or origin is None:
-            return
         headers = request.headers
         if "Cookie" not in headers and "Authorization" not in headers:
             return

@@ -34,16 +34,6 @@ class Logged(_core.Connection, asyncio.BufferedProtocol):
     _traced: bool = False
     _state_told: State | None = None
 
-    @property
-    def state(self) -> State:
-        """CONNECTING, OPEN, CLOSING or CLOSED."""
-        return self.protocol.state
-
-    def _trace_if_wanted(self) -> None:
-        if self.options.log.is_enabled_for(logging.DEBUG):
-            self._start_trace()
-            self._traced = True
-
     def _timed(self, function: Callable[P, R]) -> Callable[P, R]:
         """``function``; in the loop's debug mode it is named if it is slow."""
         if not self._by_loop:

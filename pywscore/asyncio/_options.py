@@ -37,6 +37,7 @@ class Options:
         write_limit: high- and low-water mark of the output in bytes.
         rate_limit: how much may come in a second, None for no limit.
         log: where to log.
+        of_loop: what ``for_core()`` gave last, in the loop that is its first.
     """
 
     open_timeout: float | None = OPEN_TIMEOUT
@@ -48,12 +49,35 @@ class Options:
     write_limit: tuple[int, int] = WRITE_LIMIT
     rate_limit: RateLimit | None = None
     log: LimitedLogger
+    of_loop: tuple[Any, ...] = dataclasses.field(
+        default=(None,), init=False, repr=False, compare=False
+    )
+
+    def for_core(self, loop: asyncio.AbstractEventLoop) -> tuple[Any, ...]:
+        """The core's arguments for a connection in ``loop``, after the protocol: by
+        position, as names of arguments are looked up one by one."""
+        known = self.of_loop
+        if known[0] is not loop:
+            limit = self.rate_limit
+            known = (
+                loop,
+                receive_buffer(loop),
+                timers(loop),
+                self.max_queue,
+                self.write_limit,
+                self.ping_interval,
+                self.ping_timeout,
+                self.idle_timeout,
+                None if limit is None else limit._parts(),
+            )
+            object.__setattr__(self, "of_loop", known)
+        return known
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any], log: LimitedLogger) -> Options:
         """Those that are among ``arguments``, which have been checked."""
-        names = [field.name for field in dataclasses.fields(cls) if field.name != "log"]
-        return cls(log=log, **{name: arguments[name] for name in names})
+        names = {field.name for field in dataclasses.fields(cls) if field.init}
+        return cls(log=log, **{name: arguments[name] for name in names - {"log"}})
 
 
 _receive_buffers: weakref.WeakKeyDictionary[

@@ -13,19 +13,15 @@ class Places:
 
     Args:
         limit: how many there are; None for any number.
-        per_address: how many of them one address can take; the same.
+        per_address: how many of them one address can take; the same. Unless it is
+            None, ``take()`` needs to know whose place it is.
     """
 
     def __init__(self, limit: int | None, per_address: int | None) -> None:
         self._limit = limit
-        self._per_address = per_address
+        self.per_address = per_address
         self._taken = 0
         self._taken_from: dict[str, int] = {}
-
-    @property
-    def counts_addresses(self) -> bool:
-        """Whether ``take()`` needs to know whose place it is."""
-        return self._per_address is not None
 
     def take(self, network: str = "") -> bool:
         """Take a place for a connection; False if there is none.
@@ -35,7 +31,7 @@ class Places:
         """
         if self._limit is not None and self._taken >= self._limit:
             return False
-        if not self.count(network):
+        if network and not self.count(network):
             return False
         self._taken += 1
         return True
@@ -46,7 +42,7 @@ class Places:
         if not network:
             return True
         taken = self._taken_from.get(network, 0)
-        if self._per_address is not None and taken >= self._per_address:
+        if self.per_address is not None and taken >= self.per_address:
             return False
         self._taken_from[network] = taken + 1
         return True

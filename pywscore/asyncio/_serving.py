@@ -64,6 +64,8 @@ class ServerConnection(Attended):
     ) -> None:
         super().__init__(protocol, options=options)
         self.server: Server = server
+        # With TLS this is before its handshake: one deadline for all (HSK-8).
+        self._accepted_at = self.loop.time()
 
     def respond(self, status: StatusLike, text: str) -> Response:
         """A response of plain text, to be returned by ``process_request``, changed
@@ -212,7 +214,7 @@ class Server(Attending, ChecksOverrides):
             ws._check_thread()
         finishing = self._finish(close_connections, code, reason)
         self._close_task = loop.create_task(finishing)
-        self._closing = True
+        self._closing = self._handshake.closing = True
         self.server.close()
         for ws in connections:
             if ws.request is None and not ws._ended:

@@ -21,19 +21,19 @@ _SIZE = 11
 
 
 class Totals:
-    """What a server keeps of connections that ended."""
+    """What a server keeps of connections that ended.
 
-    __slots__ = ("_accepted", "_close_codes", "_failed", "_sums")
+    Attributes:
+        accepted: how many there ever were.
+    """
+
+    __slots__ = ("_close_codes", "_failed", "_sums", "accepted")
 
     def __init__(self) -> None:
-        self._accepted = 0
+        self.accepted = 0
         self._failed = 0
         self._close_codes: Counter[int] = Counter()
         self._sums = [0] * _SIZE
-
-    def arrived(self) -> None:
-        """A connection was accepted."""
-        self._accepted += 1
 
     def left(self, counts: Counts, close_code: int | None) -> None:
         """A connection is gone.
@@ -70,7 +70,7 @@ class Totals:
             tuple(sums),
             states,
             latencies,
-            accepted=self._accepted,
+            accepted=self.accepted,
             failed=self._failed,
             close_codes=self._close_codes,
         )

@@ -21,7 +21,7 @@ from . import _overridden
 from ._ending import Ending, as_protocol_error
 from ._fragments import send_fragments
 from ._listener import ListenerFactory, check_methods
-from ._options import Options, receive_buffer, timers
+from ._options import Options
 from ._pings import Pings, payload_of
 from ._totals import Counts
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "broadcast"]
 
 _ENGINE: Any = getattr(_core, "EngineTransport", ())
+_INIT = _core.Connection.__init__  # no object of super() for each connection
 
 
 class Connection(Ending, ChecksOverrides):
@@ -65,22 +66,13 @@ class Connection(Ending, ChecksOverrides):
         options: Options,
     ) -> None:
         loop = asyncio.get_running_loop()
-        # By position: names of arguments are looked up one by one.
-        super().__init__(
-            protocol,
-            loop,
-            receive_buffer(loop),
-            timers(loop),
-            options.max_queue,
-            options.write_limit,
-            options.ping_interval,
-            options.ping_timeout,
-            options.idle_timeout,
-            *(() if options.rate_limit is None else (options.rate_limit._parts(),)),
-        )
+        _INIT(self, protocol, *options.for_core(loop))
         self.options = options
-        self._by_loop = loop.get_debug()
-        self._trace_if_wanted()
+        if loop.get_debug():
+            self._by_loop = True
+        if options.log.is_enabled_for(logging.DEBUG):
+            self._start_trace()
+            self._traced = True
 
     def __repr__(self) -> str:
         addresses = ""

@@ -27,7 +27,7 @@ class Ledger:
         """It is there; said again when another transport carries it, it is the same."""
         if ws not in self._all:
             self._all.add(ws)
-            self._totals.arrived()
+            self._totals.accepted += 1
 
     def end(self, ws: Connection, opened: bool) -> None:
         """It is gone, if ``begin()`` was told of it."""

@@ -421,6 +421,9 @@
 #define PYWSC_DOC_CONNECTION_TRANSPORT \
     "asyncio's transport, or the engine's; None before there is one."
 
+#define PYWSC_DOC_CONNECTION_STATE \
+    "CONNECTING, OPEN, CLOSING or CLOSED (RFC 6455 §4.1, §7.1)."
+
 #define PYWSC_DOC_CONNECTION_CONNECTION_MADE \
     "connection_made($self, transport)\n" \
     "--\n\n" \

@@ -17,6 +17,7 @@
 #include "connection/steps.h"
 #include "connection/trace.h"
 #include "connection/untaken.h"
+#include "protocol/attributes.h"
 #include "protocol/protocol.h"
 #include "tasks/timers.h"
 
@@ -189,6 +190,16 @@ static PyObject *get_messages_sent(PyObject *op, void *closure)
                : PyLong_FromUnsignedLongLong(self->protocol->conn.messages_sent);
 }
 
+static PyObject *get_state(PyObject *op, void *closure)
+{
+    PyObject *protocol = (PyObject *)((struct pywsc_connection *)op)->protocol;
+    if (protocol == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "__init__() was not called");
+        return NULL;
+    }
+    return pywsc_protocol_get_state(protocol, closure);
+}
+
 /* All that the core counts, in the order of _core.pyi. */
 static PyObject *get_traffic(PyObject *op, void *closure)
 {
@@ -210,6 +221,7 @@ static PyObject *get_traffic(PyObject *op, void *closure)
 }
 
 static PyGetSetDef connection_getset[] = {
+    {"state", get_state, NULL, PYWSC_DOC_CONNECTION_STATE, NULL},
     {"messages_queued", get_messages_queued, NULL, PYWSC_DOC_CONNECTION_MESSAGES_QUEUED,
      NULL},
     {"messages_sent", get_messages_sent, NULL, PYWSC_DOC_CONNECTION_MESSAGES_SENT,

@@ -20,6 +20,11 @@ static PyObject *get_state_lock_held(PyObject *op)
 }
 PYWSC_PROTOCOL_GETTER(get_state)
 
+PyObject *pywsc_protocol_get_state(PyObject *op, void *closure)
+{
+    return get_state(op, closure);
+}
+
 PyObject *pywsc_protocol_repr(PyObject *op)
 {
     static const char *const names[] = {

@@ -5,6 +5,7 @@
 #include "protocol/protocol.h"
 
 /* Its attributes of these names: new references. */
+PyObject *pywsc_protocol_get_state(PyObject *op, void *closure);
 PyObject *pywsc_protocol_close_code(const struct pywsc_protocol *self);
 PyObject *pywsc_protocol_close_reason(const struct pywsc_protocol *self);
 

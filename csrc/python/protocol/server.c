@@ -67,6 +67,17 @@ accept_headers(struct pywsc_protocol *self, PyObject *subprotocol,
 
 static const struct wsc_str switching_protocols = {"Switching Protocols", 19};
 
+static PyObject *switching_protocols_of(struct pywsc_state *state,
+                                        const struct wsc_http_header *headers,
+                                        size_t count)
+{
+    PyObject *list = pywsc_headers_new(state, headers, count);
+    PyObject *body = list == NULL ? NULL : PyBytes_FromStringAndSize(NULL, 0);
+    return pywsc_response_of(state, 101,
+                             Py_NewRef(state->names[PYWSC_NAME_SWITCHING_PROTOCOLS]),
+                             list, body);
+}
+
 /* accept() or, with `build`, build_response(). */
 static PyObject *
 accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
@@ -96,11 +107,7 @@ accept_or_build(PyObject *op, PyObject *args, PyObject *kwargs, bool build)
     Py_BEGIN_CRITICAL_SECTION(op);
     status = accept_headers(self, subprotocol, &headers, &error);
     if (status == WSC_OK && build) {
-        PyObject *list = pywsc_headers_new(state, headers.items, headers.count);
-        PyObject *body = list == NULL ? NULL : PyBytes_FromStringAndSize(NULL, 0);
-        result = pywsc_response_of(
-            state, 101, Py_NewRef(state->names[PYWSC_NAME_SWITCHING_PROTOCOLS]), list,
-            body);
+        result = switching_protocols_of(state, headers.items, headers.count);
     }
     else if (status == WSC_OK) {
         status = wsc_conn_respond(&self->conn, 101, switching_protocols, headers.items,
@@ -128,6 +135,52 @@ static PyObject *server_accept(PyObject *op, PyObject *args, PyObject *kwargs)
 static PyObject *server_build_response(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     return accept_or_build(op, args, kwargs, true);
+}
+
+/* _accept(subprotocol, server): accept(), with a Server header unless it is None; gives
+ * the Response. */
+static PyObject *accept_and_tell(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+{
+    struct pywsc_protocol *self = (struct pywsc_protocol *)op;
+    struct pywsc_state *state = pywsc_type_state(Py_TYPE(op));
+    struct wsc_http_header headers[WSC_ACCEPT_HEADERS + 1];
+    struct wsc_str protocol = {NULL, 0};
+    struct wsc_str server = {NULL, 0};
+    size_t count = 0;
+    PyObject *response = NULL;
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "_accept() takes two arguments");
+        return NULL;
+    }
+    if (pywsc_protocol_ready(self) < 0 ||
+        (args[0] != Py_None &&
+         pywsc_ascii_borrow(args[0], "subprotocol", &protocol) < 0) ||
+        (args[1] != Py_None && pywsc_ascii_borrow(args[1], "server", &server) < 0)) {
+        return NULL;
+    }
+    enum wsc_status status;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    status = wsc_conn_accept_headers(&self->conn, protocol, headers, &count);
+    if (status == WSC_OK) {
+        if (server.data != NULL) {
+            headers[count++] = (struct wsc_http_header){{"Server", 6}, server};
+        }
+        /* First: once it is sent there is a connection. */
+        response = switching_protocols_of(state, headers, count);
+    }
+    if (response != NULL) {
+        status = wsc_conn_respond(&self->conn, 101, switching_protocols, headers, count,
+                                  NULL, 0);
+    }
+    if (response != NULL && status == WSC_OK && protocol.data != NULL) {
+        self->subprotocol = Py_NewRef(args[0]);
+    }
+    Py_END_CRITICAL_SECTION();
+    if (status != WSC_OK) {
+        Py_XDECREF(response);
+        return raise_answer(state, self, status);
+    }
+    return response;
 }
 
 /* The subprotocol that a 101's headers name. */
@@ -344,6 +397,7 @@ static int server_init(PyObject *op, PyObject *args, PyObject *kwargs)
 static PyMethodDef server_methods[] = {
     {"accept", PYWSC_FUNCTION(server_accept), METH_VARARGS | METH_KEYWORDS,
      PYWSC_DOC_SERVER_PROTOCOL_ACCEPT},
+    {"_accept", PYWSC_FUNCTION(accept_and_tell), METH_FASTCALL, NULL},
     {"build_response", PYWSC_FUNCTION(server_build_response),
      METH_VARARGS | METH_KEYWORDS, PYWSC_DOC_SERVER_PROTOCOL_BUILD_RESPONSE},
     {"respond", server_respond, METH_O, PYWSC_DOC_SERVER_PROTOCOL_RESPOND},

@@ -172,8 +172,7 @@ static int hold(PyObject *bytes, PyObject *held, struct wsc_str *out)
     return result;
 }
 
-int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
-                    struct wsc_str *out)
+int pywsc_ascii_borrow(PyObject *object, const char *what, struct wsc_str *out)
 {
     if (!PyUnicode_Check(object)) {
         PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what,
@@ -184,7 +183,15 @@ int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
         PyErr_Format(PyExc_ValueError, "%s is not ASCII: %A", what, object);
         return -1;
     }
-    return hold(PyUnicode_AsASCIIString(object), held, out);
+    out->data = (const char *)PyUnicode_1BYTE_DATA(object);
+    out->len = (size_t)PyUnicode_GET_LENGTH(object);
+    return 0;
+}
+
+int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
+                    struct wsc_str *out)
+{
+    return pywsc_ascii_borrow(object, what, out) < 0 ? -1 : PyList_Append(held, object);
 }
 
 /* obs-text, RFC 9110 §5.5: ISO-8859-1, or bytes as surrogate escapes. */

@@ -23,7 +23,7 @@ PyObject *pywsc_header_text(struct wsc_str text);
 struct pywsc_headers {
     struct wsc_http_header *items;
     size_t count;
-    PyObject *held; /* list of the bytes objects that the items point into */
+    PyObject *held; /* list of the objects that the items point into */
 };
 int pywsc_headers_get(struct pywsc_state *state, PyObject *object,
                       struct pywsc_headers *out);
@@ -31,7 +31,10 @@ int pywsc_headers_get(struct pywsc_state *state, PyObject *object,
  * what the iterable gives. */
 PyObject *pywsc_header_pairs(PyObject *object);
 void pywsc_headers_release(struct pywsc_headers *headers);
-/* A str of visible ASCII as bytes, held in `held` (a list); ValueError otherwise. */
+/* The text of a str of ASCII, which is to outlive it; -1 with TypeError or ValueError.
+ */
+int pywsc_ascii_borrow(PyObject *object, const char *what, struct wsc_str *out);
+/* The same, held in `held` (a list). */
 int pywsc_ascii_get(PyObject *object, const char *what, PyObject *held,
                     struct wsc_str *out);
 
