@@ -72,7 +72,7 @@ def client(name: str) -> Path:
     program = BUILD / name
     if _stale(program, *sources, *(HERE / "c").glob("*.h")):
         BUILD.mkdir(parents=True, exist_ok=True)
-        openssl = tls or name in {"feed", "tls_calls"}
+        openssl = tls or name in {"feed", "tls_calls", "reconnect"}
         libraries = ["-lssl", "-lcrypto"] if openssl else []
         libraries += ["-lz"] if name.startswith("take") else []
         compiler = os.environ.get("CC", "cc")
