@@ -26,6 +26,8 @@ TRACE = (
     "recvfrom,recvmsg,read,sendto,sendmsg,write,writev,epoll_wait,epoll_pwait,epoll_ctl,"
     "accept,accept4,getpeername,getsockname,setsockopt,fcntl,ioctl"
 )
+RECEIVED = re.compile(r"^recvfrom\(.*\) += (\d+)$")
+NOTHING_READY = re.compile(r"^epoll_wait\((\d+), \[\],.*\) += 0$")
 # Works with a server on a port, in two parts; the first one isn't counted.
 Work = Callable[[int], Generator[None, None, None]]
 
@@ -160,3 +162,43 @@ def test_calls_per_message(
     if clients > 1:
         # A wake-up serves all that are ready.
         assert waited < messages / 2
+
+
+def looks_in_vain(lines: list[str]) -> int:
+    """How often it looks at the same sockets, for nothing, at the beginning."""
+    found = [NOTHING_READY.match(line) for line in lines]
+    sets = [match[1] if match is not None else None for match in found]
+    ends = (number for number, fd in enumerate(sets) if fd is None or fd != sets[0])
+    return next(ends, len(sets))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(("size", "waits"), [(1 << 10, True), (40 << 10, False)])
+def test_no_short_polling_after_a_stream(
+    loop: str, size: int, waits: bool, tmp_path: Path
+) -> None:
+    """After a message of more than 32 KiB the engine looks once whether there is more;
+    after a small one it looks again, for what may be an answer."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    log, messages = tmp_path / "log", 200
+    script = str(Path(__file__).with_name("taking_server.py"))
+    subprocess.run(
+        [
+            *("strace", "-qq", "-o", str(log), "-e", f"trace={TRACE}"),
+            *(sys.executable, script, loop, str(size), str(messages)),
+        ],
+        check=True,
+        timeout=60,
+    )
+    lines = log.read_text().splitlines()
+    looks = [
+        looks_in_vain(lines[number + 1 :])
+        for number, line in enumerate(lines)
+        if (received := RECEIVED.match(line)) and int(received[1]) >= size
+    ]
+    assert len(looks) == messages
+    assert (
+        looks.count(0) < messages / 2
+    )  # of turns that took too long, on a busy machine
+    assert (max(looks) > 1) == waits
