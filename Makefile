@@ -5,6 +5,7 @@
 #                     DESTDIR/PREFIX, /usr/local; LIBDIR=lib64 in the place of lib
 #   make test         gcc, warnings as errors, every test with every SIMD version
 #   make kqueue       the engine's tests over kqueue, which is emulated (part of test)
+#   make musl         the tests with musl, as in Alpine: needs musl-tools and cargo
 #   make macos        compile for macOS and FreeBSD; skipped without python -m ziglang
 #   make asan         gcc, AddressSanitizer and UBSan (SIMD versions: mask and utf8 only)
 #   make intsan       clang, UBSan with unsigned overflow reported in the core
@@ -57,6 +58,9 @@ FLAGS_kqueue   = -O2 -g $(ASAN) -DWSC_POLLER_KQUEUE=1 -Itests/c/kqueue
 # Archive and shared object are of the same objects. Warnings of other compilers are no
 # reason not to build.
 FLAGS_release  = -O3 -g -DNDEBUG -fPIC -fvisibility=hidden -DWSC_SHARED -Wno-error
+CC_musl        = musl-gcc
+FLAGS_musl     = -O2 -g -isystem build/libraries-musl/include
+LINK_musl      = -Lbuild/libraries-musl/lib
 FLAGS_avx512   = -O2 -g -DWSC_SIMD_EMULATE_AVX512
 
 COMPILER = $(or $(CC_$(FLAVOUR)),$(CC))
@@ -80,7 +84,7 @@ FUZZ_PROGRAMS   = $(FUZZERS:%.c=$(B)/%)
 REPLAY_PROGRAMS = $(FUZZERS:%.c=$(B)/%_replay)
 BENCH_PROGRAMS  = $(BENCHES:%.c=$(B)/%)
 
-.PHONY: test kqueue macos asan intsan valgrind fuzz replay coverage bench format format-check tidy \
+.PHONY: test kqueue musl macos asan intsan valgrind fuzz replay coverage bench format format-check tidy \
         layers simd-neon simd-avx512 clean lib install programs run-tests run-fuzz run-replay run-bench
 .SECONDARY:
 
@@ -91,6 +95,16 @@ test:
 kqueue:
 	@$(MAKE) -s -j2 FLAVOUR=kqueue T=engine programs
 	@tests/checks/run_c.sh kqueue "" engine
+musl: KERNEL = build/libraries-musl/kernel
+musl:
+	@mkdir -p $(KERNEL)
+	@# Which musl-gcc doesn't know, and OpenSSL includes.
+	@ln -sfn /usr/include/linux /usr/include/asm-generic \
+	    /usr/include/$$($(CC) -dumpmachine)/asm $(KERNEL)
+	@CC="musl-gcc -isystem $(CURDIR)/$(KERNEL)" \
+	    tests/checks/libraries.sh build/libraries-musl no-shared no-async
+	@$(MAKE) -s -j2 FLAVOUR=musl programs
+	@tests/checks/run_c.sh musl "" "$(T)"
 asan:
 	@$(MAKE) -s -j2 FLAVOUR=asan programs build/asan/tests/checks/simd_names
 	@ONCE=yes tests/checks/run_c.sh asan "$$(build/asan/tests/checks/simd_names)" "$(T)"

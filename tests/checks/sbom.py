@@ -22,7 +22,8 @@ SAYS = {
     "openssl": re.compile(rb"\0OpenSSL (\d+\.\d+\.\d+)[^\0]* \d{4}\0"),
     "zlib": re.compile(rb"deflate (\d+(?:\.\d+)+) Copyright"),
 }
-LIBRARIES = re.compile(r"(^|/)(pywscore\.libs|\.dylibs)/[^/]+$")
+# Those beside the extension, and itself: zlib may be inside of it.
+LIBRARIES = re.compile(r"\.(so|dylib|dll|pyd)(\.[\d.]+)?$")
 LISTS = re.compile(r"\.dist-info/sboms/[^/]+\.cdx\.json$")
 OF_THE_SYSTEM = "the system's: it is not in this file"
 

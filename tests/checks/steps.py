@@ -386,6 +386,16 @@ def valgrind() -> bool:
     return run("make", "-s", "valgrind")
 
 
+@step("musl", "C tests with musl", lane="c", long=True)
+def musl() -> bool:
+    for program in ("musl-gcc", "cargo"):
+        if not shutil.which(program):
+            raise Skipped(f"there is no {program}")
+    tested = run("make", "-s", "musl", timeout=3600)
+    note(last_line())
+    return tested
+
+
 def main(words: list[str]) -> int:
     names = [word for word in words if word not in ("--long", "--all")]
     if unknown := [name for name in names if name not in STEPS]:
