@@ -66,6 +66,20 @@ class Clock:
         self._now = end
         await self._settle()
 
+    def stall(self, seconds: float) -> None:
+        """Let time go by in which the loop doesn't have its turn, as when a call
+        blocks: what came and what is due waits until it has.
+
+        Args:
+            seconds: how much.
+
+        Raises:
+            ValueError: if it is negative.
+        """
+        if not seconds >= 0:
+            raise ValueError("time doesn't go back")
+        self._now += seconds
+
     def _next_timer(self) -> float | None:
         times = [it.when() for it in self._loop._scheduled if not it.cancelled()]
         later = [when for when in times if when > self._now]

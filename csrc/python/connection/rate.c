@@ -6,14 +6,20 @@
 
 /* --- buckets --- */
 
-static void fill(struct pywsc_rate *self, double now)
+/* `unread` of the time since it was filled last we didn't read: what the peer has sent
+ * in that comes at once, which is no fault of its, and so long may take to come. */
+static void fill(struct pywsc_rate *self, double now, double unread)
 {
     struct pywsc_bucket *const buckets[] = {&self->messages, &self->bytes};
-    double seconds = fmax(now - self->at, 0);
+    double seconds = fmax(now - self->at, 0); /* 0 for NAN */
+    unread = fmin(unread, seconds);
     self->at = now;
     for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
-        double left = buckets[i]->left + buckets[i]->per_second * seconds;
-        buckets[i]->left = fmin(left, buckets[i]->size);
+        struct pywsc_bucket *bucket = buckets[i];
+        double extra = bucket->extra - bucket->per_second * (seconds - unread);
+        bucket->extra = fmax(extra, 0) + bucket->per_second * unread;
+        double left = bucket->left + bucket->per_second * seconds;
+        bucket->left = fmin(left, bucket->size + bucket->extra);
     }
 }
 
@@ -66,6 +72,7 @@ int pywsc_rate_read(PyObject *option, struct pywsc_rate **out)
         return -1;
     }
     self->close = close != 0;
+    self->at = self->held_up = NAN;
     if (read_bucket(&self->messages, messages, burst, 1) < 0 ||
         read_bucket(&self->bytes, bytes, burst, 0) < 0) {
         PyMem_Free(self);
@@ -83,16 +90,51 @@ static bool is_open(const struct pywsc_connection *connection)
            connection->protocol->conn.state < WSC_CONN_CLOSING;
 }
 
-int pywsc_rate_received(struct pywsc_connection *connection, size_t len)
+/* `paused`: we haven't read since they were filled last. Else but while the loop was
+ * held up, of which it is known only where it matters. */
+static int fill_by_clock(struct pywsc_connection *connection, bool paused)
 {
     struct pywsc_rate *self = connection->rate;
-    double now = pywsc_timers_time(connection->deadlines.timers);
+    struct pywsc_timers *timers = connection->deadlines.timers;
+    double now = pywsc_timers_time(timers);
     if (now < 0) {
         return -1;
     }
-    fill(self, now);
-    self->bytes.left -= (double)len;
+    if (!self->close) {
+        fill(self, now, 0);
+        return 0;
+    }
+    double held_up = pywsc_timers_held_up(timers, now);
+    if (held_up < 0) {
+        return -1;
+    }
+    fill(self, now, paused ? INFINITY : fmax(held_up - self->held_up, 0));
+    self->held_up = held_up;
     return 0;
+}
+
+int pywsc_rate_received(struct pywsc_connection *connection, size_t len)
+{
+    struct pywsc_rate *self = connection->rate;
+    int result = fill_by_clock(connection, false);
+    if (connection->protocol->conn.state != WSC_CONN_CONNECTING) {
+        self->bytes.left -= (double)len;
+    }
+    return result;
+}
+
+void pywsc_rate_head_read(struct pywsc_connection *connection)
+{
+    size_t rest = wsc_conn_input_left(&connection->protocol->conn);
+    connection->rate->bytes.left -= (double)rest;
+}
+
+/* With the action "pause" all of that comes in its time anyway. */
+int pywsc_rate_read_on(struct pywsc_connection *connection)
+{
+    return connection->rate->close && connection->flow.read_paused
+               ? fill_by_clock(connection, true)
+               : 0;
 }
 
 /* The bytes that were too many have been read already: they count. */
@@ -139,7 +181,7 @@ int pywsc_rate_wait(struct pywsc_connection *connection)
 int pywsc_rate_go_on(struct pywsc_connection *connection, double now)
 {
     struct pywsc_rate *self = connection->rate;
-    fill(self, now);
+    fill(self, now, 0);
     connection->deadlines.rate_at = INFINITY;
     return self->bytes.left < 0 ? pywsc_rate_wait(connection)
                                 : pywsc_connection_call_in_turn(connection);

@@ -74,6 +74,9 @@ static int take_head(struct pywsc_connection *self, enum wsc_event_type type)
 {
     struct pywsc_protocol *protocol = self->protocol;
     bool request = type == WSC_EVENT_REQUEST;
+    if (self->rate != NULL) {
+        pywsc_rate_head_read(self);
+    }
     if (!request && pywsc_protocol_note_answer(self->state, protocol) < 0) {
         return -1;
     }
@@ -171,6 +174,9 @@ int pywsc_connection_resume_reading(struct pywsc_connection *self)
     if (!self->flow.read_paused || self->ended.tcp || is_slowed(self)) {
         return 0;
     }
+    if (self->rate != NULL && pywsc_rate_read_on(self) < 0) {
+        return -1;
+    }
     self->flow.read_paused = false;
     PyObject *result = PyObject_CallMethodNoArgs(
         self->transport, self->state->names[PYWSC_NAME_RESUME_READING]);
@@ -250,7 +256,10 @@ int pywsc_connection_pump(struct pywsc_connection *self)
         return 0; /* what calls us is called by the one who goes on with that */
     }
     self->flow.pumping = true;
-    int result = take_events(self);
+    int result = self->rate == NULL ? 0 : pywsc_rate_read_on(self);
+    if (result == 0) {
+        result = take_events(self);
+    }
     if (result == 0) {
         result = pywsc_connection_trace(self);
     }

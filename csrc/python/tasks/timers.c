@@ -9,6 +9,10 @@
 #define TURN 256
 /* In ticks; later than any loop lives. */
 #define LATEST ((uint64_t)1 << 60)
+/* A loop that is watched has a timer so often, which shows by coming late when it was
+ * held up; and is watched for so long. In seconds. */
+#define PULSE         0.125
+#define WATCH_SECONDS 60.0
 
 struct pywsc_timers {
     PyObject_HEAD struct pywsc_state
@@ -18,6 +22,9 @@ struct pywsc_timers {
     PyObject *handle;   /* the loop's TimerHandle, or NULL */
     uint64_t handle_at; /* WSC_TIMERS_NEVER without one */
     bool running;       /* the loop is told at the end */
+    double pulse_at;    /* INFINITY while the loop isn't watched */
+    double watched_until;
+    double held_up; /* in all */
     PyObject *weakrefs;
     const struct pywsc_timer_owners *owners;
     /* Its timers are parts of objects that hold a reference to us: it is empty when we
@@ -95,6 +102,9 @@ static int arm(struct pywsc_timers *self)
     Py_BEGIN_CRITICAL_SECTION(self);
     at = wsc_timers_next_time(&self->wheel);
     Py_END_CRITICAL_SECTION();
+    if (self->pulse_at < INFINITY && to_ticks(self->pulse_at) < at) {
+        at = to_ticks(self->pulse_at);
+    }
     if (self->running || at >= self->handle_at) {
         return 0;
     }
@@ -138,7 +148,28 @@ int pywsc_timers_rest(struct pywsc_timers *self)
     Py_BEGIN_CRITICAL_SECTION(self);
     empty = wsc_timers_next_time(&self->wheel) == WSC_TIMERS_NEVER;
     Py_END_CRITICAL_SECTION();
-    return empty ? drop_handle(self) : 0;
+    if (!empty) {
+        return 0;
+    }
+    self->pulse_at = INFINITY;
+    return drop_handle(self);
+}
+
+static double held_up(const struct pywsc_timers *self, double now)
+{
+    return self->held_up + fmax(now - self->pulse_at, 0);
+}
+
+double pywsc_timers_held_up(struct pywsc_timers *self, double now)
+{
+    self->watched_until = now + WATCH_SECONDS;
+    if (isinf(self->pulse_at)) {
+        self->pulse_at = now + PULSE;
+        if (arm(self) < 0) {
+            return -1;
+        }
+    }
+    return held_up(self, now);
 }
 
 /* A new reference to an object whose last one another thread may be dropping right now:
@@ -196,6 +227,8 @@ static int run(struct pywsc_timers *self)
     if (now < 0) {
         return -1;
     }
+    self->held_up = held_up(self, now);
+    self->pulse_at = now < self->watched_until ? now + PULSE : INFINITY;
     uint64_t ticks = to_ticks(now + PYWSC_TIMERS_EARLY);
     int result = 0;
     for (unsigned i = 0; i < TURN && result == 0; i++) {
@@ -257,6 +290,7 @@ static int timers_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->state = state;
     self->context = context;
     self->handle_at = WSC_TIMERS_NEVER;
+    self->pulse_at = INFINITY;
     self->loop = Py_NewRef(loop);
     wsc_timers_init(&self->wheel, to_ticks(now));
     return 0;

@@ -31,6 +31,9 @@ double pywsc_timers_time(struct pywsc_timers *self);
 int pywsc_timers_set(struct pywsc_timers *self, struct wsc_timer *timer, double at);
 /* Runs no Python. */
 void pywsc_timers_cancel(struct pywsc_timers *self, struct wsc_timer *timer);
+/* Seconds that the loop has been held up for in all, as far as it is watched: from the
+ * first call on, until a minute after the last one. -1 with an exception, as above. */
+double pywsc_timers_held_up(struct pywsc_timers *self, double now);
 /* Without timers, the loop need not wake: -1 with an exception. */
 int pywsc_timers_rest(struct pywsc_timers *self);
 

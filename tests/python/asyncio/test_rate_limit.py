@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from peers import REQUEST, frame
+from waiting import until
 
 import pywscore
 from pywscore import RateLimit, _core
@@ -204,6 +206,113 @@ def test_within_the_limit_nothing_happens(kind: str, carrier: Any) -> None:
                 await it.until(lambda: len(it.received) == number + 1)  # noqa: B023
                 await it.clock.advance(0.11)
             assert it.ws.state is pywscore.State.OPEN
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("unit", ["messages", "bytes"])
+def test_what_comes_while_the_loop_is_held_up(
+    kind: str, carrier: Any, unit: str
+) -> None:
+    """It is there at once, and may be: the peer has kept its rate. Nobody may send as
+    much for having been silent."""
+
+    async def main() -> None:
+        limit = {"messages": RateLimit(messages=10, burst=0.5, action="close")}
+        limit["bytes"] = RateLimit(bytes=10_000, burst=0.5, action="close")
+        async with session(kind, carrier, limit[unit]) as it:
+
+            def send(count: int) -> None:
+                for _ in range(count):
+                    it.client.send_nowait("x" * 980)
+
+            for number in range(1, 21):
+                send(1)
+                await it.until(lambda: len(it.received) == number)  # noqa: B023
+                await it.clock.advance(0.1)
+            for seconds in (5, 20):
+                before = len(it.received)
+                send(seconds * 10)
+                it.clock.stall(seconds)
+                await it.until(lambda: len(it.received) == before + seconds * 10)  # noqa: B023
+                await it.clock.advance(0.1)
+            assert it.ws.state is pywscore.State.OPEN
+            await it.clock.advance(100)
+            send(20)
+            await it.until(lambda: it.client.state is pywscore.State.CLOSED)
+            assert it.client.close_code == 1008
+
+    asyncio.run(main())
+
+
+def test_what_comes_while_nobody_takes_messages(carrier: Any) -> None:
+    async def main() -> None:
+        async with Clock() as clock:
+            went_on = asyncio.Event()
+            received: list[Any] = []
+            connections: list[Any] = []
+
+            async def handler(ws: pywscore.ServerConnection) -> None:
+                connections.append(ws)
+                await went_on.wait()
+                async for message in ws:
+                    received.append(message)
+
+            limit = RateLimit(messages=10, burst=1, action="close")
+            async with (
+                pywscore.serve(
+                    *(handler, "127.0.0.1", 0),
+                    rate_limit=limit,
+                    carrier=carrier,
+                    max_queue=2,
+                ) as server,
+                pywscore.connect(
+                    f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", proxy=None
+                ) as client,
+            ):
+                # Some stay in the kernel, and some in the input that was read.
+                for _ in range(5):
+                    for _ in range(10):
+                        await client.send("x" * 5000)
+                    await clock.advance(1)
+                assert connections[0].read_paused
+                went_on.set()
+                end = time.monotonic() + 5
+                while len(received) < 50 and not connections[0].close_code:
+                    assert time.monotonic() < end, len(received)
+                    await asyncio.sleep(0)
+                assert client.state is pywscore.State.OPEN
+
+    asyncio.run(main())
+
+
+def test_the_opening_handshake_does_not_count(carrier: Any) -> None:
+    async def main() -> None:
+        limit = RateLimit(bytes=50, action="close")
+        got: list[Any] = []
+
+        async def handler(ws: pywscore.ServerConnection) -> None:
+            async for message in ws:
+                got.append(message)
+
+        async with pywscore.serve(
+            handler, "127.0.0.1", 0, carrier=carrier, rate_limit=limit
+        ) as server:
+            port = server.sockets[0].getsockname()[1]
+            for size in (10, 60):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                # What follows it in the same piece does.
+                head = REQUEST.format(path="/", extra=f"X-Long: {'x' * 500}\r\n")
+                writer.write(head.encode() + frame(1, bytes(size), mask=True))
+                await reader.readuntil(b"\r\n\r\n")
+                if size == 10:
+                    await until(lambda: got)
+                    writer.write(frame(1, b"is still open", mask=True))
+                    await until(lambda: len(got) == 2)
+                else:
+                    assert b"too many bytes" in await reader.read()
+                writer.close()
+                await writer.wait_closed()
 
     asyncio.run(main())
 

@@ -402,6 +402,24 @@ def test_time_that_is_moved() -> None:
     asyncio.run(main())  # a timeout around it would go by, too
 
 
+def test_a_loop_that_is_held_up() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        called: list[float] = []
+        async with Clock() as clock:
+            begin = loop.time()
+            for seconds in (1, 2, 9):
+                loop.call_later(seconds, lambda: called.append(loop.time() - begin))
+            clock.stall(5)
+            assert called == []
+            await clock.advance(0)
+            assert called == [5, 5]
+            with pytest.raises(ValueError, match="back"):
+                clock.stall(-1)
+
+    run(main)
+
+
 def test_a_record() -> None:
     async def main() -> None:
         link = FaultyLink(Faults(split="random"), Faults(split="random"))
