@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import pathlib
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -121,6 +123,13 @@ class TLSPeer:
     def flush(self) -> None:
         self.writer.write(self.encrypted())
 
+    def fail(self) -> None:
+        """Say why, by a fatal alert, if TLS has begun."""
+        self._in.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+        with contextlib.suppress(ssl.SSLError):
+            self.ssl.read(1)
+        self.flush()
+
     async def _receive(self) -> bool:
         data = await self.reader.read(1 << 16)
         self._in.write(data) if data else self._in.write_eof()
@@ -173,3 +182,31 @@ class TLSPeer:
             return None
         except (ssl.SSLError, OSError) as exc:
             return exc
+
+
+@contextlib.asynccontextmanager
+async def s_client(
+    server: Any, ca: pathlib.Path, head: bytes, *options: str
+) -> AsyncIterator[tuple[Any, Any]]:
+    """OpenSSL's, connected to a server, or a port, and past the opening handshake: its
+    input, in which a letter that comes first may be a command, and its output."""
+    port = server if isinstance(server, int) else server.sockets[0].getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options),
+        *("-CAfile", str(ca), "-servername", "localhost"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(head)
+    await process.stdout.readuntil(b"Sec-WebSocket-Accept")
+    yield process.stdin, process.stdout
+    process.stdin.close()
+    await process.wait()
+
+
+async def sent_so_far(stdin: Any, stdout: Any, data: bytes) -> None:
+    """Send ``data`` to s_client with a ping before it, and wait for the pong."""
+    stdin.write(b"\x89\x84" + bytes(4) + b"ping" + data)
+    await stdout.readuntil(b"\x8a\x04ping")

@@ -39,6 +39,11 @@ class Kind:
     def ours(self) -> bool:
         return self.cls is WebSocketResponse
 
+    @property
+    def takes(self) -> bool:
+        """Does the engine take connections over?"""
+        return self.carrier == "auto" and not (self.tls and self.loop == "uvloop")
+
     def make(self, **options: Any) -> Any:
         if self.ours:
             options["carrier"] = self.carrier

@@ -6,7 +6,9 @@ python drop_ins.py NAME is an echo server. It says its port, and ends with its i
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,12 +22,33 @@ import pytest
 import uvicorn_servers
 from aiohttp import WSMsgType, web
 from tls_peer import Files, TLSPeer
+from waiting import until
 
 from pywscore import _core
 from pywscore.integrations.aiohttp import WebSocketResponse
 from pywscore.integrations.uvicorn import WebSocketProtocol
 
 HEAD = aiohttp_rig.request()
+
+
+def text(data: str) -> bytes:
+    return aiohttp_rig.frame(aiohttp_rig.TEXT, data.encode())
+
+
+def answer(data: str) -> bytes:
+    return aiohttp_rig.frame(aiohttp_rig.TEXT, data.encode(), mask=False)
+
+
+async def echoes(peer: TLSPeer, message: str) -> None:
+    peer.write(text(message))
+    peer.flush()
+    assert await peer.read_exactly(len(answer(message))) == answer(message)
+
+
+def reset(peer: TLSPeer) -> None:
+    sock = peer.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.writer.transport.abort()
 
 
 class OnTransport(WebSocketProtocol):
@@ -59,6 +82,13 @@ async def echo(side: Side) -> None:
         await side.send(message)
 
 
+async def collect(side: Side, got: list[Any]) -> None:
+    """A handler that notes all that it receives, and the close code."""
+    while (message := await side.receive()) is not None:
+        got.append(message)
+    got.append(side.connection.close_code)
+
+
 async def nothing(transport: Any) -> None:
     pass
 
@@ -75,6 +105,10 @@ class Served:
     count: Callable[[], int]
     """Connections that the server knows."""
     sides: list[Side] = field(default_factory=list)
+
+    async def gone(self) -> None:
+        """All connections have ended."""
+        await until(lambda: self.count() == 0)
 
     async def connect(self, files: Files, **client: Any) -> TLSPeer:
         """A client whose TLS is agreed on."""

@@ -336,7 +336,8 @@ async def test_what_a_handler_writes_to_the_transport_comes_after_what_it_sent(
             transport = rig.requests[-1].transport
             log.append(transport.get_extra_info("peername")[0])
             if message.data == "end":
-                transport.write_eof()
+                halves = transport.can_write_eof()
+                transport.write_eof() if halves else transport.close()
             elif message.data == "lines":
                 transport.writelines([frame(TEXT, b"l", mask=False)] * 2)
             else:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiohttp_rig import TEXT, close_frame, frame
-from drop_ins import HEAD, DropIn, Side, echo
+from aiohttp_rig import close_frame
+from drop_ins import HEAD, DropIn, Side, answer, echo, text
 from tls_peer import Files
 from waiting import until
 
@@ -31,14 +31,6 @@ NESTING = [
 ]
 
 each_nesting = pytest.mark.parametrize("drop_in", NESTING, ids=str)
-
-
-def text(data: str) -> bytes:
-    return frame(TEXT, data.encode())
-
-
-def answer(data: str) -> bytes:
-    return frame(TEXT, data.encode(), mask=False)
 
 
 def acting(method: str, act: Callable[[], object]) -> Callable[[ssl.SSLContext], None]:
@@ -205,7 +197,7 @@ def test_what_is_done_inside(
             goes_on = action in ("send", "nest") or method == "unwrap"
             assert got == [*said, None] or not goes_on
             peer.writer.close()
-            await until(lambda: served.count() == 0)
+            await served.gone()
             assert not armed
             other = await served.open(files)
             other.write(text("still"))

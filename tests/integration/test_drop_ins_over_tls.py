@@ -8,10 +8,8 @@ import contextlib
 import gc
 import os
 import pathlib
-import shutil
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 from typing import Any
@@ -21,8 +19,20 @@ import carriers
 import pytest
 import uvicorn_servers
 from aiohttp_rig import BINARY, CLOSE, OURS, PING, PONG, TEXT, close_frame, frame
-from drop_ins import HEAD, DropIn, Served, Side, each_drop_in, each_taking, echo
-from tls_peer import Files, TLSPeer
+from drop_ins import (
+    HEAD,
+    DropIn,
+    Side,
+    answer,
+    collect,
+    each_drop_in,
+    each_taking,
+    echo,
+    echoes,
+    reset,
+    text,
+)
+from tls_peer import Files
 from waiting import until
 
 import pywscore
@@ -36,24 +46,6 @@ MIB = 1 << 20
 IDLE = 300
 # An idle one takes 30 KiB in aiohttp, 27 in uvicorn.
 MOST_KIB = 34
-
-
-def text(data: str) -> bytes:
-    return frame(TEXT, data.encode())
-
-
-def answer(data: str) -> bytes:
-    return frame(TEXT, data.encode(), mask=False)
-
-
-async def echoes(peer: TLSPeer, message: str) -> None:
-    peer.write(text(message))
-    peer.flush()
-    assert await peer.read_exactly(len(answer(message))) == answer(message)
-
-
-async def gone(served: Served) -> None:
-    await until(lambda: served.count() == 0)
 
 
 # What carries it
@@ -178,12 +170,6 @@ def test_what_is_known_of_tls(drop_in: DropIn, files: Files) -> None:
 # What comes
 
 
-async def collect(side: Side, got: list[Any]) -> None:
-    while (message := await side.receive()) is not None:
-        got.append(message)
-    got.append(side.connection.close_code)
-
-
 @each_drop_in
 @pytest.mark.parametrize("how", ["one record", "one packet", "cut", "much"])
 def test_behind_the_request(drop_in: DropIn, files: Files, how: str) -> None:
@@ -257,7 +243,7 @@ def test_what_tls_has_kept(drop_in: DropIn, files: Files, end: str) -> None:
                 reset(peer)
             if end:
                 await until(lambda: got == ["one", "two", "three", 1006])
-                await gone(served)
+                await served.gone()
             [side] = served.sides
             assert side.is_taken
             peer.writer.close()
@@ -267,8 +253,12 @@ def test_what_tls_has_kept(drop_in: DropIn, files: Files, end: str) -> None:
 
 
 @each_taking
-def test_what_is_paused_stays_paused(drop_in: DropIn, files: Files) -> None:
-    """What TLS has kept waits as long as the connection doesn't read."""
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_what_is_paused_stays_paused(
+    drop_in: DropIn, files: Files, half_closed: bool
+) -> None:
+    """What TLS has kept waits as long as the connection doesn't read, and beyond the
+    end of what it sends."""
     may_go = asyncio.Event()
     got: list[Any] = []
 
@@ -279,6 +269,8 @@ def test_what_is_paused_stays_paused(drop_in: DropIn, files: Files) -> None:
     async def handler(side: Side) -> None:
         side.connection.transport.pause_reading()
         await may_go.wait()
+        if half_closed:
+            side.connection.transport.write_eof()
         side.connection.transport.resume_reading()
         await collect(side, got)
 
@@ -327,45 +319,10 @@ def test_records_of_any_size(drop_in: DropIn, files: Files, size: int) -> None:
             await peer.read_exactly(length)
             assert await peer.drain() is None
             peer.writer.close()
-            await gone(served)
+            await served.gone()
 
     drop_in.run(main)
     assert got == [*payloads, "in parts", 1000]
-
-
-@pytest.mark.threat("TLS-8")
-@each_drop_in
-@pytest.mark.parametrize("command", ["K", "k"])
-def test_key_update(drop_in: DropIn, files: Files, command: str) -> None:
-    """With an answer and without (RFC 8446 §4.6.3)."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl")
-
-    async def main() -> None:
-        async with drop_in.serve(echo, files) as served:
-            process = await asyncio.create_subprocess_exec(
-                *("openssl", "s_client", "-connect", f"127.0.0.1:{served.port}"),
-                *("-tls1_3", "-CAfile", str(files.ca), "-servername", "localhost"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(HEAD)
-            await process.stdout.readuntil(b"Sec-WebSocket-Accept")
-            process.stdin.write(text("one"))
-            await process.stdout.readuntil(answer("one"))
-            process.stdin.write(command.encode() + b"\n")
-            await process.stdin.drain()
-            await process.stdout.readuntil(b"KEYUPDATE")
-            process.stdin.write(text("two"))
-            await process.stdout.readuntil(answer("two"))
-            [side] = served.sides
-            assert side.is_taken == drop_in.takes
-            process.stdin.close()
-            await process.wait()
-
-    drop_in.run(main)
 
 
 # What is sent
@@ -403,7 +360,7 @@ def test_much_that_nobody_reads(drop_in: DropIn, files: Files) -> None:
             peer.flush()
             assert await peer.drain() is None
             peer.writer.close()
-            await gone(served)
+            await served.gone()
 
     drop_in.run(main)
 
@@ -429,158 +386,6 @@ def test_much_in_both_directions(drop_in: DropIn, files: Files) -> None:
                     assert await ws.recv() == message
                 await sending
 
-    drop_in.run(main)
-
-
-# Ends
-
-
-def reset(peer: TLSPeer) -> None:
-    sock = peer.writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.writer.transport.abort()
-
-
-async def said_its_end(peer: TLSPeer) -> None:
-    """With close_notify: else TCP's end raises SSLEOFError."""
-    with pytest.raises((EOFError, ssl.SSLZeroReturnError)):
-        await peer.read_exactly(1)
-
-
-@pytest.mark.threat("TLS-4")
-@each_drop_in
-def test_nothing_of_the_old_transport_ends_it(drop_in: DropIn, files: Files) -> None:
-    old: list[Any] = []
-
-    async def look(transport: Any) -> None:
-        old.append(transport)
-
-    async def main() -> None:
-        async with drop_in.serve(echo, files, before=look) as served:
-            peer = await served.open(files)
-            for number in range(3):
-                await echoes(peer, str(number))
-                await asyncio.sleep(0)
-            if drop_in.takes:
-                old[0].write(b"lost")
-                old[0].close()
-                old[0].abort()
-            old.clear()
-            gc.collect()
-            await asyncio.sleep(0.02)
-            await echoes(peer, "still there")
-            assert served.count() == 1
-            peer.writer.close()
-
-    drop_in.run(main)
-
-
-@pytest.mark.threat("TLS-4", "END-1")
-@each_drop_in
-def test_server_closes(drop_in: DropIn, files: Files) -> None:
-    async def handler(side: Side) -> None:
-        await side.send("last")
-        await side.close()
-
-    async def main() -> None:
-        async with drop_in.serve(handler, files) as served:
-            peer = await served.open(files)
-            assert await peer.read_exactly(6) == answer("last")
-            assert (await peer.read_exactly(4))[:2] == b"\x88\x02"
-            peer.write(close_frame(1000))
-            peer.flush()
-            await said_its_end(peer)
-            peer.writer.close()
-            await gone(served)
-
-    drop_in.run(main)
-
-
-PEERS_ENDS = ["close", "close and fin", "close_notify", "fin", "rst", "changed", "cut"]
-
-
-@pytest.mark.threat("TLS-4", "END-3", "OVL-4")
-@each_drop_in
-@pytest.mark.parametrize("end", PEERS_ENDS)
-def test_client_ends(drop_in: DropIn, files: Files, end: str) -> None:
-    got: list[Any] = []
-
-    async def main() -> None:
-        async with drop_in.serve(lambda side: collect(side, got), files) as served:
-            peer = await served.open(files)
-            peer.write(text("last"))
-            peer.flush()
-            await until(lambda: got == ["last"])
-            if end.startswith("close "):
-                peer.write(close_frame(1001, b"bye"))
-            elif end == "close":
-                peer.write(close_frame(1001))
-            elif end == "close_notify":
-                with contextlib.suppress(ssl.SSLError):
-                    peer.ssl.unwrap()
-            else:
-                peer.write(text("never"))
-            data = bytearray(peer.encrypted())
-            if end == "changed":
-                data[-1] ^= 1
-            if end in ("fin", "rst"):
-                data.clear()
-            peer.writer.write(data[:-5] if end == "cut" else data)
-            if end in ("close and fin", "fin", "cut"):
-                peer.writer.write_eof()
-            if end == "rst":
-                reset(peer)
-            elif end.startswith("close") and end != "close_notify":
-                first, length = await peer.read_exactly(2)
-                assert first == 0x80 | CLOSE
-                await peer.read_exactly(length)
-                await said_its_end(peer)
-                peer.writer.close()  # uvloop's TLS waits for the answer
-            elif end == "changed" and drop_in.takes:
-                assert "BAD_RECORD_MAC" in str(await peer.drain())
-            await until(lambda: len(got) == 2)
-            assert got[1] == (1001 if end in ("close", "close and fin") else 1006)
-            await gone(served)
-            peer.writer.close()
-
-    drop_in.run(main)
-
-
-@pytest.mark.threat("DED-7")
-@each_drop_in
-def test_shutdown(drop_in: DropIn, files: Files) -> None:
-    """Connections at each stage end, and the server doesn't wait for longer."""
-
-    async def hold(transport: Any) -> None:
-        if len(served.sides) == 2:  # the third
-            await asyncio.sleep(0.1)
-
-    async def main() -> None:
-        nonlocal served
-        async with drop_in.serve(echo, files, before=hold) as served:
-            idle, busy = await served.open(files), await served.open(files)
-            busy.write(frame(BINARY, bytes(3 * MIB)))
-            busy.flush()
-            opening = await served.connect(files)
-            opening.write(HEAD)
-            opening.flush()
-            await until(lambda: served.count() >= 3)
-            stopping = asyncio.create_task(served.stop())
-            first, length = await idle.read_exactly(2)
-            assert first == 0x80 | CLOSE
-            payload = await idle.read_exactly(length)
-            code = 1001 if drop_in.name == "aiohttp" else 1012
-            assert payload[:2] == code.to_bytes(2)
-            idle.write(close_frame(1000))
-            idle.flush()
-            await said_its_end(idle)
-            async with asyncio.timeout(10):
-                await asyncio.gather(stopping, busy.drain(), opening.drain())
-            assert served.count() == 0
-            for peer in (idle, busy, opening):
-                peer.writer.close()
-
-    served: Any = None
     drop_in.run(main)
 
 
@@ -614,13 +419,13 @@ def test_many_connections(drop_in: DropIn, files: Files) -> None:
     async def main() -> None:
         async with drop_in.serve(echo, files) as served:
             await asyncio.to_thread(visit, served.port, 300)
-            await gone(served)
+            await served.gone()
             served.sides.clear()
             gc.collect()
             before = descriptors(), resident("self")
             for _ in range(4):
                 await asyncio.to_thread(visit, served.port, 250)
-                await gone(served)
+                await served.gone()
                 served.sides.clear()
             gc.collect()
             await until(lambda: descriptors() <= before[0])

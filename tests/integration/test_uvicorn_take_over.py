@@ -16,10 +16,10 @@ from uvicorn_servers import (
     ENVIRONMENTS,
     Environment,
     frame,
-    ours,
     raw,
     request,
     server_frame,
+    taken,
 )
 from waiting import until
 
@@ -53,7 +53,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@ours
+@taken
 def test_taken_when_accepted(environment: Environment) -> None:
     taken = []
 
@@ -77,7 +77,7 @@ def test_taken_when_accepted(environment: Environment) -> None:
     assert taken == [False, True]
 
 
-@ours
+@taken
 def test_carrier_transport(environment: Environment) -> None:
     async def main() -> None:
         async with environment.serve(echo) as served:
@@ -90,7 +90,7 @@ def test_carrier_transport(environment: Environment) -> None:
     environment.run(main)
 
 
-@ours
+@taken
 @pytest.mark.threat("OVL-5")
 def test_one_descriptor_a_connection(environment: Environment) -> None:
     count = 20
@@ -120,7 +120,7 @@ def test_one_descriptor_a_connection(environment: Environment) -> None:
 
 
 @pytest.mark.slow
-@ours
+@taken
 @pytest.mark.threat("OVL-5")
 def test_many_connections(environment: Environment) -> None:
     """Nothing of those that came and went is left open."""
@@ -141,10 +141,10 @@ def test_many_connections(environment: Environment) -> None:
             await until(lambda: not served.server.server_state.connections)
             await until(lambda: descriptors() == before)
 
-    environment.run(main)
+    environment.run(main, within=80)
 
 
-@ours
+@taken
 @pytest.mark.threat("HSK-7")
 @pytest.mark.threat("OVL-5")
 def test_frames_before_the_answer(environment: Environment) -> None:
@@ -185,7 +185,7 @@ def test_frames_before_the_answer(environment: Environment) -> None:
     environment.run(main)
 
 
-@ours
+@taken
 def test_reading_stays_paused(environment: Environment) -> None:
     """What floods before and after the take-over stays in the kernel."""
     may_receive = asyncio.Event()
@@ -214,7 +214,7 @@ def test_reading_stays_paused(environment: Environment) -> None:
     environment.run(main)
 
 
-@ours
+@taken
 @pytest.mark.threat("OVL-5")
 def test_without_a_descriptor(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
@@ -237,7 +237,7 @@ def test_without_a_descriptor(
     environment.run(main)
 
 
-@ours
+@taken
 def test_engine_refuses(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,7 +263,7 @@ def test_engine_refuses(
     environment.run(main)
 
 
-@ours
+@taken
 def test_shutdown_and_abort(environment: Environment) -> None:
     """The server's set of connections, and ends of all kinds."""
 
@@ -318,7 +318,7 @@ def test_eager_tasks(http: str) -> None:
 
 @pytest.mark.threat("HLF-1")
 @pytest.mark.parametrize("name", ["bytes_after_head", "WebSocketProtocol._opens_by"])
-@ours
+@taken
 def test_calls_before_it_has_the_transport(
     environment: Environment, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,11 @@ class Environment:
         words = [self.loop, self.http, "ours" if self.ws == OURS else "theirs"]
         return "-".join([*words, *(["tls"] if self.tls else [])])
 
+    @property
+    def takes(self) -> bool:
+        """Does the engine take connections over?"""
+        return not (self.tls and self.loop == "uvloop")
+
     def run(
         self, main: Callable[[], Coroutine[Any, Any, None]], within: float = TIMEOUT
     ) -> None:
@@ -140,6 +145,7 @@ def each(environments: list[Environment]) -> Any:
 model = pytest.mark.skipif(not IS_MODEL, reason="compared with the model only")
 plain = each(OURS_PLAIN)
 ours = each([*OURS_PLAIN, *OVER_TLS])
+taken = each([it for it in (*OURS_PLAIN, *OVER_TLS) if it.takes])
 with_zttp = each([*OURS_PLAIN, *OVER_TLS, *OF_ZTTP])
 both = each([*OURS_PLAIN, *OVER_TLS, *OF_THEIRS])
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import pathlib
 import shutil
 import ssl
 import sys
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 from peers import REQUEST, frame
-from tls_peer import Files
+from tls_peer import Files, s_client, sent_so_far
 from waiting import until
 
 pytestmark = [
@@ -25,33 +23,6 @@ HEAD = REQUEST.format(path="/", extra="").encode()
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
 
 
-@contextlib.asynccontextmanager
-async def s_client(
-    server: Any, ca: pathlib.Path, *options: str
-) -> AsyncIterator[tuple[Any, Any]]:
-    """Its input, in which a line with one letter may be a command, and its output."""
-    port = server.sockets[0].getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options),
-        *("-CAfile", str(ca), "-servername", "localhost"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(HEAD)
-    await process.stdout.readuntil(b"Sec-WebSocket-Accept")
-    yield process.stdin, process.stdout
-    process.stdin.close()
-    await process.wait()
-
-
-async def sent_so_far(stdin: Any, stdout: Any, data: bytes) -> None:
-    """Send ``data`` with a ping before it, and wait for the pong."""
-    stdin.write(frame(9, b"ping", mask=True) + data)
-    await stdout.readuntil(frame(10, b"ping", mask=False))
-
-
 @openssl
 @pytest.mark.threat("TLS-8")
 @pytest.mark.parametrize("command", ["K", "k"])
@@ -60,7 +31,7 @@ async def test_new_keys_in_a_frame(
 ) -> None:
     """KeyUpdate with an answer and without (RFC 8446 §4.6.3), twice."""
     async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
-        async with s_client(server, files.ca, "-tls1_3") as (stdin, stdout):
+        async with s_client(server, files.ca, HEAD, "-tls1_3") as (stdin, stdout):
             for size in (100, 30_000):
                 data = frame(1, b"x" * size, mask=True)
                 await sent_so_far(stdin, stdout, data[: size // 2])
@@ -84,7 +55,7 @@ async def test_renegotiation_is_refused(serve: Any, files: Files) -> None:
     async with serve(
         handler, "127.0.0.1", 0, ssl=files.server(), ping_interval=None
     ) as server:
-        async with s_client(server, files.ca, "-tls1_2") as (stdin, stdout):
+        async with s_client(server, files.ca, HEAD, "-tls1_2") as (stdin, stdout):
             stdin.write(frame(1, b"one", mask=True))
             await stdout.readuntil(b"one")
             stdin.write(b"R\n")
@@ -92,7 +63,7 @@ async def test_renegotiation_is_refused(serve: Any, files: Files) -> None:
                 await stdin.drain()
             assert b"no renegotiation" in await stdout.read()
         assert got == ["one"]
-        async with s_client(server, files.ca, "-tls1_2") as (stdin, stdout):
+        async with s_client(server, files.ca, HEAD, "-tls1_2") as (stdin, stdout):
             stdin.write(frame(1, b"two", mask=True))
             await stdout.readuntil(b"two")
 
