@@ -28,6 +28,7 @@ close code and perhaps a JSON string; then options: ``fin=0``, ``rsv=N``, and fo
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ def parse_script(text: str) -> list[Step]:
             continue
         try:
             steps.append(_step(number, words))
-        except (ValueError, LookupError) as exc:
+        except (ValueError, LookupError, OverflowError) as exc:
             raise ScriptError(f"line {number}: {line.strip()}: {exc}") from None
     return steps
 
@@ -94,7 +95,7 @@ def parse_script(text: str) -> list[Step]:
 def _step(number: int, words: list[str]) -> Step:
     match words:
         case ["pause", seconds]:
-            return Step(number, "pause", seconds=float(seconds))
+            return Step(number, "pause", seconds=_seconds(seconds))
         case ["end" | "reset" as verb]:
             return Step(number, verb)
         case ["send", "rest"]:
@@ -108,10 +109,17 @@ def _step(number: int, words: list[str]) -> Step:
         case ["expect", "end" | "reset" as what]:
             return Step(number, f"expect {what}")
         case ["expect", "nothing", seconds]:
-            return Step(number, "expect nothing", seconds=float(seconds))
+            return Step(number, "expect nothing", seconds=_seconds(seconds))
         case ["expect", *rest]:
             return _frame_step(number, "expect", rest)
     raise ValueError("no such step")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError("no such time")
+    return seconds
 
 
 def _frame_step(number: int, verb: str, words: list[str]) -> Step:
@@ -166,18 +174,21 @@ def shown_frame(frame: Frame) -> str:
 
 def _shown_payload(frame: Frame) -> Iterator[str]:
     payload = frame.payload
-    if frame.opcode == OPCODES["close"] and len(payload) >= 2:
-        yield str(int.from_bytes(payload[:2], "big"))
-        payload = payload[2:]
-        if not payload:
-            return
-    elif not payload:
+    if not payload:
         if frame.opcode not in (OPCODES["close"], OPCODES["ping"], OPCODES["pong"]):
             yield '""'
         return
     try:
         if frame.opcode == OPCODES["binary"] or frame.rsv:
             raise ValueError
-        yield json.dumps(payload.decode(), ensure_ascii=True)
+        if frame.opcode != OPCODES["close"]:
+            yield json.dumps(payload.decode(), ensure_ascii=True)
+            return
+        code, reason = int.from_bytes(payload[:2], "big"), payload[2:].decode()
+        if len(payload) < 2 or code < 100:  # which would be bytes
+            raise ValueError
+        yield str(code)
+        if reason:
+            yield json.dumps(reason, ensure_ascii=True)
     except ValueError:
         yield payload.hex(" ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from pywscore.testing import (
     record,
     scripted_server,
 )
+from pywscore.testing._frames import Frame
+from pywscore.testing._script import shown_frame
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> None:
@@ -238,11 +241,33 @@ def test_a_refusal() -> None:
         "pause long",
         'send text "unfinished',
         "send text mask=maybe",
+        "send close 99999",
+        "pause nan",
+        "pause inf",
+        "pause -1",
+        "expect nothing nan",
     ],
 )
 def test_lines_that_are_no_steps(line: str) -> None:
     with pytest.raises(ScriptError, match="line 2: "):
         parse_script(f"pause 0\n{line}")
+
+
+BYTES = [*b' a9"#\\', *b"\n\x00\xff", *"é".encode(), 3, 0xE8]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_frame_is_read_as_it_is_shown(seed: int) -> None:
+    choose = random.Random(seed)
+    for _ in range(3000):
+        payload = bytes(choose.choices(BYTES, k=choose.choice([0, 1, 2, 3, 5])))
+        opcode, fin = (
+            choose.choice([0, 1, 2, 8, 8, 9, 10, 3, 15]),
+            choose.random() < 0.5,
+        )
+        frame = Frame(opcode, payload, fin, choose.choice([0, 0, 4, 7]))
+        [step] = parse_script(f"expect {shown_frame(frame)}")
+        assert step.frame == frame and not (payload and step.any_payload)
 
 
 def test_a_record_is_done_again() -> None:
