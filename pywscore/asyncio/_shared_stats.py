@@ -87,7 +87,11 @@ class SharedStats:
             self._lock = os.open(self._folder / f"{name}.lock", os.O_CREAT | os.O_RDWR)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._name = name
-        self._tell()
+        try:
+            self._tell()
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     async def __aexit__(
@@ -96,10 +100,15 @@ class SharedStats:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            self._write(f"{self._name}.json", self._own())
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Whoever looks next adds it to those that are gone."""
         assert self._timer is not None
         self._timer.cancel()
-        self._write(f"{self._name}.json", self._own())
-        # Whoever looks next adds it to those that are gone.
         os.close(self._lock)
         self._name = ""
 

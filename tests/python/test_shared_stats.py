@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,6 +203,30 @@ def test_mistakes(tmp_path: Path) -> None:
         assert os.listdir(tmp_path)
 
     run(main())
+
+
+def test_what_fails_on_the_way_in_or_out(tmp_path: Path) -> None:
+    """It isn't entered then, and leaves nothing."""
+
+    def fails() -> ServerStats:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        shared = SharedStats(tmp_path / "in")
+        shared.watch(fails)
+        with pytest.raises(ZeroDivisionError):
+            await shared.__aenter__()
+        assert shared._timer is not None and shared._timer.cancelled()
+        with pytest.raises(RuntimeError, match="hasn't been entered"):
+            shared.stats()
+        with pytest.raises(FileNotFoundError):
+            async with SharedStats(tmp_path / "out") as shared:
+                shutil.rmtree(tmp_path / "out")
+        assert shared._timer is not None and shared._timer.cancelled()
+
+    before = os.listdir("/dev/fd")
+    run(main())
+    assert os.listdir("/dev/fd") == before
 
 
 def test_metrics_of_the_drop_ins(tmp_path: Path) -> None:
