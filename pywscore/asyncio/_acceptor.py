@@ -31,6 +31,8 @@ __all__ = ["Acceptor", "BoundServer"]
 
 # After an accept that failed for want of descriptors or memory.
 ACCEPT_PAUSE = 1.0
+# asyncio has no timeout of 0 for TLS.
+LEAST_TIMEOUT = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,10 +352,15 @@ class TransportServer(BoundServer):
         self, connection: ServerConnection, sock: socket.socket, address: Any
     ) -> None:
         arrival = partial(Arrival, self._acceptor, connection)
+        timeouts = dict(self._timeouts)
         try:
             if self._acceptor.needs_header(address):
-                await self._read_header(connection, sock, address)
-            timeouts = dict(self._timeouts)
+                # One deadline for both.
+                async with asyncio.timeout(timeouts["ssl_handshake_timeout"]) as limit:
+                    await self._read_header(connection, sock, address)
+                if (end_at := limit.when()) is not None:
+                    left = end_at - self.get_loop().time()
+                    timeouts["ssl_handshake_timeout"] = max(left, LEAST_TIMEOUT)
             if not connection._has_place:
                 timeouts["ssl_handshake_timeout"] = REFUSAL_TIMEOUT
             await self.get_loop().connect_accepted_socket(
@@ -369,12 +376,11 @@ class TransportServer(BoundServer):
         self, connection: ServerConnection, sock: socket.socket, address: Any
     ) -> None:
         sock.setblocking(False)
-        async with asyncio.timeout(self._timeouts["ssl_handshake_timeout"]):
-            try:
-                source = await read_proxy_header(sock)
-            except ValueError:
-                connection._log_no_header(address)
-                raise ConnectionAbortedError from None
+        try:
+            source = await read_proxy_header(sock)
+        except ValueError:
+            connection._log_no_header(address)
+            raise ConnectionAbortedError from None
         self._acceptor.proxied(connection, address, client_of(source))
 
     def _opened(self, task: asyncio.Task[None]) -> None:

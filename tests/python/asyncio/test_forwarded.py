@@ -368,6 +368,26 @@ async def test_it_has_the_time_of_a_handshake(
 
 
 @pytest.mark.threat("FWD-5")
+@pytest.mark.usefixtures("of_the_carrier")
+async def test_it_shares_the_time_with_tls(serve: Any, files: Files) -> None:
+    """Of a proxy that is late with it, TLS has what is left."""
+    forwarded = Forwarded("PROXY", trusted=LOOPBACK)
+    options: dict[str, Any] = {"forwarded": forwarded, "ssl": files.server()}
+    server = serve(address, "127.0.0.1", 0, open_timeout=0.8, **options)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        began = time.monotonic()
+        await asyncio.sleep(0.6)
+        writer.write(V1)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert 0.7 < time.monotonic() - began < 1.2
+        writer.close()
+        await server_is_empty(server)
+
+
+@pytest.mark.threat("FWD-5")
 async def test_a_server_closes_meanwhile(serve: Any, raw_client: Any) -> None:
     forwarded = Forwarded("PROXY", trusted=LOOPBACK)
     server = await serve(address, "127.0.0.1", 0, forwarded=forwarded, open_timeout=60)
