@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tls_peer import Files
+from waiting import until
 
 import pywscore
 from pywscore import Forwarded, Headers, _core
@@ -253,9 +254,8 @@ async def test_limits_are_for_clients(serve: Any, raw_client: Any) -> None:
 
 
 async def server_is_empty(server: Any) -> None:
-    async with asyncio.timeout(5):
-        while server._all:
-            await asyncio.sleep(0.001)
+    """Of connections, and of handlers, which hold their places too."""
+    await until(lambda: not server._all and not server._tasks)
 
 
 # The PROXY protocol
