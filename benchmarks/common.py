@@ -147,6 +147,8 @@ def _figures(said: bytes) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads(said)
     if figures["messages"] == 0:
         raise ClientFailed("not a message went through")
+    if figures["server_cpu_seconds"] == 0:
+        raise ClientFailed("it has got no processor time")
     figures["cpu_us"] = figures["server_cpu_seconds"] / figures["messages"] * 1e6
     figures["messages_per_second"] = figures["messages"] / figures["seconds"]
     return figures
