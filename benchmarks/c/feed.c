@@ -1,14 +1,14 @@
 /* A server for clients that are measured: it sends one of them messages without end, or
  * takes turns with it.
  *
- *   feed [--size BYTES] [--seconds S] [--warmup S] [--pid PID] [--frame FILE]
- *        [--extensions HEADER] [--tls FOLDER] [--turns]
+ *   feed [--size BYTES] [--seconds S] [--pid PID] [--frame FILE]
+ *        [--extensions HEADER] [--tls FOLDER] [--turns [--warmup S]]
  *
  * Prints its port, serves the first connection, and prints one line of JSON, as load
- * does: messages, seconds, the processor seconds that the client used meanwhile. With
- * --turns it sends a message and waits for one, and p10_us, p50_us and p99_us are of
- * the time until that is there; the client's is as long. It never sleeps, so that no
- * client has to wake it.
+ * does: messages, seconds, the processor seconds that the client used until it had
+ * taken them all. With --turns it sends a message and waits for one, and p10_us, p50_us
+ * and p99_us are of the time until that is there; the client's is as long. It never
+ * sleeps, so that no client has to wake it.
  *
  * The program feed-tls is the same over TLS 1.3 with AES-128-GCM, with the certificate
  * of FOLDER; messages fill its records. */
@@ -173,25 +173,44 @@ static void open_connection(const struct options *options)
 
 /* --- without end, and in turns --- */
 
-/* Bytes that the socket took; so many each time that a call costs nothing. */
-static void send_until(uint64_t end, uint64_t *bytes)
+static size_t send_some(const uint8_t *data, size_t len)
 {
-    static size_t at;
-    while (now_ns() < end) {
-        ssize_t sent = stream_send(&stream, text + at, text_len - at);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            die("send");
-        }
-        if (sent > 0) {
-            *bytes += (uint64_t)sent;
-            at = (at + (size_t)sent) % text_len;
+    ssize_t sent = stream_send(&stream, data, len);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        die("send");
+    }
+    return sent > 0 ? (size_t)sent : 0;
+}
+
+/* Whole frames, so many each time that a call costs nothing, and a Close frame (RFC
+ * 6455 §5.5.1), which the client answers when it has taken them all: sockets hold a
+ * lot. */
+static uint64_t send_until(uint64_t end)
+{
+    static const uint8_t close_frame[] = {0x88, 0x02, 0x03, 0xE8};
+    uint64_t bytes = 0;
+    size_t at = 0;
+    while (now_ns() < end || at % frame_len != 0) {
+        size_t sent = send_some(text + at, text_len - at);
+        bytes += sent;
+        at = (at + sent) % text_len;
+    }
+    for (size_t sent = 0; sent < sizeof(close_frame);) {
+        sent += send_some(close_frame + sent, sizeof(close_frame) - sent);
+    }
+    uint64_t give_up_at = now_ns() + STALL_NS;
+    while (stream_recv(&stream, input, sizeof(input)) < 0 && errno == EAGAIN) {
+        if (now_ns() > give_up_at) {
+            die_of("the client does not answer");
         }
     }
+    return bytes / frame_len;
 }
 
 /* Frames of clients: of the same payload, with a masking key. */
-static void take_turns_until(uint64_t end, uint64_t *messages)
+static uint64_t take_turns_until(uint64_t end)
 {
+    uint64_t messages = 0;
     while (now_ns() < end) {
         uint64_t sent_at = now_ns();
         for (size_t sent = 0; sent < text_len;) {
@@ -212,20 +231,9 @@ static void take_turns_until(uint64_t end, uint64_t *messages)
             }
         }
         latencies_add(now_ns() - sent_at);
-        (*messages)++;
+        messages++;
     }
-}
-
-static uint64_t run_until(const struct options *options, uint64_t end)
-{
-    uint64_t bytes = 0;
-    uint64_t messages = 0;
-    if (options->turns) {
-        take_turns_until(end, &messages);
-        return messages;
-    }
-    send_until(end, &bytes);
-    return bytes / frame_len;
+    return messages;
 }
 
 /* --- options --- */
@@ -276,11 +284,14 @@ int main(int argc, char **argv)
     struct options options = get_options(argc, argv);
     write_text(&options);
     open_connection(&options);
-    (void)run_until(&options, now_ns() + nanoseconds(options.warmup));
-    latencies_clear();
+    if (options.turns) {
+        (void)take_turns_until(now_ns() + nanoseconds(options.warmup));
+        latencies_clear();
+    }
     double cpu = cpu_seconds(options.pid);
     uint64_t start = now_ns();
-    uint64_t messages = run_until(&options, start + nanoseconds(options.seconds));
+    uint64_t until = start + nanoseconds(options.seconds);
+    uint64_t messages = options.turns ? take_turns_until(until) : send_until(until);
     uint64_t end = now_ns();
     cpu = cpu_seconds(options.pid) - cpu;
     printf("{\"messages\": %llu, \"seconds\": %.6f, \"server_cpu_seconds\": %.6f",

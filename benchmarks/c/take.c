@@ -4,7 +4,7 @@
  *   take [--copy] [--compression]
  *
  * Connects to each port that a line of standard input gives, and takes messages until
- * the connection ends: a receive buffer, the heads of frames, a count. With --copy each
+ * a Close frame: a receive buffer, the heads of frames, a count. With --copy each
  * payload is copied to memory of its own, as an object of Python's has it, with
  * --compression inflated by zlib. The program take-tls does the same over TLS. It
  * relies on what feed sends, whole messages in frames without a mask, and is no
@@ -24,6 +24,7 @@
 
 #define INPUT_LEN (256 << 10)
 #define HEAD_MAX  10
+#define CLOSE     0x8U /* RFC 6455 §5.2 */
 #define OFFER     "permessage-deflate; server_max_window_bits=12"
 
 struct message {
@@ -102,7 +103,8 @@ static void take_payload(struct message *message, const uint8_t *data, size_t le
     message->left -= len;
 }
 
-static void take(struct message *message, const uint8_t *data, size_t len)
+/* Whether there is more to come: false after a Close frame. */
+static bool take(struct message *message, const uint8_t *data, size_t len)
 {
     for (size_t at = 0; at < len;) {
         if (message->left > 0) {
@@ -116,12 +118,16 @@ static void take(struct message *message, const uint8_t *data, size_t len)
                 message->head_len < head_size(message->head[1])) {
                 continue;
             }
+            if ((message->head[0] & 0x0fU) == CLOSE) {
+                return false;
+            }
             begin_message(message);
         }
         if (message->left == 0) {
             end_message(message);
         }
     }
+    return true;
 }
 
 /* --- connections --- */
@@ -132,11 +138,9 @@ static void take_all(const struct stream *stream, int epoll)
     struct epoll_event event;
     for (;;) {
         ssize_t got = stream_recv(stream, input, sizeof(input));
-        if (got > 0) {
-            take(&message, input, (size_t)got);
-        }
-        else if (got == 0 || errno != EAGAIN) {
-            break; /* feed has gone, perhaps with a reset */
+        if (got > 0 ? !take(&message, input, (size_t)got)
+                    : got == 0 || errno != EAGAIN) {
+            break;
         }
         if (got < 0 || !stream_pending(stream)) {
             (void)epoll_wait(epoll, &event, 1, -1);
