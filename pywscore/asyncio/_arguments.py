@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import inspect
-import math
-import operator
 import re
 import ssl as ssl_module
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from .._numbers import seconds_or_none, whole, whole_number
 from .._tls import TLSContext
 from ..http import Headers, is_token
 from ..protocol import checked_headers
@@ -31,14 +30,10 @@ __all__ = [
     "function_of",
     "headers_of",
     "list_of",
-    "number",
     "optional",
     "port_number",
     "positive",
-    "seconds_or_none",
     "water_marks",
-    "whole",
-    "whole_number",
 ]
 
 Check = Callable[[str, Any], Any]
@@ -47,35 +42,6 @@ Origins = Sequence[str | re.Pattern[str] | None]
 
 def as_given(name: str, value: Any) -> Any:
     return value
-
-
-def number(name: str, value: Any, what: str) -> Any:
-    """Raises:
-    TypeError: for what isn't a number: a text of digits, and True, are none.
-    ValueError: for NaN, and less than 0.
-    """
-    if type(value) in (int, float) and value >= 0:
-        return value  # most are: aiohttp's objects are made for each connection
-    if isinstance(value, (bool, str, bytes)) or not (
-        hasattr(value, "__float__") or hasattr(value, "__index__")
-    ):
-        raise TypeError(f"{name} must be {what}, not {value!r}")
-    if not value >= 0:
-        raise ValueError(f"{name} must not be negative, as {value!r} is")
-    return value
-
-
-def whole(name: str, value: Any, what: str) -> int:
-    """A number of things; 1e6 is one, infinity means no limit."""
-    value = number(name, value, what)
-    if isinstance(value, float):
-        return int(min(value, 1 << 62))
-    return operator.index(value) if hasattr(value, "__index__") else int(value)
-
-
-def seconds_or_none(name: str, value: Any) -> float | None:
-    seconds = float(number(name, value, "a number of seconds or None"))
-    return None if math.isinf(seconds) else seconds
 
 
 def water_marks(name: str, value: Any) -> tuple[int, int] | None:
@@ -92,7 +58,7 @@ def water_marks(name: str, value: Any) -> tuple[int, int] | None:
         high = low * 4
     if low is None:
         low = high // 4
-    if not 0 <= low <= high:
+    if not low <= high:
         raise ValueError(f"{name} needs 0 <= low <= high, not {value!r}")
     return high, low
 
@@ -214,15 +180,8 @@ def _logger(name: str, logger: Any) -> Any:
 def port_number(name: str, port: Any) -> Any:
     if isinstance(port, str):
         return port  # the system knows "8765", and names of services
-    if not 0 <= whole_number(name, port) <= 65535:
-        raise ValueError(f"{name} must be from 0 to 65535, not {port}")
+    whole_number(name, port, 0, 65535)
     return port
-
-
-def whole_number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    return int(operator.index(value))
 
 
 def flag(name: str, value: Any) -> bool:

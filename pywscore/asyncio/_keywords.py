@@ -9,22 +9,14 @@ import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._arguments import (
-    ARGUMENTS,
-    Check,
-    as_given,
-    flag,
-    number,
-    port_number,
-    whole_number,
-)
+from .._numbers import positive_number, whole_number
+from ._arguments import ARGUMENTS, Check, as_given, flag, port_number
 
 __all__ = ["OF_CLIENTS", "OF_SERVERS", "check_keywords"]
 
 
 def _positive_seconds(name: str, value: Any) -> Any:
-    if not number(name, value, "a number of seconds or None"):
-        raise ValueError(f"{name} must be positive")
+    positive_number(name, value, "a number of seconds or None")
 
 
 def _text(name: str, value: Any) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
+
+from .._numbers import finite, positive_number
 
 __all__ = ["RateLimit"]
 
@@ -25,7 +26,8 @@ class RateLimit:
             1008, and the message left out.
 
     Raises:
-        ValueError: if a number isn't positive, none is given, or for another action.
+        ValueError: if a number isn't positive and finite, none is given, or for another
+            action.
     """
 
     messages: float | None = None
@@ -40,10 +42,8 @@ class RateLimit:
             value = getattr(self, name)
             if value is None and name != "burst":
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise TypeError(f"{name} must be a number, not {value!r}")
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive, not {value!r}")
+            finite(name, value)
+            object.__setattr__(self, name, positive_number(name, value))
         if self.action not in ("pause", "close"):
             raise ValueError(f"action must be pause or close, not {self.action!r}")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .._numbers import positive_number
 from ..typing import PathLike
 from ._stats import ServerStats, read_only
 
@@ -40,6 +41,8 @@ _GAUGES = (
     "latency_max",
 )
 _GONE = "gone.json"
+# With many connections counting takes a while: at most one part in so many of the time.
+_SPARING = 100
 
 Counts = dict[str, Any]
 
@@ -54,7 +57,8 @@ class SharedStats:
             shared.stats()  # of all of them
 
     Counters never go down, also when a process is killed: of that one the last
-    ``interval`` seconds are lost.
+    ``interval`` seconds are lost, or more where counting takes more than 1 % of them:
+    with 10,000 connections some 2 seconds.
 
     Args:
         folder: of these processes only; made if it isn't there. Its files are read and
@@ -69,10 +73,8 @@ class SharedStats:
     def __init__(self, folder: PathLike, *, interval: float = 1.0) -> None:
         if sys.platform == "win32":
             raise NotImplementedError("statistics aren't shared on Windows")
-        if not interval > 0:
-            raise ValueError("interval must be above 0")
         self._folder = Path(os.fsdecode(folder))
-        self._interval = interval
+        self._interval = positive_number("interval", interval, "a number of seconds")
         self._watched: list[Callable[[], ServerStats]] = []
         self._name = ""
         self._lock = -1
@@ -159,8 +161,12 @@ class SharedStats:
 
     def _tell(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._interval, self._tell)
-        self._write(f"{self._name}.json", self._own())
+        began = loop.time()
+        try:
+            self._write(f"{self._name}.json", self._own())
+        finally:
+            wait = max(self._interval, (loop.time() - began) * _SPARING)
+            self._timer = loop.call_later(wait, self._tell)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

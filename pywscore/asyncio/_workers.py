@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Unpack
 
-from ._arguments import Check, checked, function_of, optional, whole_number
+from .._numbers import whole_number
+from ._arguments import Check, checked, function_of, optional
 from ._binding import Address, reserve
 from ._plan import Handler, Lifespan, LoopFactory, Plan, StartMethod
 from ._signatures import RunArguments
@@ -23,8 +24,7 @@ def _start_method(name: str, method: Any) -> None:
 
 
 def _workers(name: str, workers: Any) -> None:
-    if whole_number(name, workers) < 1:
-        raise ValueError(f"{name} must be positive")
+    whole_number(name, workers, 1)
 
 
 _ARGUMENTS: dict[str, Check] = {

@@ -237,7 +237,7 @@ def serve(
         listener=listener,
         handshake=handshake,
         log=log,
-        places=Places(max_connections, max_connections_per_address),
+        places=Places(given["max_connections"], given["max_connections_per_address"]),
         forwarded=forwarded,
     )
     return server

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from .._numbers import whole_number
+
 __all__ = [
     "ClientPerMessageDeflateFactory",
     "PerMessageDeflate",
@@ -53,18 +55,15 @@ class PerMessageDeflate:
     def __post_init__(self) -> None:
         for name in ("server_max_window_bits", "client_max_window_bits"):
             bits = getattr(self, name)
-            if bits is not None and not 8 <= bits <= 15:
-                raise ValueError(f"{name} must be between 8 and 15")
+            if bits is not None:
+                whole_number(name, bits, 8, 15)
         if self.require_client_max_window_bits and self.client_max_window_bits is None:
             raise ValueError(
                 "require_client_max_window_bits needs client_max_window_bits"
             )
-        if not -1 <= self.level <= 9:
-            raise ValueError("level must be between -1 and 9")
-        if not 1 <= self.mem_level <= 9:
-            raise ValueError("mem_level must be between 1 and 9")
-        if self.threshold < 0:
-            raise ValueError("threshold must not be negative")
+        whole_number("level", self.level, -1, 9)
+        whole_number("mem_level", self.mem_level, 1, 9)
+        whole_number("threshold", self.threshold, 0)
 
 
 # 12 bits and memLevel 5 need a tenth of the memory of zlib's defaults (15 and 8) for

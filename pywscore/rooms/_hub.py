@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from .._numbers import positive_number, real, whole_number
 from ._body import check_text
 from ._broker import Broker
 from ._errors import LimitError
@@ -79,12 +82,11 @@ class Hub:
             raise ValueError("node must be letters, digits, - and _")
         if not prefix or any(c in "{}" or c.isspace() for c in prefix):
             raise ValueError("prefix must not be empty, or have spaces, { or }")
-        limits = Limits(
+        given = Limits(
             *(max_members, max_rooms, max_rooms_per_connection, max_message_size),
             *(max_history, publishes_per_second, connect_timeout, join_timeout),
         )
-        _check_limits(limits)
-        self._node = Node(self.node, _broker(url, prefix), limits)
+        self._node = Node(self.node, _broker(url, prefix), _checked(given))
         self._memberships = Memberships()
         self._options = Options()
         self._rooms: weakref.WeakValueDictionary[str, Room] = (
@@ -256,36 +258,27 @@ def _without_login(url: str) -> str:
     return parts._replace(netloc=place, query=urlencode(query)).geturl()
 
 
-def _check_limits(limits: Limits) -> None:
+def _checked(limits: Limits) -> Limits:
+    found: dict[str, Any] = {}
     for name in (
         *("max_members", "max_rooms", "max_rooms_per_connection"),
         *("max_message_size", "max_history"),
     ):
-        value = getattr(limits, name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} must be int, not {type(value).__name__}")
-        if value < 1:
-            raise ValueError(f"{name} must be positive")
+        found[name] = whole_number(name, getattr(limits, name), 1, sys.maxsize)
     for name in ("publishes_per_second", "connect_timeout", "join_timeout"):
         value = getattr(limits, name)
-        if value is None and name == "publishes_per_second":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-        if not value > 0:
-            raise ValueError(f"{name} must be positive")
+        if value is not None or name != "publishes_per_second":
+            found[name] = positive_number(name, value)
+    return replace(limits, **found)
 
 
 def _check_options(options: Options, limits: Limits) -> None:
-    if isinstance(options.history, bool) or not isinstance(options.history, int):
-        raise TypeError(f"history must be int, not {type(options.history).__name__}")
-    if options.history < 0:
-        raise ValueError("history must not be negative")
+    whole_number("history", options.history, 0, sys.maxsize)
     if options.history > limits.max_history:
         raise LimitError(f"history is above max_history, {limits.max_history}")
-    if isinstance(options.ttl, bool) or not 1 <= options.ttl <= MAX_TTL:
+    if not 1 <= real("ttl", options.ttl) <= MAX_TTL:
         raise ValueError(f"ttl must be 1 to {MAX_TTL} seconds")
-    if isinstance(options.flush, bool) or not 0 <= options.flush <= MAX_FLUSH:
+    if not real("flush", options.flush) <= MAX_FLUSH:
         raise ValueError(f"flush must be 0 to {MAX_FLUSH} milliseconds")
     if options.policy not in ("skip", "latest", "close"):
         raise ValueError("policy must be 'skip', 'latest' or 'close'")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import Any
 
+from .._numbers import whole
 from .._shown import unawaited
 from ..asyncio._ending import Attached
 from ..asyncio.connection import Connection
@@ -184,8 +185,8 @@ class Room(Serving):
             HubError: if Redis can't be asked.
             ValueError: for a negative limit.
         """
-        if limit is not None and limit < 0:
-            raise ValueError("limit must not be negative")
+        if limit is not None:
+            limit = whole("limit", limit, "a whole number or None")
         place = place_of(since or "")
         messages: deque[Message] = deque(maxlen=limit)
         while True:

@@ -6,6 +6,8 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
+from .._numbers import finite
+
 __all__ = ["Clock"]
 
 
@@ -54,11 +56,9 @@ class Clock:
             seconds: how much.
 
         Raises:
-            ValueError: if it is negative.
+            ValueError: if it is negative or not finite.
         """
-        if not seconds >= 0:
-            raise ValueError("time doesn't go back")
-        end = self._now + seconds
+        end = self._now + finite("seconds", seconds)
         await self._settle()
         while (when := self._next_timer()) is not None and when <= end:
             self._now = max(self._now, when)
@@ -74,11 +74,9 @@ class Clock:
             seconds: how much.
 
         Raises:
-            ValueError: if it is negative.
+            ValueError: if it is negative or not finite.
         """
-        if not seconds >= 0:
-            raise ValueError("time doesn't go back")
-        self._now += seconds
+        self._now += finite("seconds", seconds)
 
     def _next_timer(self) -> float | None:
         times = [it.when() for it in self._loop._scheduled if not it.cancelled()]

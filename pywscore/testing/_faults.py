@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
+
+from .._numbers import finite, whole_number
 
 __all__ = ["DEFAULTS", "Direction", "Faults", "Split"]
 
@@ -38,8 +42,15 @@ class Faults:
     def __post_init__(self) -> None:
         if self.split not in (None, "whole", "bytes", "random"):
             raise ValueError("split must be 'whole', 'bytes' or 'random'")
-        if not self.delay >= 0:
-            raise ValueError("delay must not be negative")
+        seconds = finite("delay", self.delay, "a number of seconds")
+        object.__setattr__(self, "delay", seconds)
+        for name in ("end_at", "reset_at"):
+            if (offset := getattr(self, name)) is not None:
+                offset = whole_number(name, offset, 0, sys.maxsize)
+                object.__setattr__(self, name, offset)
+        for name in ("drop", "duplicate"):
+            for offset in chain.from_iterable(getattr(self, name)):
+                whole_number(name, offset, 0, sys.maxsize)
 
 
 @dataclass(slots=True)

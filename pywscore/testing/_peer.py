@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Self
 
 from .. import _core
+from .._numbers import real
 from ..http import host_header
 from ..uri import WebSocketURI, parse_uri
 from ._frames import Frame, FrameReader, frame_bytes
@@ -41,7 +42,7 @@ class ScriptedPeer:
         client: bool,
         timeout: float = 5.0,
     ) -> None:
-        self.timeout = timeout
+        self.timeout = real("timeout", timeout, "a number of seconds")
         self._reader = reader
         self._writer = writer
         self._client = client
@@ -62,6 +63,7 @@ class ScriptedPeer:
             OSError: if it isn't there.
         """
         parsed = parse_uri(uri)
+        timeout = real("timeout", timeout, "a number of seconds")
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_connection(parsed.host, parsed.port)
             writer.write(_request(parsed))
@@ -222,6 +224,7 @@ async def scripted_server(
     Raises:
         ScriptError: at the end, of the first script that failed or wasn't done.
     """
+    timeout = real("timeout", timeout, "a number of seconds")
     for script in scripts or ("",):
         parse_script(script)
     failures: list[BaseException] = []

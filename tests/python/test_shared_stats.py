@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 
 from pywscore import ServerStats, SharedStats
 from pywscore.integrations import metrics
+from pywscore.testing import Clock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock")
 
@@ -159,6 +161,33 @@ def test_who_is_never_asked_tells(tmp_path: Path) -> None:
                 silent.watch(lambda: SOME)
                 while asked.stats() != SOME:
                     await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_what_takes_long_is_told_rarely(tmp_path: Path) -> None:
+    """Of many connections, so that it takes 1 % of the time at most."""
+    asked: list[float] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def stats() -> ServerStats:
+            asked.append(loop.time())
+            clock.stall(0.02)
+            return SOME
+
+        async with (
+            Clock() as clock,
+            SharedStats(tmp_path, interval=0.5) as shared,
+        ):
+            shared.watch(stats)
+            await clock.advance(0.6)
+            assert len(asked) == 1
+            await clock.advance(7)
+            shared.watch(lambda: SOME)
+        gaps = [after - before for before, after in pairwise(asked[:-1])]
+        assert len(gaps) == 3 and all(2 < gap < 2.1 for gap in gaps)
 
     run(main())
 

@@ -1,5 +1,6 @@
 #include "connection/rate.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "connection/alarm.h"
@@ -173,8 +174,8 @@ bool pywsc_rate_is_over(const struct pywsc_connection *connection)
 int pywsc_rate_wait(struct pywsc_connection *connection)
 {
     const struct pywsc_rate *self = connection->rate;
-    connection->deadlines.rate_at =
-        self->at + fmax(time_to(&self->messages, 1), time_to(&self->bytes, 0));
+    double seconds = fmax(time_to(&self->messages, 1), time_to(&self->bytes, 0));
+    connection->deadlines.rate_at = fmin(self->at + seconds, DBL_MAX);
     return pywsc_alarm_set(connection);
 }
 

@@ -6,15 +6,8 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from ...asyncio._arguments import (
-    ARGUMENTS,
-    Check,
-    flag,
-    list_of,
-    optional,
-    seconds_or_none,
-    whole,
-)
+from ..._numbers import seconds_or_none, whole
+from ...asyncio._arguments import ARGUMENTS, Check, flag, list_of, optional
 from ._private import ClientWSTimeout
 
 __all__ = ["OF_CLIENTS", "OF_SERVERS"]

@@ -19,14 +19,8 @@ from uvicorn.protocols.utils import (
 )
 
 from ... import _core
-from ...asyncio._arguments import (
-    Check,
-    checked,
-    optional,
-    seconds_or_none,
-    water_marks,
-    whole_number,
-)
+from ..._numbers import seconds_or_none, whole_number
+from ...asyncio._arguments import Check, checked, optional, water_marks
 from ...asyncio._log import LimitedLogger
 from ...asyncio._options import Options, timers
 from ...asyncio._rate import RateLimit

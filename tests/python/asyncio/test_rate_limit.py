@@ -388,9 +388,9 @@ def test_no_limit_has_no_buckets(carrier: Any) -> None:
     [
         ({}, ValueError, "of messages, of bytes, or of both"),
         ({"messages": 0}, ValueError, "messages must be positive"),
-        ({"bytes": -1}, ValueError, "bytes must be positive"),
-        ({"bytes": math.nan}, ValueError, "bytes must be positive"),
-        ({"messages": math.inf}, ValueError, "messages must be positive"),
+        ({"bytes": -1}, ValueError, "bytes must not be negative"),
+        ({"bytes": math.nan}, ValueError, "bytes must not be negative"),
+        ({"messages": math.inf}, ValueError, "messages must be finite"),
         ({"messages": "10"}, TypeError, "messages must be a number"),
         ({"messages": True}, TypeError, "messages must be a number"),
         ({"messages": 1, "burst": 0}, ValueError, "burst must be positive"),

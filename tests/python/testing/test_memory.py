@@ -392,7 +392,7 @@ def test_time_that_is_moved() -> None:
                 link.resume()
                 with assert_closes(1011, "keepalive ping timeout"):
                     await client.recv()
-            with pytest.raises(ValueError, match="back"):
+            with pytest.raises(ValueError, match="negative"):
                 await clock.advance(-1)
             with pytest.raises(RuntimeError, match="has a Clock"):
                 async with Clock():
@@ -414,7 +414,7 @@ def test_a_loop_that_is_held_up() -> None:
             assert called == []
             await clock.advance(0)
             assert called == [5, 5]
-            with pytest.raises(ValueError, match="back"):
+            with pytest.raises(ValueError, match="negative"):
                 clock.stall(-1)
 
     run(main)
