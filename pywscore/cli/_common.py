@@ -248,11 +248,6 @@ def own_origins(
     return list(dict.fromkeys([*origins, *extra]))
 
 
-def is_scrape(request: pywscore.Request) -> bool:
-    """Whether Prometheus asks, under --metrics."""
-    return request.method == "GET" and request.path.partition("?")[0] == "/metrics"
-
-
 async def wait_for_interrupt() -> None:
     """Return at the first Ctrl-C or SIGTERM; a second one ends the hard way."""
     interrupted = asyncio.Event()

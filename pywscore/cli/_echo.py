@@ -12,12 +12,12 @@ from pywscore.cli._common import (
     add_server_options,
     bounded_int,
     describe_close,
-    is_scrape,
     own_address,
     own_origins,
     place_of,
     server_tls,
 )
+from pywscore.cli._metrics import Metrics
 
 logger = logging.getLogger("pywscore.cli")
 
@@ -47,8 +47,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
 def run(options: argparse.Namespace) -> int:
     tls = server_tls(options)
     with place_of(options) as (where, port), TemporaryDirectory() as folder:
-        # Workers that share a port answer for each other.
-        shared = Shared(folder) if options.metrics and options.workers > 1 else None
+        metrics = None
+        if options.metrics:
+            # Workers that share a port answer for each other.
+            metrics = Metrics(folder if options.workers > 1 else None)
         origins = own_origins(
             options.host, port, secure=tls is not None, extra=options.origin
         )
@@ -65,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
             origins=[*origins, None],
             compression=None if options.no_compression else "deflate",
             max_size=options.max_size,
-            process_request=shared or (scrape if options.metrics else None),
-            lifespan=shared.lifespan if shared else None,
+            process_request=metrics.answer if metrics else None,
+            lifespan=metrics.lifespan if metrics else None,
             ssl=tls,
         )
     print("Stopped.", flush=True)
@@ -83,29 +85,3 @@ async def echo(ws: pywscore.Connection) -> None:
     finally:
         close = describe_close(ws.close_code, ws.close_reason)
         logger.info("%s closed: %s", ws.remote_address, close)
-
-
-def scrape(
-    ws: pywscore.ServerConnection, request: pywscore.Request
-) -> pywscore.Response | None:
-    if is_scrape(request):
-        return pywscore.metrics_response(ws.server.stats())
-    return None
-
-
-class Shared:
-    """A worker's hook: answers a scrape with what all of them have counted."""
-
-    def __init__(self, folder: str) -> None:
-        self.stats = pywscore.SharedStats(folder)
-
-    def lifespan(self) -> pywscore.SharedStats:
-        return self.stats
-
-    def __call__(
-        self, ws: pywscore.ServerConnection, request: pywscore.Request
-    ) -> pywscore.Response | None:
-        self.stats.watch(ws.server.stats)
-        if is_scrape(request):
-            return pywscore.metrics_response(self.stats.stats())
-        return None

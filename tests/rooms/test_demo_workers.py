@@ -7,15 +7,13 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import MARKS, Page, chromium, free_port
+from browser import MARKS, Page, chromium
+from demos import Demo, demo
 from nodes import needs_redis
 from servers import Redis
 
@@ -25,49 +23,6 @@ pytestmark = [*MARKS, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(os.environ.get("PYWSCORE_SCREENSHOTS", ROOT / "build/screenshots"))
-
-
-class Demo:
-    """The parent of the workers."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self.process = process
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-
-    def workers(self) -> list[int]:
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                stat = (folder / "stat").read_text()
-                if int(stat.rpartition(")")[2].split()[1]) == self.process.pid:
-                    found.append(int(folder.name))
-        return found
-
-
-@contextmanager
-def demo(redis: Redis) -> Iterator[Demo]:
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "pywscore", "demo", "--port", str(port)),
-            *("--redis", redis.url, "--workers", "2"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert "Chat on" in process.stdout.readline()
-        yield Demo(process, port)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-        assert process.returncode == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 async def events_of(demo: Demo, name: str) -> AsyncIterator[dict[str, Any]]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pywscore
@@ -24,6 +28,7 @@ from pywscore.cli._demo.chat import (
     Chat,
 )
 from pywscore.cli._demo.pages import Pages
+from pywscore.cli._metrics import Metrics
 from pywscore.rooms import Hub, HubError
 
 __all__ = ["select_subprotocol"]
@@ -53,24 +58,23 @@ def run(options: argparse.Namespace) -> int:
             "without Redis the rooms live in one process: "
             "--workers needs --redis URL, which joins them"
         )
-    if several and options.metrics:
-        raise CommandError("--metrics counts one process: leave out --workers")
     if options.redis is not None:
         check_redis(options.redis)
     tls = server_tls(options)
     chat = Chat(options.redis or "memory://")
-    with place_of(options) as (where, port):
+    with place_of(options) as (where, port), TemporaryDirectory() as folder:
+        metrics = Metrics(folder if several else None) if options.metrics else None
         origins = own_origins(
             options.host, port, secure=tls is not None, extra=options.origin
         )
-        pages = Pages(origins, chat, metrics=options.metrics)
+        pages = Pages(origins, chat, metrics)
         scheme = "http" if tls is None else "https"
         address = f"{scheme}://{own_address(options.host, port)}/"
         code = pywscore.run(
             chat.handle,
             **where,
             workers=options.workers,
-            lifespan=chat.lifespan,
+            lifespan=Lifespan(chat, metrics),
             on_ready=lambda _: print(
                 f"Chat on {address} (Ctrl-C stops it)", flush=True
             ),
@@ -90,6 +94,20 @@ def run(options: argparse.Namespace) -> int:
         )
     print("Stopped.", flush=True)
     return code
+
+
+@dataclass(frozen=True, slots=True)
+class Lifespan:
+    """A worker's; what workers that are spawned get."""
+
+    chat: Chat
+    metrics: Metrics | None
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        counting = nullcontext() if self.metrics is None else self.metrics.lifespan()
+        async with counting, self.chat.lifespan():
+            yield
 
 
 def check_redis(url: str) -> None:

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from importlib.resources import files
 
 import pywscore
-from pywscore.cli._common import is_scrape
 from pywscore.cli._demo.chat import Chat
+from pywscore.cli._metrics import Metrics
 
 __all__ = ["Pages"]
 
@@ -27,7 +27,7 @@ class Pages:
     """Static responses, built once; `origins` are those the page may connect to."""
 
     def __init__(
-        self, origins: Sequence[str], chat: Chat, *, metrics: bool = False
+        self, origins: Sequence[str], chat: Chat, metrics: Metrics | None = None
     ) -> None:
         self._chat = chat
         self._metrics = metrics
@@ -50,9 +50,10 @@ class Pages:
         self, ws: pywscore.ServerConnection, request: pywscore.Request
     ) -> pywscore.Response | None:
         """None for the chat's own path, which goes on to the handshake."""
-        if self._metrics and is_scrape(request):
+        if self._metrics is not None:
             more = self._chat.hub.stats().prometheus()
-            return pywscore.metrics_response(ws.server.stats(), more)
+            if (answer := self._metrics.answer(ws, request, more)) is not None:
+                return answer
         path, _, _ = request.path.partition("?")
         if path == "/ws" or (path.startswith("/ws/") and path.count("/") == 2):
             return None

@@ -541,10 +541,6 @@ def test_echo_with_workers() -> None:
         (("demo", "--workers", "2"), "--workers needs --redis URL, which joins them"),
         (("demo", "--redis", "memory://x", "--workers", "2"), "the URL of a Redis"),
         (("demo", "--redis", "http://x"), "must be"),
-        (
-            ("demo", "--redis", "redis://x", "--workers", "2", "--metrics"),
-            "--metrics counts one process",
-        ),
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], part: str) -> None:
