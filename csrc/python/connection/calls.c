@@ -45,6 +45,39 @@ static PyObject *end_call(struct pywsc_connection *self, int result)
     return ended;
 }
 
+/* Is this not an object of ssl.SSLObject itself, nor None? -1 with an exception. */
+static int is_of_subclass(PyObject *ssl_object)
+{
+    if (ssl_object == Py_None) {
+        return 0;
+    }
+    PyObject *ssl = PyImport_ImportModule("ssl");
+    PyObject *type = ssl == NULL ? NULL : PyObject_GetAttrString(ssl, "SSLObject");
+    int other = type == NULL ? -1 : !Py_IS_TYPE(ssl_object, (PyTypeObject *)type);
+    Py_XDECREF(ssl);
+    Py_XDECREF(type);
+    return other;
+}
+
+/* TLS of asyncio's transports reads into what get_buffer() gave it. In read() of a
+ * subclass a loop may run, in which others receive: that has memory of its own. */
+static int choose_receive_buffer(struct pywsc_connection *self, PyObject *transport)
+{
+    PyObject *ssl_object =
+        PyObject_CallMethod(transport, "get_extra_info", "s", "ssl_object");
+    int other = ssl_object == NULL ? -1 : is_of_subclass(ssl_object);
+    Py_XDECREF(ssl_object);
+    if (other < 1) {
+        return other;
+    }
+    PyObject *own = PyObject_CallNoArgs((PyObject *)Py_TYPE(self->receive_buffer));
+    if (own == NULL) {
+        return -1;
+    }
+    Py_SETREF(self->receive_buffer, own);
+    return 0;
+}
+
 PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
 {
     struct pywsc_connection *self = (struct pywsc_connection *)op;
@@ -56,6 +89,10 @@ PyObject *pywsc_connection_made(PyObject *op, PyObject *transport)
         engine_transport != NULL && PyObject_TypeCheck(transport, engine_transport)
             ? self->state->engine_carrier
             : &pywsc_transport_carrier;
+    if (self->carrier == &pywsc_transport_carrier &&
+        choose_receive_buffer(self, transport) < 0) {
+        return NULL;
+    }
     Py_SETREF(self->transport, Py_NewRef(transport)); /* last: it may run code */
     if (self->carrier->limit(self) < 0) {
         return NULL;

@@ -468,3 +468,55 @@ def test_what_was_read_before_the_loop_was_left(files: Files) -> None:
             loop.run_until_complete(task)
         loop.run_until_complete(task)
     assert got == ["one", "two", 1006]
+
+
+@pytest.mark.threat("BOR-2")
+@pytest.mark.parametrize("carrier", ["auto", "transport"])
+def test_what_others_receive_in_a_read(files: Files, carrier: Any) -> None:
+    """It isn't what that read has received."""
+    got: list[Any] = []
+    first: list[bytes] = []
+    others: list[TLSPeer] = []
+
+    async def handler(ws: Any) -> None:
+        with contextlib.suppress(ConnectionClosedError):
+            while True:
+                got.append(await ws.recv())
+
+    class Acting(ssl.SSLObject):
+        def read(self, *args: Any) -> Any:
+            result = super().read(*args)
+            if first and first[0] in (bytes(args[1]) if len(args) > 1 else result):
+                first.clear()
+                for other in others:
+                    other.write(frame(2, b"B" * 1000, mask=True))
+                    other.flush()
+                loop: Any = asyncio.get_running_loop()
+                loop.nest(8)
+            return result
+
+    async def main() -> None:
+        context = files.server()
+        context.sslobject_class = Acting
+        async with pywscore.serve(
+            handler, "127.0.0.1", 0, ssl=context, carrier=carrier, compression=None
+        ) as server:
+            peers = [
+                await TLSPeer.open(server, files.python_client()) for _ in range(4)
+            ]
+            for peer in peers:
+                await peer.handshake()
+                peer.write(HEAD)
+                peer.flush()
+                await peer.read_until(b"\r\n\r\n")
+            others.extend(peers[1:])
+            first.append(b"A" * 1000)
+            peers[0].write(frame(2, b"A" * 1000, mask=True))
+            peers[0].flush()
+            await until(lambda: len(got) == 4)
+            assert sorted(got) == [b"A" * 1000, *[b"B" * 1000] * 3]
+            for peer in peers:
+                peer.writer.close()
+
+    nesting(main)
+    assert not first
