@@ -102,6 +102,22 @@ def test_a_name_is_missing(files: Files, name: str) -> None:
     run(main)
 
 
+@pytest.mark.parametrize("name", _loops_tls._READS)
+def test_a_method_is_missing(
+    files: Files, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nobody can say whether a read runs."""
+
+    async def main() -> None:
+        async with accepted(files) as (transport, _):
+            with monkeypatch.context() as patch:
+                patch.delattr(sslproto.SSLProtocol, name)
+                assert _loops_tls.of_transport(transport) is None
+            assert _loops_tls.of_transport(transport) is not None
+
+    run(main)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_something_is_otherwise(files: Files, name: str) -> None:
     async def main() -> None:

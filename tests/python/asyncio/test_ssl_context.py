@@ -30,7 +30,7 @@ KINDS = ["SSLContext"]
 HEAD = REQUEST.format(path="/", extra="").encode()
 MIB = 1 << 20
 # A long run takes 10,000, and PYWSCORE_TEST_TIMEOUT=600.
-CONNECTIONS = int(os.environ.get("PYWSCORE_HANDSHAKES", "500"))
+CONNECTIONS = int(os.environ.get("PYWSCORE_HANDSHAKES", "1000"))
 
 
 def is_on_engine(ws: Any) -> bool:
