@@ -6,13 +6,12 @@ import logging
 from typing import NamedTuple
 
 from ._broker import Entry, Place
+from ._log import log
 from ._message import Message
 
 __all__ = [
     *("Body", "body_of", "check_text", "id_of", "message_of", "pack", "place_of"),
 ]
-
-logger = logging.getLogger("pywscore.rooms")
 
 
 class Body(NamedTuple):
@@ -97,5 +96,5 @@ def body_of(room: str, entry: Entry) -> Body | None:
     try:
         return unpack(entry.body)
     except ValueError:
-        logger.warning("what isn't ours is in room %.100r", room)
+        log.log(logging.WARNING, "what isn't ours is in room %.100r", room)
         return None

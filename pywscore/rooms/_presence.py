@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from ._broker import Report
+from ._log import log
 from ._message import Joined, Left
 
 __all__ = ["MAX_TOLD", "Changes", "Nodes", "Present", "pack_members", "unpack_members"]
-
-logger = logging.getLogger("pywscore.rooms")
 
 # Above so many members, changes are told by number.
 MAX_TOLD = 1000
@@ -49,7 +48,8 @@ def unpack_members(room: str, packed: bytes) -> tuple[int, dict[str, Any]]:
         it = json.loads(packed)
         return int(it["n"]), dict(it["s"])
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-        logger.warning("what isn't ours is among the members of room %.100r", room)
+        text = "what isn't ours is among the members of room %.100r"
+        log.log(logging.WARNING, text, room)
         return 0, {}
 
 

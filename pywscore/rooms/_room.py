@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Generator
@@ -18,6 +19,7 @@ from ._broker import Place, Publication
 from ._errors import HubError, LimitError
 from ._events import Events
 from ._fanout import Seat
+from ._log import log
 from ._message import Event, Message
 from ._node import Node
 from ._outbox import Outbox, Send, connection_of, sender_of
@@ -243,7 +245,7 @@ class Room(Serving):
             raise
         outbox = None
         if sender is not None:
-            outbox = Outbox(sender, lambda _: self._on_gone(member))
+            outbox = Outbox(sender, lambda exc: self._on_failed(member, exc))
         member = Member(self, key, outbox, user, None if user is None else packed)
         service.add(member, catch_up)
         self._memberships.add(member)
@@ -259,6 +261,10 @@ class Room(Serving):
                 f"room {self.name!r} has max_members, {limits.max_members}, here"
             )
         self._memberships.check(key, limits.max_rooms_per_connection)
+
+    def _on_failed(self, member: Member, exc: BaseException) -> None:
+        log.log(logging.DEBUG, "%r is gone: %r", member, exc)
+        self._on_gone(member)
 
     def _on_gone(self, member: Member) -> None:
         service = self._service

@@ -12,6 +12,7 @@ from ._body import Body, body_of, message_of, place_of
 from ._broker import Entry, Place, Reading, Report
 from ._events import Events
 from ._fanout import Fanout, Policy, Seat
+from ._log import is_exit, log
 from ._message import Gap, Joined, Left, Message
 from ._node import Node
 from ._outbox import Data
@@ -19,8 +20,6 @@ from ._presence import Changes, Nodes, pack_members
 from ._timeline import CatchUp, Timeline, again, result_of
 
 __all__ = ["Envelope", "Notice", "Options", "Service"]
-
-logger = logging.getLogger("pywscore.rooms")
 
 Envelope = Callable[[Message], str | bytes]
 Notice = Callable[[Gap | Joined | Left], str | bytes | None]
@@ -215,8 +214,10 @@ class Service:
         try:
             notice = self._options.notice(event)
             return None if notice is None else _checked(notice)
-        except Exception:
-            logger.exception("notice() of room %.100r failed", self._name)
+        except BaseException as exc:
+            if is_exit(exc):
+                raise
+            self._failed("notice", exc)
             return None
 
     def _wire(self, message: Message) -> Data | None:
@@ -225,9 +226,16 @@ class Service:
             return message.data
         try:
             return _checked(self._options.envelope(message))
-        except Exception:
-            logger.exception("envelope() of room %.100r failed", self._name)
+        except BaseException as exc:
+            if is_exit(exc):
+                raise
+            self._failed("envelope", exc)
             return None
+
+    def _failed(self, what: str, exc: BaseException) -> None:
+        """A function of the application has, perhaps by what a client sent."""
+        text = "%s() of room %.100r failed"
+        log.log(logging.ERROR, text, what, self._name, exc_info=exc)
 
     def _wire_again(self, epoch: str, entry: Entry) -> Data | None:
         """For one of perhaps many members that come back."""

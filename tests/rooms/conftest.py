@@ -11,12 +11,20 @@ import pytest
 import servers
 from nodes import Hubs, hubs_of, needs_redis, serving
 
+from pywscore.rooms._log import log
+
 BROKERS = ["memory", "redis", "several", "sentinel", "cluster"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return coroutines.run(pyfuncitem)
+
+
+@pytest.fixture(autouse=True)
+def _lines_of_its_own() -> None:
+    """Of the log, which has so many a second."""
+    log._second = -1
 
 
 @pytest.fixture(scope="session")

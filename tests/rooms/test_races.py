@@ -7,6 +7,7 @@ import asyncio
 import gc
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -373,6 +374,57 @@ async def test_an_envelope_that_makes_no_message(
             await room.publish(data)
         assert await client.recv_many(2) == ["a", "b"]
     assert "envelope() of room 'lobby' failed" in caplog.text
+
+
+class Special(BaseException):
+    """Neither an Exception nor the end of the program."""
+
+
+@pytest.mark.external
+@pytest.mark.threat("RMS-1", "BOR-1")
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, Special, ValueError])
+@pytest.mark.parametrize("where", ["memory", "redis"])
+async def test_whatever_a_function_raises(
+    kind: type[BaseException], where: str, request: pytest.FixtureRequest
+) -> None:
+    """It costs what it was for: the node goes on to hear."""
+    url = "memory://" if where == "memory" else request.getfixturevalue("redis").url
+
+    def envelope(message: Message) -> str:
+        if message.data == "bad":
+            raise kind
+        return str(message.data)
+
+    def notice(event: Any) -> str:
+        raise kind
+
+    async with hubs_of(url, 1) as [hub]:
+        room = hub.room("lobby", envelope=envelope, notice=notice)
+        sink = Sink()
+        await room.join(sink, user="ada")
+        for text in ("a", "bad", "b"):
+            await room.publish(text)
+        await until(lambda: sink.got == ["a", "b"])
+        await until(lambda: not hub._node._changed.get(0))
+        await room.publish("c")
+        await until(lambda: sink.got == ["a", "b", "c"])
+
+
+@pytest.mark.threat("LOG-3")
+async def test_clients_that_make_an_envelope_fail_flood_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def envelope(message: Message) -> str:
+        return str(json.loads(message.data))
+
+    async with hubs_of("memory://", 1) as [hub]:
+        room = hub.room("lobby", envelope=envelope)
+        await room.join(Sink())
+        begin = time.monotonic()
+        for _ in range(500):
+            await room.publish("no JSON")
+        seconds = int(time.monotonic() - begin) + 2
+    assert 1 <= len(caplog.records) <= 11 * seconds
 
 
 @pytest.mark.parametrize("made", [3, "\ud800"])

@@ -14,6 +14,7 @@ from redis import exceptions as errors
 
 from .._broker import Node, Place, Report
 from .._errors import HubClosed, HubError
+from .._log import log
 from .reasons import PASSING, RedisError, reason
 from .target import Target
 
@@ -236,15 +237,17 @@ class Feed:
                 epoch, offset, tag, body = data[1:].split(b" ", 3)
                 place = Place(epoch.decode(), int(offset), tag.decode())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            logger.warning("what isn't ours is published in room %.100r", room)
+            text = "what isn't ours is published in room %.100r"
+            log.log(logging.WARNING, text, room)
             return
         try:
             if data[:1] == b"r":
                 self._node.on_report(report)
             else:
                 self._node.on_message(room, place if place.offset else None, body)
-        except Exception:  # one message less, and no deaf node
-            logger.exception("a message of room %.100r failed", room)
+        except Exception as exc:  # one message less, and no deaf node
+            text = "a message of room %.100r failed"
+            log.log(logging.ERROR, text, room, exc_info=exc)
 
 
 def pack_report(report: Report) -> str:
