@@ -138,9 +138,10 @@ class BuildExt(build_ext):
 
 
 windows = sys.platform == "win32"
-# Where wsc/engine.h has WSC_HAVE_ENGINE; asyncio's transports need the timers as well.
+# Where wsc/engine.h has WSC_HAVE_ENGINE; transports need the clock and timers as well.
 has_engine = sys.platform.startswith(ENGINE_PLATFORMS)
-engine = sources("engine", "load") if has_engine else ["csrc/engine/timer_wheel.c"]
+timing = ["csrc/engine/clock.c", "csrc/engine/timer_wheel.c"]
+engine = sources("engine", "load") if has_engine else timing
 if emulates_kqueue:
     engine.append("tests/c/kqueue_emulation.c")
 libraries = ["libcrypto", "zlib"] if windows else ["crypto", "z"]

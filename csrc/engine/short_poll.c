@@ -1,14 +1,6 @@
-#define _GNU_SOURCE /* clock_gettime */
 #include "wsc/short_poll.h"
 
-#include <time.h>
-
-uint64_t wsc_clock_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
+#include "wsc/clock.h"
 
 bool wsc_short_poll_wanted(struct wsc_short_poll *policy, size_t handled)
 {

@@ -6,7 +6,7 @@
 #include "opening.h"
 #include "room.h"
 #include "state.h"
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 #define RECEIVE_SIZE  ((size_t)256 << 10)
 #define MILLISECOND   ((uint64_t)1000000)

@@ -8,7 +8,7 @@
 
 #include "fault.h"
 #include "member.h"
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 #define NANOSECONDS 1e9
 

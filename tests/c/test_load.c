@@ -10,7 +10,7 @@
 #include "test.h"
 #include "wsc/conn.h"
 #include "wsc/engine.h"
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 #define MILLISECOND ((uint64_t)1000000)
 #define SECOND      (1000 * MILLISECOND)

@@ -1,4 +1,5 @@
 /* Short polling: the policy, and a try with a real socket. */
+#include "wsc/clock.h"
 #include "wsc/short_poll.h"
 
 #include <sys/socket.h>

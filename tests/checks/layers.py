@@ -26,7 +26,7 @@ CORE_LAYERS = [
     ("assembler", "handshake", "shared"),
     ("conn",),
     # Public headers only: csrc/engine and csrc/load are rooms of their own.
-    ("tls", "timer_wheel", "histogram"),
+    ("tls", "clock", "timer_wheel", "histogram"),
     ("engine",),
     ("short_poll", "load"),
     ("wsc",),  # all of them, for programs
@@ -50,7 +50,7 @@ BINDING = r"(Python|structmember|datetime)\.h"
 LOAD = r"(sys/socket|netinet/in|arpa/inet|fcntl|unistd|poll|errno)\.h"
 ENGINE = (
     r"(sys/(epoll|event|eventfd|socket|types|uio|un|time|ioctl)|netinet/(in|tcp)"
-    r"|arpa/inet|fcntl|unistd|strings|poll|signal|errno|time|netdb|openssl/\w+)\.h"
+    r"|arpa/inet|fcntl|unistd|strings|poll|signal|errno|time|netdb|windows|openssl/\w+)\.h"
 )
 STANDARD = CORE_STANDARD | {
     *("ctype.h", "float.h", "math.h", "stdarg.h", "stdio.h", "time.h", "signal.h"),

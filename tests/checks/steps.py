@@ -396,6 +396,15 @@ def musl() -> bool:
     return tested
 
 
+@step("windows", "What Windows compiles (mingw)", lane="c", long=True)
+def windows() -> bool:
+    if not shutil.which("x86_64-w64-mingw32-gcc"):
+        raise Skipped("there is no x86_64-w64-mingw32-gcc")
+    compiled = run(PY, "tests/checks/windows.py")
+    note(last_line())
+    return compiled
+
+
 def main(words: list[str]) -> int:
     names = [word for word in words if word not in ("--long", "--all")]
     if unknown := [name for name in names if name not in STEPS]:

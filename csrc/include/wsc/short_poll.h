@@ -36,8 +36,6 @@ WSC_API void wsc_short_poll_note(struct wsc_short_poll *policy, bool found);
 /* The try: what wsc_engine_poll gives, as soon as it isn't 0 or after
  * WSC_SHORT_POLL_NS. */
 WSC_API size_t wsc_engine_poll_short(struct wsc_engine *engine);
-/* The monotonic clock, in nanoseconds. */
-WSC_API uint64_t wsc_clock_ns(void);
 
 #ifdef __cplusplus
 }

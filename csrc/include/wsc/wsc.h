@@ -6,6 +6,7 @@
 #include "wsc/api.h"
 #include "wsc/assembler.h"
 #include "wsc/buffer.h"
+#include "wsc/clock.h"
 #include "wsc/close.h"
 #include "wsc/conn.h"
 #include "wsc/crypto.h"

@@ -12,7 +12,7 @@
 #include "connection/wake.h"
 #include "tasks/loop.h"
 
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 /* --- the transport's calls --- */
 

@@ -4,7 +4,7 @@
 #include "connection/steps.h"
 #include "connection/trace.h"
 
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 /* Within a step, of which the time that this takes is no part: only sending must not
  * keep a connection from being quick. */

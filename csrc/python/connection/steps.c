@@ -1,6 +1,6 @@
 #include "connection/steps.h"
 
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 /* An average over about as many steps. */
 #define WEIGHT 8

@@ -12,6 +12,8 @@
 #include "protocol/receive.h"
 #include "tasks/loop.h"
 
+#include "wsc/clock.h"
+
 #if WSC_HAVE_ENGINE
 
 /* When the loop gets its turn, although there may be more to do. A connection has a

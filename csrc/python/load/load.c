@@ -7,7 +7,7 @@
 
 #include "wsc/engine.h"
 #include "wsc/load.h"
-#include "wsc/short_poll.h"
+#include "wsc/clock.h"
 
 #if !WSC_HAVE_ENGINE
 
