@@ -4,7 +4,7 @@ itself."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from test_races import Sink
 from test_redis import count_commands
 from waiting import until
 
-from pywscore.rooms import Message, PublishError, Room
+from pywscore.rooms import Hub, Message, PublishError, Room
 
 pytestmark = pytest.mark.external
 
@@ -191,3 +191,100 @@ async def test_what_comes_together_leaves_together(own: Redis, history: int) -> 
             await room.publish(f"{number}")
             assert await client.recv() == f"{number}"
         assert sock.sends == 5
+
+
+class Losing:
+    """Commands of which answers get lost: the connection breaks before them."""
+
+    def __init__(self, hub: Hub, meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        broker: Any = hub._node.broker
+        self.publisher = broker._publisher
+        self.calls = self.publisher.calls
+        self.publisher.calls = self
+        self.meanwhile = meanwhile
+        self.task: asyncio.Task[None] | None = None
+
+    def put(self, make: Any, receiver: Any) -> None:
+        """The first answer is lost, after which others do something."""
+        self.publisher.calls = self.calls
+
+        class Lost:
+            done = receiver.done
+
+            def set_result(_, result: Any) -> None:
+                self.task = asyncio.create_task(self.fail(receiver))
+
+            set_exception = receiver.set_exception
+
+        self.calls.put(make, Lost())
+
+    async def fail(self, receiver: Any) -> None:
+        await self.meanwhile()
+        receiver.set_exception(OSError("lost"))
+
+
+@pytest.mark.threat("RMS-3")
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("others", [0, 1, 5])
+@pytest.mark.parametrize("history", [1, 3, 20])
+@pytest.mark.parametrize("key", [None, "once"])
+async def test_an_answer_that_is_lost(
+    own: Redis, before: int, others: int, history: int, key: str | None
+) -> None:
+    """Tried again it is no second message, and none that comes after newer ones; also
+    if others have taken its place. Who can't be told that is told so."""
+    async with hubs_of(own.url, 2) as [hub, other]:
+        room, theirs = (it.room("lobby", history=history) for it in (hub, other))
+        sink = Sink()
+        await theirs.join(sink)
+        await hub.room("another", history=1).publish("the script is known")
+        for number in range(before):
+            await room.publish(f"{number}")
+
+        async def meanwhile() -> None:
+            for number in range(others):
+                await theirs.publish(f"theirs {number}")
+
+        Losing(hub, meanwhile)
+        keys = (None, None) if key is None else (f"{key} 1", f"{key} 2")
+        first, second = await asyncio.gather(
+            room.publish("first", idempotency_key=keys[0]),
+            room.publish("second", idempotency_key=keys[1]),
+            return_exceptions=True,
+        )
+        expected = [*map(str, range(before)), "first", "second"]
+        expected += [f"theirs {number}" for number in range(others)]
+        await until(lambda: len(sink.got) >= len(expected))
+        assert sink.got == expected
+        assert [it.data for it in await room.history()] == expected[-history:]
+        for number, result in enumerate([first, second], 1):
+            if key is None and others + 2 - number >= history:
+                assert isinstance(result, PublishError)
+                assert "idempotency_key" in str(result)
+            else:
+                assert isinstance(result, Message)
+                assert result.id and result.id.endswith(f"-{before + number}")
+
+
+@pytest.mark.parametrize("history", [1, 2, 20])
+async def test_what_never_came_is_published(own: Redis, history: int) -> None:
+    """In order, and however few of them are kept."""
+    async with hubs_of(own.url, 1) as [hub]:
+        room = hub.room("lobby", history=history)
+        sink = Sink()
+        await room.join(sink)
+        for number in range(5):
+            await room.publish(f"{number}")
+        publisher: Any = hub._node.broker._publisher
+        calls = publisher.calls
+
+        class Broken:
+            def put(_, make: Any, receiver: Any) -> None:
+                publisher.calls = calls
+                lost = OSError("lost before it was sent")
+                asyncio.get_running_loop().call_soon(receiver.set_exception, lost)
+
+        publisher.calls = Broken()
+        await asyncio.gather(*(room.publish(f"{it}") for it in range(5, 10)))
+        await until(lambda: len(sink.got) == 10)
+        assert sink.got == [f"{number}" for number in range(10)]

@@ -6,11 +6,11 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from .._broker import Place, Publication
+from .._broker import NOWHERE, Place, Publication
 from .._errors import HubError, PublishError
 from .._pipeline import Calls, fail
 from .keys import key_of, partition_of
@@ -27,8 +27,23 @@ IDEMPOTENT_FOR = 300
 TIMEOUT = 6.0
 MAX_DELAY = 2.0
 AGAIN, ONCE = 1, 2
+MAY_BE_THERE = (
+    "the connection broke, and so much was published since that nobody knows if this "
+    "was: an idempotency_key would tell"
+)
+# Rooms of which is known what stands where, from before something is published.
+MAX_RUNS = 1000
 
-Asked = tuple[Publication, bool, asyncio.Future[Place]]
+# Whether it is tried again, and a place that was there before it was tried first.
+Asked = tuple[Publication, bool, Place, asyncio.Future[Place]]
+
+
+class Run(NamedTuple):
+    """Messages of a room that were acknowledged, one after the other."""
+
+    epoch: str
+    first: int
+    last: int
 
 
 class Publisher:
@@ -58,6 +73,8 @@ class Publisher:
         self._say = say
         self._open: dict[int, Batch] = {}  # those that aren't sent yet, by partition
         self._size = 0  # of what isn't acknowledged
+        self._runs: dict[str, Run] = {}  # by room
+        self._pauses: dict[float, asyncio.Event] = {}
 
     async def publish(self, publication: Publication) -> Place | None:
         """
@@ -71,23 +88,47 @@ class Publisher:
         self._size += size
         try:
             if publication.history:
+                run = self._runs.get(publication.room)
+                before = NOWHERE if run is None else Place(run.epoch, run.last)
                 place: Place = await self._tried(
-                    lambda again: self._keep(publication, again)
+                    lambda again: self._keep(publication, again, before)
                 )
+                self._remember(publication.room, place)
                 return place
             await self._publish_live(publication)
             return None
         finally:
             self._size -= size
 
-    def _keep(self, publication: Publication, again: bool) -> asyncio.Future[Place]:
+    def _remember(self, room: str, place: Place) -> None:
+        run = self._runs.pop(room, None)
+        if run is None or run.epoch != place.epoch or place.offset > run.last + 1:
+            run = Run(place.epoch, place.offset, place.offset)
+        elif place.offset == run.last + 1:
+            run = run._replace(last=place.offset)
+        self._runs[room] = run
+        if len(self._runs) > MAX_RUNS:
+            del self._runs[next(iter(self._runs))]
+
+    def known_since(self, room: str, before: Place) -> Place:
+        """The last place up to which all messages after `before` are known to be
+        others than one that isn't acknowledged."""
+        run = self._runs.get(room)
+        if run is None or before.epoch not in ("", run.epoch):
+            return before
+        follows = run.first <= before.offset + 1 <= run.last + 1
+        return Place(run.epoch, run.last) if follows else before
+
+    def _keep(
+        self, publication: Publication, again: bool, before: Place
+    ) -> asyncio.Future[Place]:
         partition = partition_of(publication.room) if self._apart else 0
         batch = self._open.get(partition)
         if batch is None or batch.is_full:
             batch = self._open[partition] = Batch(self, partition)
             self.calls.put(batch.command, batch)
         future = asyncio.get_running_loop().create_future()
-        batch.add((publication, again, future))
+        batch.add((publication, again, before, future))
         return future
 
     def close(self, batch: Batch) -> None:
@@ -122,11 +163,24 @@ class Publisher:
                 raise PublishError(self._say(exc)) from exc
             except HubError as exc:
                 raise PublishError(str(exc)) from None
-            await asyncio.sleep(delay * random.uniform(0.5, 1))
+            await self._pause(delay)
             delay = min(2 * delay, MAX_DELAY)
             if self.closed:
                 raise PublishError("the hub is closed")
         raise AssertionError("there is a last attempt")
+
+    async def _pause(self, delay: float) -> None:
+        """For all who begin to wait for so long meanwhile: what is tried again together
+        is one call, in its order."""
+        pause = self._pauses.get(delay)
+        if pause is None:
+            pause = self._pauses[delay] = asyncio.Event()
+            seconds = delay * random.uniform(0.5, 1)
+            asyncio.get_running_loop().call_later(seconds, self._end_pause, delay)
+        await pause.wait()
+
+    def _end_pause(self, delay: float) -> None:
+        self._pauses.pop(delay).set()
 
 
 class Batch:
@@ -164,13 +218,17 @@ class Batch:
             first = asked[0][0]
             keys += key_of(prefix, room, "s"), key_of(prefix, room, "m")
             arguments += key_of(prefix, room, "c"), first.history
-            arguments += max(1, round(first.ttl)), len(asked)
-            for publication, again, _ in asked:
+            some_again = any(again for _, again, *_ in asked)
+            arguments += max(1, round(first.ttl)), int(some_again), len(asked)
+            for publication, again, before, _ in asked:
                 how = AGAIN if again else 0
                 if publication.idempotency_key is not None:
                     how += ONCE
                     keys.append(once_key(prefix, publication))
                 arguments += publication.body, publication.tag.encode(), how
+                if again:
+                    known = self._publisher.known_since(room, before)
+                    arguments += known.epoch.encode(), known.offset
             self._sent += asked
         return [word, named, len(keys), *keys, *arguments]
 
@@ -189,7 +247,11 @@ class Batch:
             self.set_exception(ResponseError("what isn't ours is in the room"))
             return
         for (*_, future), place in sent:
-            if not future.done():
+            if future.done():
+                pass
+            elif place.epoch == "?":
+                future.set_exception(PublishError(MAY_BE_THERE))
+            else:
                 future.set_result(place)
 
     def set_exception(self, exception: Exception, /) -> None:
@@ -207,10 +269,10 @@ class Batch:
 
     def _try_each(self) -> None:
         """It may be one of them that is refused; others may be there already."""
-        for publication, _, future in self._sent:
+        for publication, _, before, future in self._sent:
             if not future.done():
                 alone = Batch(self._publisher, self.partition)
-                alone.add((publication, True, future))
+                alone.add((publication, True, before, future))
                 self._publisher.calls.put(alone.command, alone)
 
 

@@ -2,11 +2,15 @@
 --
 -- KEYS  of each room: stream, meta, and those of idempotency keys
 -- ARGV  seconds that an idempotency key is known; of each room: channel, how many
---       messages are kept, seconds until it is forgotten if it is silent, how many come;
+--       messages are kept, seconds until it is forgotten if it is silent, 1 if one is
+--       tried again, how many come;
 --       of each of these: body, tag, which is the epoch, too, if a new one is needed,
---       and in one number 1 if it is tried again, 2 if it has an idempotency key
+--       and in one number 1 if it is tried again, 2 if it has an idempotency key; if
+--       it is tried again, epoch and offset of a message that was kept before it was
+--       tried first, '' and 0 for none
 -- Returns 'epoch offset tag' of each message, in one piece with spaces in between: of
--- the one that was kept before under the same key or, tried again, with the same tag.
+-- the one that was kept before under the same key or, tried again, with the same tag;
+-- '? 0 tag' if it may have been, and others have taken its place.
 local key, arg = 1, 1
 
 local function next_key()
@@ -19,12 +23,19 @@ local function next_arg()
     return ARGV[arg - 1]
 end
 
-local function kept_before(stream, epoch, tag)
+-- Offsets by tag, and the lowest.
+local function kept_in(stream)
+    local kept, oldest = {}, nil
     for _, entry in ipairs(redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1000)) do
-        if entry[2][2] == tag then
-            return epoch .. ' ' .. string.match(entry[1], '^%d+') .. ' ' .. tag
-        end
+        oldest = string.match(entry[1], '^%d+')
+        kept[entry[2][2]] = oldest
     end
+    return kept, tonumber(oldest)
+end
+
+-- Offsets of a successor go on where those of the other were, or before.
+local function in_lineage(epoch, place_epoch, place_offset)
+    return string.sub(place_epoch, 1, 8) == string.sub(epoch, 1, 8) and place_offset or 0
 end
 
 local known_for = next_arg()
@@ -35,7 +46,10 @@ local function publish()
     local channel, history, ttl = next_arg(), next_arg(), next_arg()
     local known = redis.call('HMGET', meta, 'e', 'o')
     local epoch, offset, newest = known[1], tonumber(known[2] or 0), nil
-    local live = {}
+    local live, kept, oldest = {}, {}, nil
+    if next_arg() == '1' and epoch then
+        kept, oldest = kept_in(stream)
+    end
 
     local function add(tag, body)
         return redis.pcall('XADD', stream, 'MAXLEN', history,
@@ -49,8 +63,16 @@ local function publish()
         if place == '1' then
             place = '- 0 ' .. tag -- published when the room had no history
         end
-        if not place and epoch and how % 2 == 1 then
-            place = kept_before(stream, epoch, tag)
+        if how % 2 == 1 then
+            local known, known_offset = next_arg(), tonumber(next_arg())
+            if place then
+                -- It is known by its key.
+            elseif kept[tag] then
+                place = epoch .. ' ' .. kept[tag] .. ' ' .. tag
+            elseif oldest and not once
+                and oldest > in_lineage(epoch, known, known_offset) + 1 then
+                place = '? 0 ' .. tag
+            end
         end
         if not place then
             if not epoch then
@@ -62,7 +84,7 @@ local function publish()
             if type(added) == 'table' and string.find(added.err, 'equal or smaller') then
                 -- The stream has more than its meta hash knows of: another history.
                 redis.call('DEL', stream)
-                epoch, offset = tag, 1
+                epoch, offset, kept, oldest = tag, 1, {}, nil
                 added = add(tag, body)
             end
             if type(added) == 'table' then
