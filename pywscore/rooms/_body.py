@@ -14,6 +14,11 @@ __all__ = [
 ]
 
 
+# What a client says may be longer, and would go to Redis.
+MAX_ID = 40
+UNKNOWN = Place("?", 1)
+
+
 class Body(NamedTuple):
     """
     Attributes:
@@ -80,10 +85,12 @@ def place_of(since: str) -> Place | None:
         raise TypeError(f"since must be str, not {type(since).__name__}")
     if not since:
         return None
+    if len(since) > MAX_ID:
+        return UNKNOWN
     epoch, _, offset = since.rpartition("-")
     if epoch.isalnum() and offset.isascii() and offset.isdigit() and len(offset) < 16:
         return Place(epoch, int(offset))
-    return Place("?", 1)
+    return UNKNOWN
 
 
 def message_of(room: str, epoch: str, entry: Entry, body: Body) -> Message:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -84,6 +85,34 @@ async def test_any_bytes(
         # Those of the fuzz have been taken for messages, where they are.
         assert hub.healthy() and set(map(type, got)) <= {str, bytes}
     assert not caplog.records
+
+
+@pytest.mark.external
+@pytest.mark.threat("BRK-3")
+async def test_ids_that_are_none(redis: Redis) -> None:
+    """Clients have made them up: they are of no message, and nothing is kept of them,
+    of which there may be any number, and each may be as long as a message."""
+    from pywscore.rooms._redis.commands import _pack_word
+
+    async with hubs_of(redis.url, 1) as [hub]:
+        room = hub.room("lobby", history=10)
+        message = await room.publish("x")
+        _pack_word.cache_clear()
+        tracemalloc.start()
+        try:
+            for number in range(20):
+                since = f"{number}{'a' * 1_000_000}-5"
+                got: list[Any] = []
+
+                async def send(message: Any, got: list[Any] = got) -> None:
+                    got.append(message)
+
+                async with room.join(send, send=send, since=since):
+                    await until(lambda got=got: got == ["x"])
+            assert tracemalloc.get_traced_memory()[0] < 4_000_000
+        finally:
+            tracemalloc.stop()
+        assert await room.history(since=message.id) == []
 
 
 def key(hub: Hub, kind: str) -> str:
