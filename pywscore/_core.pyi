@@ -1,6 +1,7 @@
 """The C extension: sans-IO protocol objects and the asyncio connection's hot path."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import (
     AsyncIterable,
@@ -822,6 +823,8 @@ class Connection:
         """So far: messages received and sent; bytes received and sent; payload bytes
         received compressed, and what became of them; payload bytes sent compressed, and
         what they were before. And bytes that wait to be sent."""
+    def _add_traffic(self, totals: list[int], /) -> None:
+        """Add all but the queues to totals, which are those of ``Traffic``."""
     _fragmented_send: Any
     """Set by _send_slow to a Future while a fragmented message is being sent; then
     send() goes through _send_slow too. None otherwise."""
@@ -1236,6 +1239,9 @@ class EngineTransport:
     def _tls_info(
         self,
     ) -> tuple[str, str, int, str | None, bool, bytes, bool] | None: ...
+    _socket: socket.socket | None
+    """Borrows the descriptor: the method ``_detach()`` has to detach it. That is called
+    before the end, too, of what isn't an Internet socket's."""
     def _expect_proxy_header(self) -> None: ...
     def _received(self) -> None: ...
     def _ssl_object(self) -> tuple[ssl.SSLObject, ssl.SSLContext] | None:

@@ -482,9 +482,5 @@ size_t wsc_link_address(const struct wsc_link *link, bool peer,
     }
     int result = peer ? getpeername(fd, (struct sockaddr *)&address, &len)
                       : getsockname(fd, (struct sockaddr *)&address, &len);
-    if (result < 0 || len > WSC_ADDRESS_SIZE) {
-        return 0;
-    }
-    memcpy(out_address, &address, len);
-    return len;
+    return result < 0 ? 0 : wsc_socket_internet(&address, len, out_address);
 }

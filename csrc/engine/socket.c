@@ -65,14 +65,24 @@ static int accept_marked(int listening, struct sockaddr *address, socklen_t *len
 
 #endif
 
+size_t wsc_socket_internet(const struct sockaddr_storage *address, size_t len,
+                           uint8_t out_address[WSC_ADDRESS_SIZE])
+{
+    bool internet = address->ss_family == AF_INET || address->ss_family == AF_INET6;
+    if (!internet || len > WSC_ADDRESS_SIZE) {
+        return 0;
+    }
+    memcpy(out_address, address, len);
+    return len;
+}
+
 int wsc_socket_accept(int listening, uint8_t out_address[WSC_ADDRESS_SIZE],
                       size_t *out_len)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
     int fd = accept_marked(listening, (struct sockaddr *)&address, &len);
-    *out_len = fd >= 0 && len <= WSC_ADDRESS_SIZE ? len : 0;
-    memcpy(out_address, &address, *out_len);
+    *out_len = fd >= 0 ? wsc_socket_internet(&address, len, out_address) : 0;
     return fd;
 }
 

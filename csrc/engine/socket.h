@@ -4,12 +4,16 @@
 #define WSC_SOCKET_H
 
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "wsc/engine.h"
 #include "wsc/outgoing.h"
 #include "wsc/status.h"
 
+/* The address of `len` bytes, copied: its size, 0 if it isn't an Internet socket's. */
+size_t wsc_socket_internet(const struct sockaddr_storage *address, size_t len,
+                           uint8_t out_address[WSC_ADDRESS_SIZE]);
 /* A new descriptor, -1 with errno; and the peer's address, of *out_len bytes, which are
  * 0 if it has none that fits. */
 int wsc_socket_accept(int listening, uint8_t out_address[WSC_ADDRESS_SIZE],

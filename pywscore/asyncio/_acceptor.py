@@ -267,7 +267,8 @@ class EngineServer(BoundServer):
             os.close(fd)
             raise
         begin(connection, cast(asyncio.Transport, transport))
-        end_slow_handshake(connection, self._handshake_timeout)
+        if self._handshake_timeout is not None:
+            end_slow_handshake(connection, self._handshake_timeout)
 
 
 class TransportServer(BoundServer):

@@ -97,7 +97,7 @@ class Attended(Connection):
             self.server._answer(self, request)
 
     def _on_lost(self, exc: Exception | None) -> None:
-        if not isinstance(exc, OSError | None):
+        if exc is not None and not isinstance(exc, OSError):
             # Of a context's or an SSLObject's subclass; now, as it has its traceback.
             self._log(logging.ERROR, "TLS failed", exc_info=exc)
         super()._on_lost(exc)
@@ -206,7 +206,7 @@ class Attending:
         if ws in self._all:
             self._all.discard(ws)
             code = ws.close_code or _ABNORMAL_CLOSURE
-            self._totals.left(ws._counts(), code if ws._opened else None)
+            self._totals.left(ws, code if ws._opened else None)
         self._empty_place(ws)
 
     def _empty_place(self, ws: Attended) -> None:

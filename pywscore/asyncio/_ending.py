@@ -18,6 +18,7 @@ __all__ = ["Ending", "as_protocol_error", "check_close"]
 
 _ENGINE: Any = getattr(_core, "EngineTransport", ())
 _NOBODY = asyncio.BufferedProtocol()
+_CONNECTING, _OPEN = State.CONNECTING, State.OPEN  # see _attending
 
 # Output that the peer hasn't taken, if it is no more than a close frame and the like,
 # is no reason to wait before TCP is ended in both directions.
@@ -125,7 +126,8 @@ class Ending(Logged):
 
     def _start_close(self, code: int, reason: str = "") -> None:
         self._check_thread()
-        if self.state is State.OPEN:
+        state = self.state
+        if state is _OPEN:
             if self._fragmented_send is not None:
                 # A close frame inside of a message is fine, but a message that stops
                 # in the middle isn't a normal closure.
@@ -136,7 +138,7 @@ class Ending(Logged):
             with as_protocol_error():
                 self.protocol.send_close(code, reason)
             self.flush()
-        elif self.state is State.CONNECTING:
+        elif state is _CONNECTING:
             self._cut("closed during the opening handshake")
 
     def _fail(self, code: int, reason: str) -> None:
@@ -196,7 +198,7 @@ class Ending(Logged):
 
     def _end_as_peer(self) -> None:
         """The answer is sent, and the peer had ended its side before."""
-        if self._peer_ended and self.state is State.OPEN:
+        if self._peer_ended and self.state is _OPEN:
             self._end(linger=False)
 
     def _attach(self, it: Attached) -> None:
@@ -254,10 +256,10 @@ class Ending(Logged):
         """The peer has ended its side: that isn't the end for who waits for an answer
         to its request (END-2), unless the application waits for just that."""
         self._peer_ended = True
-        if self.protocol.close_received is None:
+        if self._traced and self.protocol.close_received is None:
             self._debug("< EOF")
         if (
-            self.state is State.CONNECTING
+            self.state is _CONNECTING
             and self.protocol.is_server
             and self.request is not None
             and not self._ended
@@ -300,12 +302,15 @@ class Ending(Logged):
             # Its traceback would hold the transport.
             self._cause = exc.with_traceback(None)
         self._wake_all()
-        for it in self._all_attached():
-            self.loop.call_soon(it._on_connection_ended)
+        if self._attached is not None:
+            for it in self._all_attached():
+                self.loop.call_soon(it._on_connection_ended)
+        if not isinstance(self.transport, _ENGINE):
+            self._let_go_of_tls()
+
+    def _let_go_of_tls(self) -> None:
         with contextlib.suppress(AttributeError):  # there is none, or it has let go
-            if not isinstance(self.transport, _ENGINE) and (
-                self.transport.get_extra_info("sslcontext") is not None
-            ):
+            if self.transport.get_extra_info("sslcontext") is not None:
                 # TLS of the loops keeps methods of its protocol, which has it.
                 self.transport.set_protocol(_NOBODY)
 

@@ -193,7 +193,6 @@ def _address_of(raw: bytes) -> tuple[str, int] | tuple[str, int, int, int] | Non
 class EngineTransport(_EngineTransport):
     """A socket of the engine with the interface of ``asyncio.Transport``."""
 
-    _socket: socket.socket | None = None
     _sockname: Any = None
     _peername: Any = None
     _tls_object: TLSObject | None = None

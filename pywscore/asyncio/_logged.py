@@ -18,6 +18,8 @@ from ._options import Options
 
 __all__ = ["Logged"]
 
+_INFO = logging.INFO
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -63,8 +65,10 @@ class Logged(_core.Connection, asyncio.BufferedProtocol):
     # What others call
 
     def _tell_opened(self) -> None:
-        self._tell_state()
-        self._log(logging.INFO, "connection open", kind=Lines.CONNECTIONS)
+        if self._traced:
+            self._tell_state()
+        if self.options.log.is_enabled_for(_INFO):
+            self._log(_INFO, "connection open", kind=Lines.CONNECTIONS)
 
     def _tell_rejected(self, response: Response) -> None:
         self._log(
@@ -76,8 +80,9 @@ class Logged(_core.Connection, asyncio.BufferedProtocol):
 
     def _tell_closed(self) -> None:
         """With the peer's close frame, or what there was in its place."""
-        self._tell_state()
-        if not self.options.log.is_enabled_for(logging.INFO):
+        if self._traced:
+            self._tell_state()
+        if not self.options.log.is_enabled_for(_INFO):
             return
         protocol = self.protocol
         close = protocol.close_received

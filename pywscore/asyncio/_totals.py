@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from .. import _core
 from ..enums import State
 
 if TYPE_CHECKING:
@@ -35,15 +35,14 @@ class Totals:
         self._close_codes: Counter[int] = Counter()
         self._sums = [0] * _SIZE
 
-    def left(self, counts: Counts, close_code: int | None) -> None:
+    def left(self, ws: _core.Connection, close_code: int | None) -> None:
         """A connection is gone.
 
         Args:
-            counts: what it had counted.
+            ws: the connection.
             close_code: None if it never was open.
         """
-        *sums, _, _, skipped = counts
-        self._sums = list(map(operator.add, self._sums, (*sums, 0, 0, skipped)))
+        ws._add_traffic(self._sums)
         if close_code is None:
             self._failed += 1
         else:

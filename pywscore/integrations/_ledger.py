@@ -34,7 +34,7 @@ class Ledger:
         if ws in self._all:
             self._all.discard(ws)
             code = ws.close_code or CloseCode.ABNORMAL_CLOSURE.value
-            self._totals.left(ws._counts(), code if opened else None)
+            self._totals.left(ws, code if opened else None)
 
     def stats(self) -> ServerStats:
         return self._totals.stats(

@@ -182,7 +182,7 @@ WSC_API bool wsc_socket_taken(int fd, uint64_t *out_count);
 /* Room for the address of an Internet socket. */
 #define WSC_ADDRESS_SIZE 28
 /* This end's address, or the peer's, as the system's struct sockaddr: its size, 0 if
- * there is none or it is larger than WSC_ADDRESS_SIZE. The peer's is there no longer
+ * there is none or it isn't an Internet socket's. The peer's is there no longer
  * once it has reset the connection. */
 WSC_API size_t wsc_link_address(const struct wsc_link *link, bool peer,
                                 uint8_t out_address[WSC_ADDRESS_SIZE]);

@@ -16,6 +16,7 @@
 #include "connection/send.h"
 #include "connection/steps.h"
 #include "connection/trace.h"
+#include "connection/traffic.h"
 #include "connection/untaken.h"
 #include "protocol/attributes.h"
 #include "protocol/protocol.h"
@@ -148,6 +149,7 @@ static PyMethodDef connection_methods[] = {
     {"send_nowait", PYWSC_FUNCTION(pywsc_connection_send_nowait),
      METH_FASTCALL | METH_KEYWORDS, PYWSC_DOC_CONNECTION_SEND_NOWAIT},
     {"flush", flush, METH_NOARGS, PYWSC_DOC_CONNECTION_FLUSH},
+    {"_add_traffic", pywsc_traffic_add, METH_O, NULL},
     {"_check_thread", check_thread, METH_NOARGS, NULL},
     {"_on_request", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
     {"_on_response", PYWSC_FUNCTION(no_hook), METH_FASTCALL, NULL},
@@ -200,33 +202,13 @@ static PyObject *get_state(PyObject *op, void *closure)
     return pywsc_protocol_get_state(protocol, closure);
 }
 
-/* All that the core counts, in the order of _core.pyi. */
-static PyObject *get_traffic(PyObject *op, void *closure)
-{
-    struct pywsc_connection *self = (struct pywsc_connection *)op;
-    (void)closure;
-    if (pywsc_connection_check_thread(self) < 0) {
-        return NULL;
-    }
-    const struct wsc_conn *conn = &self->protocol->conn;
-    struct wsc_deflate_traffic compressed = wsc_conn_compressed(conn);
-    return Py_BuildValue(
-        "KKKKKKKKn", self->messages_received, (unsigned long long)conn->messages_sent,
-        (unsigned long long)conn->bytes_received,
-        (unsigned long long)wsc_conn_bytes_sent(conn),
-        (unsigned long long)compressed.received,
-        (unsigned long long)compressed.inflated, (unsigned long long)compressed.sent,
-        (unsigned long long)compressed.deflated,
-        (Py_ssize_t)wsc_conn_output_size(conn));
-}
-
 static PyGetSetDef connection_getset[] = {
     {"state", get_state, NULL, PYWSC_DOC_CONNECTION_STATE, NULL},
     {"messages_queued", get_messages_queued, NULL, PYWSC_DOC_CONNECTION_MESSAGES_QUEUED,
      NULL},
     {"messages_sent", get_messages_sent, NULL, PYWSC_DOC_CONNECTION_MESSAGES_SENT,
      NULL},
-    {"_traffic", get_traffic, NULL, NULL, NULL},
+    {"_traffic", pywsc_traffic_get, NULL, NULL, NULL},
     {"_keepalive", pywsc_deadlines_keepalive, NULL, NULL, NULL},
     {NULL},
 };

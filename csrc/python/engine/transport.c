@@ -64,6 +64,20 @@ void pywsc_transport_say_end(struct pywsc_transport *self)
     }
 }
 
+/* Python may hold a socket object of the descriptor, which has to let go first; and of
+ * what isn't IP it has to ask for the names. */
+static void detach(struct pywsc_transport *self, struct pywsc_state *state)
+{
+    PyObject *raised = pywsc_take_raised();
+    PyObject *result =
+        PyObject_CallMethodNoArgs((PyObject *)self, state->names[PYWSC_NAME_DETACH]);
+    if (result == NULL) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_XDECREF(result);
+    pywsc_raise_again(raised);
+}
+
 int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
 {
     struct pywsc_state *state = pywsc_transport_state(self);
@@ -73,15 +87,9 @@ int pywsc_transport_finish(struct pywsc_transport *self, int error, bool reset)
     if (!reset) {
         pywsc_transport_say_end(self);
     }
-    /* Python may hold a socket object of the descriptor; it has to let go first. */
-    PyObject *raised = pywsc_take_raised();
-    PyObject *result =
-        PyObject_CallMethodNoArgs((PyObject *)self, state->names[PYWSC_NAME_DETACH]);
-    if (result == NULL) {
-        PyErr_WriteUnraisable((PyObject *)self);
+    if (self->socket != NULL || self->peer_len == 0) {
+        detach(self, state);
     }
-    Py_XDECREF(result);
-    pywsc_raise_again(raised);
     struct wsc_link *link = pywsc_transport_link(self);
     if (link == NULL) {
         return 0; /* that was the end already */

@@ -18,8 +18,9 @@ struct pywsc_transport {
      * isn't there. */
     struct pywsc_transport *next;
     struct pywsc_transport **noted_at;
-    PyObject *local; /* bytes: this end's address, once the socket is closed */
-    PyObject *tls;   /* TLSContext, NULL without */
+    PyObject *local;  /* bytes: this end's address, once the socket is closed */
+    PyObject *tls;    /* TLSContext, NULL without */
+    PyObject *socket; /* a socket object that borrows the descriptor, or NULL */
     struct pywsc_ssl_object *ssl;   /* TLS by Python's ssl, NULL without */
     struct wsc_tls_failure failure; /* what ended it, unless its reason is NULL */
     unsigned long thread;           /* of the connection, which may go away */

@@ -413,6 +413,7 @@ static int transport_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->engine);
     Py_VISIT(self->connection);
+    Py_VISIT(self->socket);
     return self->ssl == NULL ? 0 : pywsc_ssl_object_traverse(self->ssl, visit, arg);
 }
 
@@ -433,6 +434,7 @@ static void transport_dealloc(PyObject *op)
     Py_CLEAR(self->engine);
     Py_CLEAR(self->local);
     Py_CLEAR(self->tls);
+    Py_CLEAR(self->socket);
     pywsc_ssl_object_free(self->ssl);
     pywsc_free(op);
 }
@@ -464,14 +466,16 @@ static PyMethodDef transport_methods[] = {
     {NULL},
 };
 
+static PyMemberDef transport_members[] = {
+    {"_socket", T_OBJECT, offsetof(struct pywsc_transport, socket), 0, NULL},
+    {NULL},
+};
+
 static PyType_Slot transport_slots[] = {
-    {Py_tp_doc, PYWSC_DOC_ENGINE_TRANSPORT},
-    {Py_tp_init, transport_init},
-    {Py_tp_dealloc, transport_dealloc},
-    {Py_tp_traverse, transport_traverse},
-    {Py_tp_clear, transport_clear},
-    {Py_tp_methods, transport_methods},
-    {0, NULL},
+    {Py_tp_doc, PYWSC_DOC_ENGINE_TRANSPORT}, {Py_tp_init, transport_init},
+    {Py_tp_dealloc, transport_dealloc},      {Py_tp_traverse, transport_traverse},
+    {Py_tp_clear, transport_clear},          {Py_tp_methods, transport_methods},
+    {Py_tp_members, transport_members},      {0, NULL},
 };
 
 static PyType_Spec transport_spec = {

@@ -200,6 +200,20 @@ def test_the_loop_is_closed_with_live_connections() -> None:
     assert descriptors() <= before
 
 
+async def test_names_of_unix_sockets_outlive_them(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    names = asyncio.get_running_loop().create_future()
+
+    async def handler(ws: Any) -> None:
+        await ws.wait_closed()
+        names.set_result((ws.local_address, ws.remote_address))
+
+    async with pywscore.unix_serve(handler, path, carrier="engine"):
+        async with pywscore.unix_connect(path, carrier="engine"):
+            pass
+        assert await names == (path, "")
+
+
 @pytest.mark.threat("LIF-1")
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_an_interrupt_loses_nothing(loop_name: str) -> None:
