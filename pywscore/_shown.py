@@ -69,7 +69,7 @@ def shown_address(address: object) -> str:
         case (str(host), int(port), *_):
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         case str() | bytes() if address:
-            return os.fsdecode(address)
+            return escape(os.fsdecode(address))  # a peer may have chosen it
     return "?"
 
 

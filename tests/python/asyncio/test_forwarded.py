@@ -447,6 +447,25 @@ async def test_unix_peers(
         assert await ws.recv() == "('192.0.2.9', 0)"
 
 
+@pytest.mark.threat("LOG-2")
+async def test_the_path_of_a_unix_peer_is_no_line_of_the_log(
+    environment: Any, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "socket")
+    forwarded = Forwarded("PROXY", trusted=["unix"])
+    server = pywscore.unix_serve(
+        address, path, forwarded=forwarded, carrier=environment.carrier
+    )
+    async with server:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.bind(str(tmp_path / "x\nforged \x1b[31m"))
+            peer.connect(path)
+            peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            await until(lambda: "sends no header" in caplog.text)
+    assert r"x\nforged \x1b[31m sends no header" in caplog.text
+    assert "\nforged" not in caplog.text and "\x1b" not in caplog.text
+
+
 def test_the_parser_in_pieces() -> None:
     for header, want in HEADERS:
         for end in range(len(header)):
