@@ -19,7 +19,9 @@ logger = logging.getLogger("pywscore.rooms")
 
 Policy = Literal["skip", "latest", "close"]
 
+# What waits by key for one member: so many, and so many bytes or one of them.
 MAX_KEYS = 1000
+MAX_NEWEST = 8 << 20
 TRY_AGAIN_LATER = 1013
 
 # What rooms without connections have; nothing is put into it.
@@ -72,11 +74,15 @@ class Lag:
         queue: messages that it will get, in order.
         size: of all of them; up to `limit`, new ones wait here, too.
         newest: for ``policy="latest"``, by key.
+        newest_size: of all of them.
         missed: messages that it won't get, and hasn't been told of.
         task: gives it what waits.
     """
 
-    __slots__ = ("limit", "member", "missed", "newest", "queue", "size", "task")
+    __slots__ = (
+        *("limit", "member", "missed", "newest", "newest_size", "queue", "size"),
+        "task",
+    )
 
     def __init__(self, member: Seat, queue: Iterable[Data] = (), room: int = 0) -> None:
         self.member = member
@@ -84,6 +90,7 @@ class Lag:
         self.size = sum(map(len, self.queue))
         self.limit = self.size + room
         self.newest: OrderedDict[str | None, Data] = OrderedDict()
+        self.newest_size = 0
         self.missed = 0
         self.task: asyncio.Task[None] | None = None
 
@@ -101,18 +108,26 @@ class Lag:
             self.size -= len(data)
             return data
         if self.newest:
-            return self.newest.popitem(last=False)[1]
+            return self._pop(next(iter(self.newest)))
         return None
 
-    def replace(self, data: Data, key: str | None) -> bool:
-        """Keep it as the newest of its key; whether another one is given up for it."""
-        replaces = key in self.newest
-        if not replaces and len(self.newest) >= MAX_KEYS:
-            self.newest.popitem(last=False)
-            replaces = True
+    def replace(self, data: Data, key: str | None) -> int:
+        """Keep it as the newest of its key; how many others are given up for it."""
+        count = len(self.newest) + 1
+        if key in self.newest:
+            self._pop(key)
         self.newest[key] = data
-        self.newest.move_to_end(key)
-        return replaces
+        self.newest_size += len(data)
+        while len(self.newest) > MAX_KEYS or (
+            self.newest_size > MAX_NEWEST and len(self.newest) > 1
+        ):
+            self._pop(next(iter(self.newest)))
+        return count - len(self.newest)
+
+    def _pop(self, key: str | None) -> Data:
+        data = self.newest.pop(key)
+        self.newest_size -= len(data)
+        return data
 
 
 class Pending:
@@ -331,12 +346,13 @@ class Fanout:
         if self._policy == "close":
             self._close(lag.member)
             return
-        if self._policy == "latest" and not lag.replace(data, key):
-            return
-        lag.member.skipped += 1
-        self.skipped += 1
-        if self._policy == "skip":
+        given_up = 1
+        if self._policy == "latest":
+            given_up = lag.replace(data, key)
+        else:
             lag.missed += 1
+        lag.member.skipped += given_up
+        self.skipped += given_up
 
     async def _catch_up(self, lag: Lag, missed: int | None) -> None:
         """Give a member what waits for it as fast as it takes that, and then let it be

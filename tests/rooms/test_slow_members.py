@@ -11,7 +11,7 @@ import pytest
 from nodes import Client, hubs_of, serving
 from waiting import until
 
-from pywscore.rooms import Gap, HubError, _memory
+from pywscore.rooms import Gap, HubError, _fanout, _memory
 
 BIG = "x" * 16_000
 
@@ -110,6 +110,40 @@ async def test_latest_has_bounded_keys() -> None:
             await room.publish("x", key=str(number))
         lag = lag_of(member)
         assert len(lag.newest) == 1000 and next(reversed(lag.newest)) == "2999"
+
+
+@pytest.mark.threat("SLW-3")
+async def test_latest_has_bounded_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest go on to be there, also one that is larger than all may be."""
+    monkeypatch.setattr(_fanout, "MAX_NEWEST", 100_000)
+    async with hubs_of("memory://", 1) as [hub], serving(**SMALL) as server:
+        slow = await server.client(**SMALL)
+        room = hub.room("prices", policy="latest")
+        reader = Slow(slow)
+        member = await room.join(slow.server)
+        await fill(room, member)
+        before = member.skipped
+        lag = lag_of(member)
+        lag.newest.clear()
+        lag.newest_size = 0
+        for size, keys, given_up in (
+            (30_000, "abc", 0),
+            (40_000, "c", 1),
+            (30_000, "def", 3),
+            (200_000, "g", 3),
+            (10_000, "hi", 1),
+        ):
+            for key in keys:
+                await room.publish(key * size, key=key)
+            before += given_up
+            assert member.skipped == before
+            assert lag.newest_size == sum(map(len, lag.newest.values()))
+        assert list(lag.newest) == ["h", "i"]
+        got = [""]
+        while got[-1][-1:] != "i":
+            got += await reader.read(1)
+        assert [it[0] for it in got[-2:]] == ["h", "i"]
+        assert lag.newest_size == 0
 
 
 @pytest.mark.threat("SLW-3")
