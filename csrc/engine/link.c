@@ -472,7 +472,7 @@ bool wsc_link_next(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io
 size_t wsc_link_address(const struct wsc_link *link, bool peer,
                         uint8_t out_address[WSC_ADDRESS_SIZE])
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(address);
     int fd = link->source.fd;
     const struct wsc_accepted *accepted = &link->source.engine->accepted;

@@ -79,7 +79,7 @@ size_t wsc_socket_internet(const struct sockaddr_storage *address, size_t len,
 int wsc_socket_accept(int listening, uint8_t out_address[WSC_ADDRESS_SIZE],
                       size_t *out_len)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(address);
     int fd = accept_marked(listening, (struct sockaddr *)&address, &len);
     *out_len = fd >= 0 ? wsc_socket_internet(&address, len, out_address) : 0;
