@@ -81,6 +81,25 @@ class FrameReader:
         return frames
 
     @property
+    def missing(self) -> int:
+        """Bytes of the next frame that haven't come, as far as that is known: so many
+        belong to it, at least one."""
+        data = self._data
+        if len(data) < 2:
+            return 2 - len(data)
+        size, start = self._sizes()
+        return start + size - len(data)
+
+    def _sizes(self) -> tuple[int, int]:
+        """Of the payload, and of what comes before it."""
+        data = self._data
+        size, start = data[1] & 0x7F, 2
+        if size >= 126:
+            start += 2 if size == 126 else 8
+            size = int.from_bytes(data[2:start], "big") if len(data) >= start else 0
+        return size, start + 4 * (data[1] >> 7)
+
+    @property
     def rest(self) -> bytes:
         """What belongs to a frame that isn't complete."""
         return bytes(self._data)
@@ -89,17 +108,14 @@ class FrameReader:
         data = self._data
         if len(data) < 2:
             return None
-        size, start = data[1] & 0x7F, 2
-        if size >= 126:
-            start += 2 if size == 126 else 8
-            size = int.from_bytes(data[2:start], "big")
-        masked = bool(data[1] & 0x80)
-        end = start + 4 * masked + size
-        if len(data) < end:
+        if self.missing > 0:
             return None
-        payload = bytes(data[end - size : end])
+        size, start = self._sizes()
+        end = start + size
+        masked = bool(data[1] & 0x80)
+        payload = bytes(data[start:end])
         if masked:
-            payload = _mask(payload, bytes(data[start : start + 4]))
+            payload = _mask(payload, bytes(data[start - 4 : start]))
         frame = Frame(
             data[0] & 0x0F, payload, bool(data[0] & 0x80), data[0] >> 4 & 7, masked
         )
@@ -108,4 +124,6 @@ class FrameReader:
 
 
 def _mask(payload: bytes, key: bytes) -> bytes:
-    return bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+    pad = (key * (len(payload) // 4 + 1))[: len(payload)]
+    both = int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")
+    return both.to_bytes(len(payload), "big")

@@ -31,6 +31,8 @@ class ScriptedPeer:
         timeout: seconds that ``expect`` waits.
 
     Attributes:
+        reader: the same: nothing is read from it but what makes a frame.
+        writer: the same.
         timeout: the same.
     """
 
@@ -43,11 +45,10 @@ class ScriptedPeer:
         timeout: float = 5.0,
     ) -> None:
         self.timeout = real("timeout", timeout, "a number of seconds")
-        self._reader = reader
-        self._writer = writer
+        self.reader = reader
+        self.writer = writer
         self._client = client
         self._frames = FrameReader()
-        self._got: list[Frame] = []
         self._rest = b""
 
     @classmethod
@@ -119,7 +120,7 @@ class ScriptedPeer:
             case "pause":
                 await asyncio.sleep(step.seconds)
             case "end":
-                self._writer.write_eof()
+                self.writer.write_eof()
             case "reset":
                 self.reset()
             case "expect":
@@ -140,6 +141,39 @@ class ScriptedPeer:
         """
         await self._send(data)
 
+    def send_frame(self, opcode: int, payload: bytes = b"", fin: bool = True) -> None:
+        """Send a frame, masked as it has to be, without waiting for room.
+
+        Args:
+            opcode: 0 to 15.
+            payload: of any size.
+            fin: it is the last of its message.
+        """
+        frame = Frame(opcode, payload, fin)
+        self.writer.write(frame_bytes(frame, client=self._client))
+
+    def send_close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame.
+
+        Args:
+            code: 0 to 65535.
+            reason: says more.
+        """
+        self.send_frame(8, code.to_bytes(2, "big") + reason.encode())
+
+    async def close_code(self) -> int:
+        """What the next close frame says, whatever comes before: 1005 for nothing,
+        1006 if TCP ends without one.
+
+        Raises:
+            TimeoutError: if none comes in time.
+        """
+        while (frame := await self.receive()) is not None:
+            if frame.opcode == 8:
+                code = frame.payload[:2]
+                return int.from_bytes(code, "big") if code else 1005
+        return 1006
+
     async def receive(self) -> Frame | None:
         """The next frame, None at the end of TCP.
 
@@ -147,24 +181,24 @@ class ScriptedPeer:
             TimeoutError: if none comes in time.
         """
         async with asyncio.timeout(self.timeout):
-            while not self._got:
+            while True:
                 try:
-                    data = await self._reader.read(65536)
+                    data = await self.reader.read(self._frames.missing)
                 except OSError:
                     return None
                 if not data:
                     return None
-                self._got += self._frames.feed(data)
-        return self._got.pop(0)
+                if frames := self._frames.feed(data):
+                    return frames[0]
 
     def reset(self) -> None:
         """End TCP at once."""
-        self._writer.transport.abort()
+        self.writer.transport.abort()
 
     async def _send(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # what comes next says more
-            self._writer.write(data)
-            await self._writer.drain()
+            self.writer.write(data)
+            await self.writer.drain()
 
     async def _expect(self, step: Step) -> None:
         frame = await self.receive()

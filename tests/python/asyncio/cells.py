@@ -9,7 +9,6 @@ that isn't expected, and a server that serves.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import gc
@@ -170,27 +169,14 @@ def act_at_once(action: str) -> Callable[[Cell], None]:
 async def read_to_the_end(peer: Any) -> tuple[int | None, int]:
     """Answer a close frame; its code, None without one, and the bytes of messages."""
     code, size = None, 0
-    reader = peer.reader
-    with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-        while True:
-            first, second = await reader.readexactly(2)
-            length = second & 0x7F
-            if length >= 126:
-                length = int.from_bytes(
-                    await reader.readexactly(2 << (length - 126) * 2)
-                )
-            key = await reader.readexactly(4) if second >> 7 else bytes(4)
-            if first & 0xF in (0, 1, 2):
-                size += length
-            start = (await reader.readexactly(min(2, length))).ljust(2, b"\0")
-            while length > 2:
-                length -= len(await reader.read(length - 2))
-            if first & 0xF == 8:
-                start = bytes(a ^ b for a, b in zip(start, key, strict=False))
-                code = int.from_bytes(start)
-                peer.send(8, start)
-                if not peer.mask:
-                    break  # RFC 6455 §7.1.1: the server closes TCP
+    while (frame := await peer.receive()) is not None:
+        if frame.opcode in (0, 1, 2):
+            size += len(frame.payload)
+        if frame.opcode == 8:
+            code = int.from_bytes(frame.payload[:2])
+            peer.send_frame(8, frame.payload[:2].ljust(2, b"\0"))
+            if frame.masked:
+                break  # RFC 6455 §7.1.1: the server closes TCP
     return code, size
 
 

@@ -19,12 +19,12 @@ import coroutines
 import pytest
 import trustme
 from environments import LOOPS, Environment, environments_of
-from peers import ACCEPT, REQUEST, RawPeer, accept_response
+from peers import ACCEPT, REQUEST, accept_response, head_of
 from tls_peer import KINDS, Certificates, Files
 
 import pywscore
 from pywscore.asyncio import Server, ServerConnection
-from pywscore.testing import Pair, connected
+from pywscore.testing import Pair, ScriptedPeer, connected
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -167,20 +167,20 @@ def certificates() -> Certificates:
 
 
 @pytest.fixture
-def raw_client() -> Callable[..., contextlib.AbstractAsyncContextManager[RawPeer]]:
+def raw_client() -> Callable[..., contextlib.AbstractAsyncContextManager[ScriptedPeer]]:
     """A client that asks for a connection (unless path is None) as bytes."""
 
     @contextlib.asynccontextmanager
     async def raw_client(
         server: Server, path: str | None = "/", extra: str = "", **kwargs: Any
-    ) -> AsyncIterator[RawPeer]:
+    ) -> AsyncIterator[ScriptedPeer]:
         host, port = server.sockets[0].getsockname()[:2]
         reader, writer = await asyncio.open_connection(host, port, **kwargs)
-        peer = RawPeer(reader, writer, mask=True)
+        peer = ScriptedPeer(reader, writer, client=True)
         try:
             if path is not None:
                 writer.write(REQUEST.format(path=path, extra=extra).encode())
-                head = await peer.head()
+                head = await head_of(peer)
                 assert head.startswith("HTTP/1.1 101 ") and ACCEPT in head
             yield peer
         finally:
@@ -195,7 +195,7 @@ def raw_client() -> Callable[..., contextlib.AbstractAsyncContextManager[RawPeer
 def raw_server() -> Callable[..., contextlib.AbstractAsyncContextManager[str]]:
     """A server that runs a script for each connection; gives its URI.
 
-    The script gets a RawPeer and the request's head.
+    The script gets a ScriptedPeer and the request's head.
     """
 
     @contextlib.asynccontextmanager
@@ -208,9 +208,9 @@ def raw_server() -> Callable[..., contextlib.AbstractAsyncContextManager[str]]:
             task = asyncio.current_task()
             assert task is not None
             tasks.add(task)
-            peer = RawPeer(reader, writer, mask=False)
+            peer = ScriptedPeer(reader, writer, client=False)
             try:
-                await script(peer, await peer.head())
+                await script(peer, await head_of(peer))
             except (asyncio.CancelledError, asyncio.IncompleteReadError, OSError):
                 pass
             finally:

@@ -1,10 +1,10 @@
-"""A peer that does what the test says, byte by byte."""
+"""Opening handshakes as bytes, and frames."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pywscore
+from pywscore.testing import Frame, ScriptedPeer
+from pywscore.testing._frames import frame_bytes
 
 REQUEST = (
     "GET {path} HTTP/1.1\r\n"
@@ -20,55 +20,12 @@ ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bool) -> bytes:
-    """A frame as RFC 6455 §5.2 has it; the masking key is zero."""
-    length = len(payload)
-    if length < 126:
-        size = bytes([length | mask << 7])
-    elif length < 1 << 16:
-        size = bytes([126 | mask << 7]) + length.to_bytes(2)
-    else:
-        size = bytes([127 | mask << 7]) + length.to_bytes(8)
-    return bytes([opcode | fin << 7]) + size + bytes(4 * mask) + payload
+    """With a masking key of zeros."""
+    return frame_bytes(Frame(opcode, payload, fin), client=mask, mask="zero")
 
 
-class RawPeer:
-    """The other end as bytes."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mask: bool
-    ) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.mask = mask
-
-    async def head(self) -> str:
-        return (await self.reader.readuntil(b"\r\n\r\n")).decode("iso-8859-1")
-
-    def send(self, opcode: int, payload: bytes = b"", fin: bool = True) -> None:
-        self.writer.write(frame(opcode, payload, fin=fin, mask=self.mask))
-
-    def send_close(self, code: int = 1000) -> None:
-        self.send(8, code.to_bytes(2))
-
-    async def receive(self) -> tuple[int, bytes]:
-        """Opcode and payload of the next frame."""
-        first, second = await self.reader.readexactly(2)
-        length = second & 0x7F
-        if length >= 126:
-            length = int.from_bytes(
-                await self.reader.readexactly(2 << (length - 126) * 2)
-            )
-        key = await self.reader.readexactly(4) if second >> 7 else bytes(4)
-        payload = await self.reader.readexactly(length)
-        mask = (key * (length // 4 + 1))[:length]
-        return first & 0xF, bytes(a ^ b for a, b in zip(payload, mask, strict=True))
-
-    async def close_code(self) -> int:
-        """The code of the close frame, whatever comes before."""
-        while True:
-            opcode, payload = await self.receive()
-            if opcode == 8:
-                return int.from_bytes(payload[:2]) if payload else 1005
+async def head_of(peer: ScriptedPeer) -> str:
+    return (await peer.reader.readuntil(b"\r\n\r\n")).decode("iso-8859-1")
 
 
 def accept_response(head: str, extra: str = "") -> bytes:

@@ -7,9 +7,11 @@ import contextlib
 from typing import Any
 
 import pytest
+from peers import frame, head_of
 from waiting import until
 
 from pywscore import ConnectionClosedError, State
+from pywscore.testing import Frame
 
 pytestmark = pytest.mark.every_environment
 
@@ -27,10 +29,11 @@ async def test_send_waits_and_reading_stops(
     async with serve(handler, "127.0.0.1", 0, compression=None) as server:
         async with raw_client(server) as peer:
             payload = bytes(65536)
+            sent = frame(2, payload, mask=True)
 
             async def flood() -> None:
                 for _ in range(256):
-                    peer.send(2, payload)
+                    peer.writer.write(sent)
                     await peer.writer.drain()
 
             flooding = asyncio.create_task(flood())
@@ -42,7 +45,7 @@ async def test_send_waits_and_reading_stops(
             assert ws.messages_queued <= 17
             # Once the peer reads, all goes on.
             for _ in range(256):
-                assert await peer.receive() == (2, payload)
+                assert await peer.receive() == Frame(2, payload)
             await flooding
             peer.send_close()
             assert await peer.close_code() == 1000
@@ -52,9 +55,9 @@ async def test_send_waits_and_reading_stops(
 async def test_many_small_messages(serve: Any, raw_client: Any, echo: Any) -> None:
     async with serve(echo, "127.0.0.1", 0) as server, raw_client(server) as peer:
         for _ in range(20_000):
-            peer.send(1, b"x")
+            peer.send_frame(1, b"x")
         for _ in range(20_000):
-            assert await peer.receive() == (1, b"x")
+            assert await peer.receive() == Frame(1, b"x")
         peer.send_close()
 
 
@@ -178,10 +181,9 @@ async def test_cancelled_send_leaves_whole_frames(serve: Any, raw_client: Any) -
     async with serve(handler, "127.0.0.1", 0, compression=None) as server:
         async with raw_client(server) as peer:
             await sent.wait()
-            opcode = 2
-            while opcode == 2:
-                opcode, payload = await peer.receive()
-                assert opcode == 8 or payload == b"x" * 20_000
+            while (got := await peer.receive()).opcode == 2:
+                assert got.payload == b"x" * 20_000
+            assert got.opcode == 8
             peer.send_close()
 
 
@@ -204,7 +206,7 @@ async def test_the_close_frame_is_sent_after_what_was_blocked(
         async with raw_client(server) as peer:
             await blocked.wait()
             if end == "error":
-                peer.send(3)
+                peer.send_frame(3)
             elif end == "peer's close":
                 peer.send_close(1002)
             await asyncio.sleep(0.1)
@@ -277,11 +279,11 @@ async def test_what_follows_an_unanswered_request_waits(
         async with raw_client(server, path=None) as peer:
             block = bytes(1 << 16)
             peer.writer.write(REQUEST)
-            peer.send(2, b"first")
+            peer.send_frame(2, b"first")
 
             async def flood() -> None:
                 for _ in range(512):
-                    peer.send(2, block)
+                    peer.send_frame(2, block)
                     await peer.writer.drain()
 
             flooding = asyncio.create_task(flood())
@@ -309,11 +311,11 @@ async def test_control_frames_behind_the_request_need_no_recv(
     ) as server:
         async with raw_client(server, path=None) as peer:
             peer.writer.write(REQUEST)
-            peer.send(9, b"behind")
-            await peer.head()
-            assert await peer.receive() == (10, b"behind")
-            peer.send(9, b"later")
-            assert await peer.receive() == (10, b"later")
+            peer.send_frame(9, b"behind")
+            await head_of(peer)
+            assert await peer.receive() == Frame(10, b"behind")
+            peer.send_frame(9, b"later")
+            assert await peer.receive() == Frame(10, b"later")
 
 
 async def test_a_task_that_only_sends_notices_the_end(
@@ -372,9 +374,9 @@ async def test_all_that_is_sent_waits_for_room(
     async with serve(handler, "127.0.0.1", 0, compression=None) as server:
         async with raw_client(server) as peer:
             await full.wait()
-            while (await peer.receive())[1] not in (b"data", b"first"):
+            while (await peer.receive()).payload not in (b"data", b"first"):
                 pass
             if call == "send":
-                assert await peer.receive() == (0, b"last")
+                assert await peer.receive() == Frame(0, b"last", fin=False)
             await sent.wait()
             peer.send_close()

@@ -14,6 +14,7 @@ from waiting import until
 
 import pywscore
 from pywscore import _core
+from pywscore.testing import Frame
 
 pytestmark = pytest.mark.threat("BOR-1")
 
@@ -103,17 +104,17 @@ def test_listeners(
     async def main() -> None:
         server = await serve(None, "127.0.0.1", 0, listener=factory, close_timeout=1)
         async with raw_client(server, "/a") as a, raw_client(server, "/b") as b:
-            a.send(OPCODES[place], b"trigger")
-            a.send(1, b"a" * 60)
+            a.send_frame(OPCODES[place], b"trigger")
+            a.send_frame(1, b"a" * 60)
             await until(lambda: len(got["/a"]) > 1)
             # These lie where the rest of the other's was.
-            b.send(2, b"b" * 90)
-            b.send(9, b"?")
-            assert await b.receive() == (10, b"?")
+            b.send_frame(2, b"b" * 90)
+            b.send_frame(9, b"?")
+            assert await b.receive() == Frame(10, b"?")
             if exception in LEAVING:
                 await until(lambda: len(got["/a"]) > 2)
-                a.send(9, b"?")
-                assert await a.receive() == (
+                a.send_frame(9, b"?")
+                assert await a.receive() == Frame(
                     10,
                     b"?" if place != "on_ping" else b"trigger",
                 )
@@ -156,7 +157,7 @@ def test_the_end_is_complete(
             close_timeout=0.5,
         )
         async with raw_client(server) as peer:
-            peer.send(1, b"message")
+            peer.send_frame(1, b"message")
             if end == "close":
                 peer.send_close()
             elif end == "eof":
@@ -212,8 +213,8 @@ def test_hooks(
         )
         async with raw_client(server, None) as peer:
             peer.writer.write(HEAD)
-            peer.send(10, b"pong")
-            peer.send(1, b"message")
+            peer.send_frame(10, b"pong")
+            peer.send_frame(1, b"message")
             peer.send_close()
             await until(lambda: bool(raised))
             with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ import websockets.asyncio.client
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from pywscore import ConnectionClosed, ServerConnection, State, broadcast
+from pywscore.testing import Frame
 
 
 async def nothing(ws: Any) -> None:
@@ -182,10 +183,9 @@ async def test_slow_ones_are_closed(
             assert slow.broadcasts_skipped == 1
             # It gets what was queued before, then the reason.
             for _ in range(sent - 1):
-                assert await peer.receive() == (2, message)
-            opcode, payload = await peer.receive()
-            assert opcode == 8
-            assert payload == (1008).to_bytes(2) + b"reads too slowly"
+                assert await peer.receive() == Frame(2, message)
+            reason = (1008).to_bytes(2) + b"reads too slowly"
+            assert await peer.receive() == Frame(8, reason)
             peer.send_close(1008)
             await slow.wait_closed()
             assert slow.close_code == 1008

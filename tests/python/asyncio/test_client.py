@@ -138,7 +138,7 @@ async def test_wrong_answers(
         key = head.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
         accept = f"Sec-WebSocket-Accept: {pywscore.accept_key(key)}\r\n"
         peer.writer.write(template.format(accept=accept).encode())
-        peer.send(1, b"must not be parsed")
+        peer.send_frame(1, b"must not be parsed")
 
     async with raw_server(script) as uri:
         with pytest.raises(exception) as info:

@@ -14,6 +14,7 @@ from peers import frame
 import pywscore
 from pywscore import ConnectionClosedError, ConnectionClosedOK, State
 from pywscore.asyncio import connection as connection_module
+from pywscore.testing import Frame
 
 pytestmark = pytest.mark.every_environment
 
@@ -63,8 +64,8 @@ async def test_without_a_code(serve: Any, raw_client: Any) -> None:
         found.append((ws.close_code, ws.close_reason, info.value.code))
 
     async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
-        peer.send(8)
-        assert await peer.receive() == (8, b"")
+        peer.send_frame(8)
+        assert await peer.receive() == Frame(8, b"")
         assert await peer.reader.read() == b""
     assert found == [(1005, "", 1005)]
 
@@ -204,16 +205,16 @@ async def test_messages_before_an_error_are_answered(
     serve: Any, raw_client: Any, echo: Any
 ) -> None:
     async with serve(echo, "127.0.0.1", 0) as server, raw_client(server) as peer:
-        peer.send(1, b"opened")
-        assert await peer.receive() == (1, b"opened")
+        peer.send_frame(1, b"opened")
+        assert await peer.receive() == Frame(1, b"opened")
         peer.writer.write(
             frame(1, b"a", mask=True)
             + frame(2, b"b", mask=True)
             + BAD_FRAMES[1002]
             + frame(1, b"c", mask=True)
         )
-        assert await peer.receive() == (1, b"a")
-        assert await peer.receive() == (2, b"b")
+        assert await peer.receive() == Frame(1, b"a")
+        assert await peer.receive() == Frame(2, b"b")
         assert await peer.close_code() == 1002
         assert await peer.reader.read() == b""
 
@@ -233,7 +234,7 @@ async def test_messages_before_an_error_with_the_response(
         with pytest.raises(ConnectionClosedError) as info:
             await ws.recv()
         assert isinstance(info.value.__cause__, pywscore.ProtocolError)
-    assert found == [(1, b"a"), 1002]
+    assert found == [Frame(1, b"a", masked=True), 1002]
 
 
 async def test_error_does_not_wait_for_who_does_not_receive(
@@ -400,7 +401,7 @@ async def test_keepalive_timeout(serve: Any, raw_client: Any) -> None:
         handler, "127.0.0.1", 0, ping_interval=0.1, ping_timeout=0.2, close_timeout=0.1
     ) as server:
         async with raw_client(server) as peer:
-            assert (await peer.receive())[0] == 9
+            assert (await peer.receive()).opcode == 9
             assert await peer.close_code() == 1011
     assert codes == [(1011, "keepalive ping timeout")]
 

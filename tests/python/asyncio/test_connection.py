@@ -21,6 +21,7 @@ from pywscore import (
     ConnectionClosedOK,
     State,
 )
+from pywscore.testing import Frame
 
 pytestmark = pytest.mark.every_environment
 
@@ -245,13 +246,10 @@ async def test_pong_answers_earlier_pings_too(serve: Any, raw_client: Any) -> No
         results.append(True)
 
     async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
-        assert [await peer.receive() for _ in "abc"] == [
-            (9, b"a"),
-            (9, b"b"),
-            (9, b"c"),
-        ]
-        peer.send(10, b"unasked")
-        peer.send(10, b"b")
+        for payload in (b"a", b"b", b"c"):
+            assert await peer.receive() == Frame(9, payload)
+        peer.send_frame(10, b"unasked")
+        peer.send_frame(10, b"b")
         await asyncio.sleep(0.05)
         peer.send_close()
         assert await peer.close_code() == 1000

@@ -13,12 +13,14 @@ import time
 from typing import Any
 
 import pytest
+from peers import head_of
 from tls_peer import Files
 from waiting import until
 
 import pywscore
 from pywscore import Forwarded, Headers, _core
 from pywscore.asyncio._forwarded import client_of
+from pywscore.testing import Frame
 
 LOOPBACK = ["127.0.0.1"]
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -222,7 +224,7 @@ async def test_servers_ask_trusted_peers(serve: Any, raw_client: Any) -> None:
             )
             async with raw_client(server, extra=extra) as peer:
                 own = peer.writer.get_extra_info("sockname")
-                assert await peer.receive() == (1, repr(want or own).encode())
+                assert await peer.receive() == Frame(1, repr(want or own).encode())
                 (ws,) = server.connections
                 assert ws.transport.get_extra_info("peername") == own
 
@@ -350,7 +352,7 @@ async def test_nobody_else_has_one(serve: Any, raw_client: Any) -> None:
         assert await talk(server, V1) == ""
         async with raw_client(server, path=None) as peer:
             peer.writer.write(V1 + b"\r\n")
-            assert (await peer.head()).startswith("HTTP/1.1 400 ")
+            assert (await head_of(peer)).startswith("HTTP/1.1 400 ")
         assert (await talk(server, b"")).startswith("('127.0.0.1', ")
 
 
@@ -420,7 +422,7 @@ async def test_limits_by_the_proxy_protocol(serve: Any, raw_client: Any) -> None
                         await asyncio.sleep(0.001)
                 async with raw_client(server, path=None) as second:
                     second.writer.write(V2)
-                    assert (await second.head()).startswith("HTTP/1.1 503 ")
+                    assert (await head_of(second)).startswith("HTTP/1.1 503 ")
                 assert await talk(server, V2_IPV6) == repr(HEADERS[4][1])
             await server_is_empty(server)
         assert (server._places._taken_from, server._places._taken) == ({}, 0)

@@ -103,9 +103,9 @@ async def test_text_split_inside_of_a_character(serve: Any, raw_client: Any) -> 
             got.append(fragment)
 
     async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
-        peer.send(1, "é€".encode()[:1], fin=False)
-        peer.send(0, "é€".encode()[1:4], fin=False)
-        peer.send(0, "é€".encode()[4:])
+        peer.send_frame(1, "é€".encode()[:1], fin=False)
+        peer.send_frame(0, "é€".encode()[1:4], fin=False)
+        peer.send_frame(0, "é€".encode()[4:])
         assert await peer.close_code() == 1000
         peer.send_close()
     assert "".join(got) == "é€"

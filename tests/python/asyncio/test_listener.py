@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from peers import REQUEST, frame
+from peers import REQUEST, frame, head_of
 from waiting import until
 
 import pywscore
 from pywscore import ConcurrencyError, ConnectionClosedError, State
+from pywscore.testing import Frame
 
 
 class Recorder:
@@ -52,12 +53,12 @@ async def test_all_callbacks_in_order(serve: Any, raw_client: Any) -> None:
     calls: list[Any] = []
     async with serve(None, "127.0.0.1", 0, listener=lambda: Recorder(calls)) as server:
         async with raw_client(server) as peer:
-            peer.send(1, "ö".encode())
-            peer.send(2, b"\xff")
-            peer.send(9, b"hello")
-            peer.send(10, b"unasked")
-            peer.send(8, (3001).to_bytes(2) + b"bye")
-            assert await peer.receive() == (10, b"hello")
+            peer.send_frame(1, "ö".encode())
+            peer.send_frame(2, b"\xff")
+            peer.send_frame(9, b"hello")
+            peer.send_frame(10, b"unasked")
+            peer.send_frame(8, (3001).to_bytes(2) + b"bye")
+            assert await peer.receive() == Frame(10, b"hello")
             assert await peer.close_code() == 3001
     assert calls == [
         ("open", State.OPEN),
@@ -98,8 +99,8 @@ async def test_messages_of_the_requests_packet(serve: Any, raw_client: Any) -> N
     calls: list[Any] = []
     async with serve(None, "127.0.0.1", 0, listener=lambda: Recorder(calls)) as server:
         async with raw_client(server) as peer:
-            peer.send(1, b"a", fin=False)
-            peer.send(0, b"b", fin=True)
+            peer.send_frame(1, b"a", fin=False)
+            peer.send_frame(0, b"b", fin=True)
             peer.send_close()
             assert await peer.close_code() == 1000
     assert ("message", "ab") in calls
@@ -132,8 +133,8 @@ async def test_all_that_comes_with_the_request(
     ) as server:
         async with raw_client(server, path=None) as peer:
             peer.writer.write(REQUEST.format(path="/", extra="").encode() + FIRST)
-            assert (await peer.head()).startswith("HTTP/1.1 101 ")
-            assert await peer.receive() == (10, b"early")
+            assert (await head_of(peer)).startswith("HTTP/1.1 101 ")
+            assert await peer.receive() == Frame(10, b"early")
             assert await peer.close_code() == 3001
     assert calls == [
         ("open", State.OPEN),
@@ -153,7 +154,7 @@ async def test_all_that_comes_with_the_response(
     async def script(peer: Any, head: str) -> None:
         frames = frame(9, b"early", mask=False) + frame(1, b"bird", mask=False)
         peer.writer.write(accept_response(head) + frames)
-        assert await peer.receive() == (10, b"early")
+        assert await peer.receive() == Frame(10, b"early", masked=True)
         peer.send_close()
 
     async with raw_server(script) as uri:
@@ -217,10 +218,10 @@ async def test_an_exception_closes_with_1011(
     async with serve(None, "127.0.0.1", 0, listener=lambda: Failing(calls)) as server:
         async with raw_client(server) as peer:
             # All in one packet: what follows the one that failed is dropped.
-            peer.send(9, b"")
-            peer.send(10, b"")
-            peer.send(1, b"1")
-            peer.send(1, b"2")
+            peer.send_frame(9, b"")
+            peer.send_frame(10, b"")
+            peer.send_frame(1, b"1")
+            peer.send_frame(1, b"2")
             assert await peer.close_code() == 1011
             peer.send_close(1011)
         async with raw_client(server) as peer:  # it serves the next one
@@ -258,7 +259,7 @@ async def test_sending_after_the_end_is_no_error(
 
     async with serve(None, "127.0.0.1", 0, listener=Late) as server:
         async with raw_client(server) as peer:
-            peer.send(1, b"x")
+            peer.send_frame(1, b"x")
             assert await peer.close_code() == 3000
             peer.send_close(3000)
     assert "failed" not in caplog.text
@@ -303,9 +304,9 @@ async def test_anything_in_a_callback(
     ) as server:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             async with raw_client(server) as peer:
-                peer.send(9, b"")
-                peer.send(10, b"")
-                peer.send(1, b"1")
+                peer.send_frame(9, b"")
+                peer.send_frame(10, b"")
+                peer.send_frame(1, b"1")
                 peer.send_close()
                 await peer.writer.drain()
                 await peer.reader.read()
@@ -313,7 +314,7 @@ async def test_anything_in_a_callback(
         # The server lives.
         action = idle
         async with raw_client(server) as peer:
-            peer.send(1, b"1")
+            peer.send_frame(1, b"1")
             peer.send_close()
             assert await peer.close_code() == 1000
     assert len([call for call in calls if call[0] == "close"]) == (
@@ -360,7 +361,7 @@ async def test_a_peer_that_reads_nothing_is_not_read_from(
 
             async def flood() -> None:
                 for _ in range(256):
-                    peer.send(2, payload)
+                    peer.send_frame(2, payload)
                     await peer.writer.drain()
 
             flooding = asyncio.create_task(flood())
@@ -369,7 +370,7 @@ async def test_a_peer_that_reads_nothing_is_not_read_from(
             (ws,) = seen
             assert ws.transport.get_write_buffer_size() < 65536 * 3
             for _ in range(256):
-                assert await peer.receive() == (2, payload)
+                assert await peer.receive() == Frame(2, payload)
             await flooding
             peer.send_close()
             assert await peer.close_code() == 1000
@@ -401,7 +402,7 @@ async def test_a_flood_leaves_turns_to_others(serve: Any, raw_client: Any) -> No
         async with raw_client(server) as peer:
             tick()
             for _ in range(20_000):
-                peer.send(1, b"")
+                peer.send_frame(1, b"")
             peer.send_close()
             assert await peer.close_code() == 1000
             turns = 1 << 20
@@ -438,9 +439,9 @@ async def test_slow_callbacks_leave_turns_to_others(
         peers = [await stack.enter_async_context(raw_client(server)) for _ in range(20)]
         tick()
         for number, peer in enumerate(peers):
-            peer.send(2, bytes([number]))
+            peer.send_frame(2, bytes([number]))
         for number, peer in enumerate(peers):
-            assert await peer.receive() == (2, bytes([number]))
+            assert await peer.receive() == Frame(2, bytes([number]))
         turns = 1 << 20
         await asyncio.sleep(0)
     assert len(seen) == 20
@@ -490,14 +491,14 @@ async def test_large_messages_in_memory_that_was_used_before(
             peer.writer.write(sent[:first])
             await asyncio.sleep(0.01)
             peer.writer.write(sent[first:])
-            assert await peer.receive() == (2, message)
+            assert await peer.receive() == Frame(2, message)
 
 
 async def test_a_lost_connection_is_1006(serve: Any, raw_client: Any) -> None:
     calls: list[Any] = []
     async with serve(None, "127.0.0.1", 0, listener=lambda: Recorder(calls)) as server:
         async with raw_client(server) as peer:
-            peer.send(1, b"x")
+            peer.send_frame(1, b"x")
             await peer.writer.drain()
             peer.writer.transport.abort()
         await until(lambda: calls and calls[-1][0] == "close")
@@ -591,10 +592,10 @@ async def test_on_drained_comes_before_what_is_read(
     async with serve(None, "127.0.0.1", 0, listener=Full, **options) as server:
         async with raw_client(server) as peer:
             for text in (b"fill", b"next", b"last"):
-                peer.send(1, text)
+                peer.send_frame(1, text)
             await until(lambda: calls == ["fill"])
             while calls == ["fill"]:
-                assert await peer.receive() == (2, bytes(100_000))
+                assert await peer.receive() == Frame(2, bytes(100_000))
             await until(lambda: len(calls) == 4)
             assert calls == ["fill", "drained", "next", "last"]
 
@@ -617,7 +618,7 @@ async def test_no_on_drained_while_closing(serve: Any, raw_client: Any) -> None:
     options = {"compression": None, "write_limit": 65536}
     async with serve(None, "127.0.0.1", 0, listener=Full, **options) as server:
         async with raw_client(server) as peer:
-            peer.send(1, b"fill")
+            peer.send_frame(1, b"fill")
             assert await peer.close_code() == 1000
             peer.send_close()
             await until(lambda: calls)
@@ -638,6 +639,6 @@ async def test_a_failing_on_drained(
     options = {"compression": None, "write_limit": 65536}
     async with serve(None, "127.0.0.1", 0, listener=Failing, **options) as server:
         async with raw_client(server) as peer:
-            peer.send(1, b"fill")
+            peer.send_frame(1, b"fill")
             assert await peer.close_code() == 1011
     assert "connection listener failed" in caplog.text

@@ -128,9 +128,9 @@ async def test_on_pong_takes_the_next_event(serve: Any, raw_client: Any) -> None
         None, "127.0.0.1", 0, listener=Listener, create_connection=Greedy
     ) as server:
         async with raw_client(server) as peer:
-            peer.send(10, b"first")
+            peer.send_frame(10, b"first")
             assert await pongs.get() == b"first"
-            peer.send(10, b"second")
+            peer.send_frame(10, b"second")
             assert await pongs.get() == b"second"
             peer.send_close()
             assert await peer.close_code() == 1000
@@ -156,9 +156,9 @@ async def test_a_failed_listener_hears_of_the_end_only(
     async with serve(None, "127.0.0.1", 0, listener=Listener) as server:
         async with raw_client(server) as peer:
             for _ in range(3):
-                peer.send(1, b"message")
-                peer.send(9, b"ping")
-                peer.send(10, b"pong")
+                peer.send_frame(1, b"message")
+                peer.send_frame(9, b"ping")
+                peer.send_frame(10, b"pong")
             assert await peer.close_code() == 1011
             peer.writer.transport.abort()
         await until(lambda: not server.connections)

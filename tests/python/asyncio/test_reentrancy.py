@@ -72,20 +72,20 @@ async def provoke(cell: Cell, place: str, peer: Any) -> None:
     if place == "drain":
         await cell.blocked.wait()
     elif place == "text":
-        peer.send(1, b"text")
+        peer.send_frame(1, b"text")
     elif place == "binary":
-        peer.send(2, b"binary")
+        peer.send_frame(2, b"binary")
     elif place == "ping":
-        peer.send(9, b"ping")
-        peer.send(1, b"text")
+        peer.send_frame(9, b"ping")
+        peer.send_frame(1, b"text")
     elif place == "pong":
-        opcode, payload = await peer.receive()
-        assert opcode == 9
-        peer.send(10, payload)
+        ping = await peer.receive()
+        assert ping.opcode == 9
+        peer.send_frame(10, ping.payload)
     elif place == "close":
         peer.send_close(4001)
     elif place == "error":
-        peer.send(3)
+        peer.send_frame(3)
 
 
 async def application(cell: Cell, place: str, action: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import cells
 import pytest
 from cells import ACTIONS, CODES, Cell
+from peers import head_of
 from waiting import until
 
 import pywscore
@@ -82,7 +83,7 @@ async def ask(peer: Any) -> int | None:
     """The status of the response, None for none."""
     peer.writer.write(REQUEST)
     try:
-        return int((await peer.head()).split()[1])
+        return int((await head_of(peer)).split()[1])
     except (asyncio.IncompleteReadError, OSError):
         return None
 
@@ -191,7 +192,7 @@ async def provoke(cell: Cell, place: str, action: str, peer: Any) -> None:
         peer.send_close(1000)
         return
     await cell.started.wait()
-    peer.send(9 if place == "_on_ping" else 10, b"data")
+    peer.send_frame(9 if place == "_on_ping" else 10, b"data")
     await cell.acted.wait()
     if CODES[action] == 1000:
         await asyncio.sleep(0.01)

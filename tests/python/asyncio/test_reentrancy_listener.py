@@ -66,7 +66,7 @@ async def provoke(cell: Cell, place: str, peer: Any) -> None:
     if place == "close":
         peer.send_close(4001)
     elif opcode is not None:
-        peer.send(opcode, b"data")
+        peer.send_frame(opcode, b"data")
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -98,7 +98,7 @@ def test_listener(
             if place in PLACES:
                 await cell.acted.wait()
                 # What follows is dropped by a connection that failed.
-                peer.send(1, b"after")
+                peer.send_frame(1, b"after")
                 if CODES[action] == 1000 or action == "cancel":
                     peer.send_close(1000)
             code, size = await cells.read_to_the_end(peer)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import head_of
 
 import pywscore
 from pywscore import InvalidStatus
@@ -103,7 +104,7 @@ async def test_redirect(
     async with routing(url_map, "127.0.0.1", 0, **arguments) as server:
         async with raw_client(server, path=None) as peer:
             peer.writer.write(request.encode())
-            head = await peer.head()
+            head = await head_of(peer)
     assert head.startswith("HTTP/1.1 302 Found\r\n")
     expected = location.format(host="here:80")
     assert f"\r\nLocation: {expected}\r\n" in head.replace("here/", "here:80/")
@@ -127,7 +128,7 @@ async def test_hosts_that_are_none(
     async with routing(url_map, "127.0.0.1", 0) as server:
         async with raw_client(server, path=None) as peer:
             peer.writer.write(f"GET /none HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
-            head = await peer.head()
+            head = await head_of(peer)
     assert int(head.split()[1]) in (400, status)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import head_of
 from waiting import until
 
 import pywscore
@@ -241,7 +242,7 @@ async def test_half_open_connections_get_503_when_closing(
             peer.writer.write(b"GET / HT")
             await asyncio.sleep(0.02)
             server.close()
-            assert (await peer.head()).startswith("HTTP/1.1 503 ")
+            assert (await head_of(peer)).startswith("HTTP/1.1 503 ")
             assert "shutting down" in (await peer.reader.read()).decode()
 
 
@@ -257,7 +258,7 @@ async def test_max_connections_counts_half_open_ones(
             assert info.value.response.headers["Retry-After"] == "1"
             async with raw_client(server, path=None) as silent:
                 start = time.monotonic()
-                assert (await silent.head()).startswith("HTTP/1.1 503 ")
+                assert (await head_of(silent)).startswith("HTTP/1.1 503 ")
                 await silent.reader.read()
                 assert time.monotonic() - start < 0.5
         await asyncio.sleep(0.05)
@@ -331,7 +332,7 @@ async def test_a_thousand_hostile_connections_are_a_few_lines(
                 peer.writer.write(b"\x16\x03\x01\x02\x00\x01" + b"\0" * 100)
                 await peer.reader.read()
             async with raw_client(server) as peer:
-                peer.send(3, b"\x1b[2J")
+                peer.send_frame(3, b"\x1b[2J")
                 assert await peer.close_code() == 1002
     lines = [record for record in caplog.records if "fail" in record.getMessage()]
     assert 1 <= len(lines) <= 20

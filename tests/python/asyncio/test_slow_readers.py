@@ -13,6 +13,8 @@ from environments import Environment
 from slow_reader import Outcome, SlowReader, small_buffers
 from tls_peer import Certificates, Files
 
+from pywscore.testing import Frame
+
 pytestmark = pytest.mark.every_environment
 
 MESSAGE = bytes(200_000)
@@ -199,7 +201,7 @@ async def test_abort_sends_on_what_the_kernel_has(serve: Any, raw_client: Any) -
         ws.transport.abort()
 
     async with serve(handler, "127.0.0.1", 0) as server, raw_client(server) as peer:
-        assert await peer.receive() == (2, b"all")
+        assert await peer.receive() == Frame(2, b"all")
         assert await peer.reader.read() == b""
 
 
@@ -219,8 +221,8 @@ async def test_unread_input_makes_no_reset_of_an_end(
     async with serve(handler, "127.0.0.1", 0, max_queue=1) as server:
         async with raw_client(server) as peer:
             for _ in range(100):
-                peer.send(2, bytes(1000))
-            assert await peer.receive() == (2, b"all")
+                peer.send_frame(2, bytes(1000))
+            assert await peer.receive() == Frame(2, b"all")
             assert await peer.reader.read() == b""
 
 

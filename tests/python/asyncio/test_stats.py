@@ -8,10 +8,12 @@ import re
 from typing import Any
 
 import pytest
+from peers import head_of
 from waiting import until
 
 import pywscore
 from pywscore.asyncio._stats import prometheus
+from pywscore.testing import Frame
 
 # RFC 7692 §7.2.3.1: "Hello", compressed
 HELLO = bytes.fromhex("f248cdc9c90700")
@@ -24,14 +26,14 @@ async def test_counts_bytes_and_messages(
         async with raw_client(server) as peer:
             before = server.stats()
             for size in (0, 5, 200, 70_000):
-                peer.send(2, bytes(size))
-                assert await peer.receive() == (2, bytes(size))
+                peer.send_frame(2, bytes(size))
+                assert await peer.receive() == Frame(2, bytes(size))
             # In two fragments, a ping between them: one message.
-            peer.send(1, b"one", fin=False)
-            peer.send(9, b"?")
-            peer.send(0, b"two")
-            assert await peer.receive() == (10, b"?")
-            assert await peer.receive() == (1, b"onetwo")
+            peer.send_frame(1, b"one", fin=False)
+            peer.send_frame(9, b"?")
+            peer.send_frame(0, b"two")
+            assert await peer.receive() == Frame(10, b"?")
+            assert await peer.receive() == Frame(1, b"onetwo")
             (ws,) = server.connections
             stats = ws.stats()
             assert stats.messages_received == stats.messages_sent == 5
@@ -78,14 +80,14 @@ async def test_counts_compression(serve: Any, raw_client: Any, echo: Any) -> Non
     async with serve(echo, "127.0.0.1", 0, compression=compression) as server:
         async with raw_client(server, extra=offer) as peer:
             peer.writer.write(bytes([0xC1, 0x80 | len(HELLO), 0, 0, 0, 0]) + HELLO)
-            _, payload = await peer.receive()
+            payload = (await peer.receive()).payload
             stats = server.stats()
             assert stats.compressed_bytes_received == len(HELLO)
             assert stats.decompressed_bytes_received == len("Hello")
             assert stats.compressed_bytes_sent == len(payload)
             assert stats.decompressed_bytes_sent == len("Hello")
             # Not compressed: not counted there.
-            peer.send(1, b"Hello")
+            peer.send_frame(1, b"Hello")
             await peer.receive()
             assert server.stats().compressed_bytes_received == len(HELLO)
 
@@ -115,13 +117,13 @@ async def test_close_codes_and_failed_handshakes(
                 peer.send_close(code)
                 assert await peer.close_code() == code
         async with raw_client(server) as peer:
-            peer.send(8)
+            peer.send_frame(8)
             assert await peer.close_code() == 1005
         async with raw_client(server) as peer:
             pass  # TCP ends without a close frame
         async with raw_client(server, path=None) as peer:
             peer.writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert " 426 " in await peer.head()
+            assert " 426 " in await head_of(peer)
         await until(lambda: not server._all)
         stats = server.stats()
         assert stats.close_codes == {1000: 2, 1005: 1, 1006: 1, 3000: 1}

@@ -247,8 +247,8 @@ async def test_cancelled_when_its_message_is_there(
     ):
         for first, second in ((a, b), (b, a)):
             seen.clear()
-            first.send(1, b"cancel")
-            second.send(1, b"x")
+            first.send_frame(1, b"cancel")
+            second.send_frame(1, b"x")
             while len(seen) < 3:
                 await asyncio.sleep(0)
             one, other = ("/a", "/b") if first is a else ("/b", "/a")

@@ -77,7 +77,7 @@ async def test_error_over_tls(
         async with raw_client(
             server, ssl=certificates.client, server_hostname="localhost"
         ) as peer:
-            peer.send(3)
+            peer.send_frame(3)
             assert await peer.close_code() == 1002
             assert await peer.reader.read() == b""
 

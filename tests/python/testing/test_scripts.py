@@ -289,3 +289,31 @@ def test_a_record_is_done_again() -> None:
                 await peer.run(script)
 
     run(main)
+
+
+def test_step_by_step() -> None:
+    """Without a script."""
+
+    async def main() -> None:
+        async with pywscore.serve(echo, "127.0.0.1", 0, compression=None) as server:
+            port = server.sockets[0].getsockname()[1]
+            uri = f"ws://127.0.0.1:{port}/"
+            async with await ScriptedPeer.connect(uri) as peer:
+                for size in (0, 1, 125, 126, 65535, 65536, 200_000):
+                    payload = random.randbytes(size)
+                    peer.send_frame(2, payload)
+                    assert await peer.receive() == Frame(2, payload)
+                peer.send_frame(1, b"two ", fin=False)
+                peer.send_frame(0, b"parts")
+                assert await peer.receive() == Frame(1, b"two parts")
+                peer.send_close(4000, "why")
+                assert await peer.close_code() == 4000
+                assert await peer.reader.read() == b""
+            async with await ScriptedPeer.connect(uri) as peer:
+                peer.send_frame(8)
+                assert await peer.close_code() == 1005
+            async with await ScriptedPeer.connect(uri) as peer:
+                peer.writer.write_eof()
+                assert await peer.close_code() == 1006
+
+    run(main)
