@@ -72,6 +72,9 @@ class FakeTransport:
     def __init__(self) -> None:
         self.written = bytearray()
 
+    def get_extra_info(self, name: str) -> None:
+        pass
+
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass
 
