@@ -154,7 +154,8 @@ async def bare_latencies(url: str, count: int) -> list[float]:
             began = time.perf_counter()
             words = script_arguments(BODY)
             publishing = asyncio.ensure_future(client.evalsha(digest, 2, *words))
-            await anext(messages)
+            async with asyncio.timeout(10):
+                await anext(messages)
             took.append((time.perf_counter() - began) * 1000)
             await publishing
     return sorted(took)
@@ -175,7 +176,7 @@ async def bare_publishes(url: str, count: int, at_once: int) -> float:
 
 def script_arguments(data: str) -> list[str]:
     """Of a message: two keys, and what comes with them."""
-    room = ["300", "b.{1}.c.x", "100", "3600", "1"]
+    room = ["300", "b.{1}.c.x", "100", "3600", "0", "1"]
     message = [f"t 0 0 {data}", secrets.token_hex(8), "0"]
     return ["b.{1}.s.x", "b.{1}.m.x", *room, *message]
 
