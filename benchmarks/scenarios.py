@@ -124,10 +124,12 @@ def _receiving(name: str, what: str, settings: dict[str, Any]) -> Scenario:
     )
 
 
-def _beside_uws(most: float) -> tuple[Goal, ...]:
+def _beside_uws(most: float, floor: tuple[str, ...] = ()) -> tuple[Goal, ...]:
     """Of a handler and of a listener."""
     ours = "pywscore", "pywscore_listener"
-    return tuple(Goal(ours=each, peer="uws_echo", most=most) for each in ours)
+    return tuple(
+        Goal(ours=each, peer="uws_echo", most=most, floor=floor) for each in ours
+    )
 
 
 SCENARIOS = [
@@ -301,7 +303,10 @@ SCENARIOS = [
             *("aiohttp", "websockets"),
         ),
         # Five times as many handshakes per second of processor time.
-        goals=(Goal(peer="websockets", most=0.2), *_beside_uws(1.4)),
+        goals=(
+            Goal(peer="websockets", most=0.2),
+            *_beside_uws(1.4, ("pywscore_bare",)),
+        ),
     ),
     Scenario(
         name="handshakes-tls",
