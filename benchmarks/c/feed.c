@@ -190,12 +190,13 @@ static uint64_t send_until(uint64_t end)
     static const uint8_t close_frame[] = {0x88, 0x02, 0x03, 0xE8};
     uint64_t bytes = 0;
     size_t at = 0;
-    while (now_ns() < end || at % frame_len != 0) {
-        size_t sent = send_some(text + at, text_len - at);
+    size_t sent = 0; /* 0: TLS wants the same again */
+    while (sent == 0 || now_ns() < end || at % frame_len != 0) {
+        sent = send_some(text + at, text_len - at);
         bytes += sent;
         at = (at + sent) % text_len;
     }
-    for (size_t sent = 0; sent < sizeof(close_frame);) {
+    for (sent = 0; sent < sizeof(close_frame);) {
         sent += send_some(close_frame + sent, sizeof(close_frame) - sent);
     }
     uint64_t give_up_at = now_ns() + STALL_NS;

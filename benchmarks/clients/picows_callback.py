@@ -10,6 +10,9 @@ from . import ssl_context
 class Takes(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         frame.get_payload_as_bytes()
+        if frame.msg_type == WSMsgType.CLOSE:
+            transport.send_close()
+            transport.disconnect()
 
 
 class TakesTurns(WSListener):
