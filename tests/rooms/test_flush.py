@@ -134,9 +134,8 @@ async def test_the_hub_ends_before_they_would() -> None:
 
 @pytest.mark.parametrize("flush", [-1, 1001, True, float("nan")])
 def test_what_it_may_be(flush: Any) -> None:
-    from pywscore.rooms import Hub
-
-    with pytest.raises(ValueError, match="flush"):
+    error = TypeError if flush is True else ValueError
+    with pytest.raises(error, match="flush"):
         Hub().room("lobby", flush=flush)
 
 
