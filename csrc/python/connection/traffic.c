@@ -49,6 +49,10 @@ PyObject *pywsc_traffic_get(PyObject *op, void *closure)
 static int add_to(PyObject *list, Py_ssize_t at, uint64_t more)
 {
     PyObject *before = PyList_GET_ITEM(list, at);
+    if (!PyLong_CheckExact(before)) { /* whose addition might run any code */
+        PyErr_SetString(PyExc_TypeError, "not a list of what is counted");
+        return -1;
+    }
     PyObject *number = PyLong_FromUnsignedLongLong(more);
     PyObject *sum = number == NULL ? NULL : PyNumber_Add(before, number);
     Py_XDECREF(number);

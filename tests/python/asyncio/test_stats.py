@@ -217,3 +217,22 @@ def test_response() -> None:
     more = pywscore.metrics_response(stats(), "more 1\n")
     assert more.body == response.body + b"more 1\n"
     assert more.headers["Content-Length"] == str(len(more.body))
+
+
+async def test_totals_of_other_things(pair: Any) -> None:
+    """What is added to them must run no code: they are lists of int."""
+
+    class Odd(int):
+        def __add__(self, other: int) -> int:
+            totals.clear()
+            return 0
+
+    totals: list[Any] = []
+    async with pair() as (client, server):
+        await client.send("x")
+        await server.recv()
+        for wrong in ([], [Odd()] * 11, [None] * 11):
+            totals[:] = wrong
+            with pytest.raises(TypeError, match="counted"):
+                server._add_traffic(totals)
+            assert totals == wrong
