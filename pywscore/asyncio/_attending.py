@@ -161,7 +161,6 @@ class Attending:
         self._all: set[Attended] = set()
         self._totals = Totals()
         self._tasks: dict[asyncio.Task[Any], Attended] = {}
-        self._closing = False
         self._changed: asyncio.Event = asyncio.Event()
 
     def _admit(self, ws: Attended, address: Any = None) -> None:
@@ -196,7 +195,7 @@ class Attending:
             self._admit(ws)
         self._all.add(ws)
         self._totals.accepted += 1
-        if self._closing:
+        if self._handshake.closing:
             ws._refuse_unasked(shutting_down())
         elif not ws._has_place:
             self._log.log(logging.INFO, "connection refused: too many connections")
@@ -258,7 +257,7 @@ class Attending:
     def _answer_at_once(self, ws: Attended, request: Request) -> None:
         response = self._handshake.decide(ws, ws.protocol, request, at_once=True)
         queued = response.status_code == 101 and ws.state is _OPEN
-        if self._closing and not queued:
+        if self._handshake.closing and not queued:
             response = shutting_down()
         self._answer_with(ws, response, queued)
 

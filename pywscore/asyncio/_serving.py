@@ -120,7 +120,7 @@ class Server(Attending, ChecksOverrides):
             state = "not started"
         elif self._closed.is_set():
             state = "closed"
-        elif self._closing:
+        elif self._handshake.closing:
             state = "closing"
         else:
             names = [shown_address(sock.getsockname()) for sock in self.sockets]
@@ -163,7 +163,7 @@ class Server(Attending, ChecksOverrides):
 
     def is_serving(self) -> bool:
         """Whether new connections are accepted."""
-        return not self._closing and self.server.is_serving()
+        return not self._handshake.closing and self.server.is_serving()
 
     async def start_serving(self) -> None:
         """Start to accept connections, after ``serve(..., start_serving=False)``.
@@ -171,14 +171,14 @@ class Server(Attending, ChecksOverrides):
         Raises:
             RuntimeError: after ``close()``.
         """
-        if self._closing:
+        if self._handshake.closing:
             raise RuntimeError("the server is closed; serve() makes another")
         await self.server.start_serving()
 
     async def serve_forever(self) -> None:
         """Serve until ``close()`` is called or this is cancelled; that closes, too."""
         try:
-            if not self._closing and not self.is_serving():
+            if not self._handshake.closing and not self.is_serving():
                 await self.start_serving()
             await self.wait_closed()
         except asyncio.CancelledError:
@@ -214,7 +214,7 @@ class Server(Attending, ChecksOverrides):
             ws._check_thread()
         finishing = self._finish(close_connections, code, reason)
         self._close_task = loop.create_task(finishing)
-        self._closing = self._handshake.closing = True
+        self._handshake.closing = True
         self.server.close()
         for ws in connections:
             if ws.request is None and not ws._ended:
