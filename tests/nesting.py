@@ -50,3 +50,14 @@ class NestingLoop(asyncio.SelectorEventLoop):
         finally:
             if task is not None:
                 asyncio.tasks._enter_task(self, task)  # type: ignore[attr-defined]
+
+
+async def comes_back(ws: Any, number: int) -> None:
+    """All that a client of an echo server sends, in order, whatever runs meanwhile;
+    each client has another number."""
+    for size in (5, 300, 20_000, 300_000):
+        sent = [bytes([number]) * (size + i) for i in range(3)]
+        for message in sent:
+            await ws.send(message)
+        for message in sent:
+            assert await ws.recv() == message

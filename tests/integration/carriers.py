@@ -23,11 +23,16 @@ import pytest
 from nesting import NestingLoop
 from tls_peer import Files
 
+from pywscore import _core
+
 LOOPS: dict[str, Any] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": pytest.importorskip("uvloop").new_event_loop,
     "nesting": NestingLoop,
 }
+needs_engine = pytest.mark.skipif(
+    not hasattr(_core, "Engine"), reason="there is no engine on this system"
+)
 # All that carries a drop-in's TLS, not only asyncio's loop, whose TLS the engine takes.
 EVERY = "PYWSCORE_DROP_INS_TLS" in os.environ
 

@@ -164,18 +164,22 @@ class DropIn:
     ) -> AsyncIterator[Served]:
         """``before(transport)`` is awaited before a request is answered, and
         ``tune(context)`` called before there are any."""
-        serve = self._aiohttp if self.name == "aiohttp" else self._uvicorn
-        async with serve(handler, files, client_ca, before, tune) as served:
+        if self.name == "aiohttp":
+            context = files.server(**({"client_ca": files.ca} if client_ca else {}))
+            tune(context)
+            serving = self._aiohttp(handler, before, context)
+        else:
+            options: dict[str, Any] = {"ssl_certfile": str(files.chain)}
+            if client_ca:
+                options |= {"ssl_ca_certs": str(files.ca), "ssl_cert_reqs": 2}
+                assert ssl.CERT_REQUIRED == 2
+            serving = self._uvicorn(handler, before, tune, options)
+        async with serving as served:
             yield served
 
     @asynccontextmanager
     async def _aiohttp(
-        self,
-        handler: Handler,
-        files: Files,
-        client_ca: bool,
-        before: Before,
-        tune: Tune,
+        self, handler: Handler, before: Before, context: ssl.SSLContext
     ) -> AsyncIterator[Served]:
         async def handle(request: web.Request) -> web.StreamResponse:
             await before(request.transport)
@@ -202,8 +206,6 @@ class DropIn:
         app.router.add_get("/", handle)
         runner = web.AppRunner(app, shutdown_timeout=2)
         await runner.setup()
-        context = files.server(**({"client_ca": files.ca} if client_ca else {}))
-        tune(context)
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
         server = runner.server
@@ -218,12 +220,7 @@ class DropIn:
 
     @asynccontextmanager
     async def _uvicorn(
-        self,
-        handler: Handler,
-        files: Files,
-        client_ca: bool,
-        before: Before,
-        tune: Tune,
+        self, handler: Handler, before: Before, tune: Tune, options: dict[str, Any]
     ) -> AsyncIterator[Served]:
         async def app(scope: Any, asgi_receive: Any, asgi_send: Any) -> None:
             connection = scope["extensions"]["pywscore"]["connection"]()
@@ -253,10 +250,6 @@ class DropIn:
 
         ws = OnTransport if self.carrier == "transport" else uvicorn_servers.OURS
         environment = uvicorn_servers.Environment(self.loop, self.http, ws)
-        options: dict[str, Any] = {"ssl_certfile": str(files.chain)}
-        if client_ca:
-            options |= {"ssl_ca_certs": str(files.ca), "ssl_cert_reqs": 2}
-            assert ssl.CERT_REQUIRED == 2
         async with environment.serve(app, tune, **options) as running:
             connections = running.server.server_state.connections
             served = Served(running.port, running.stop, lambda: len(connections))

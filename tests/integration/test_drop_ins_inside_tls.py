@@ -10,19 +10,15 @@ from typing import Any
 
 import pytest
 from aiohttp_rig import close_frame
+from carriers import needs_engine
 from drop_ins import HEAD, DropIn, Side, answer, echo, text
+from nesting import comes_back
 from tls_peer import Files
 from waiting import until
 
 import pywscore
-from pywscore import _core
 
-pytestmark = [
-    pytest.mark.skipif(
-        not hasattr(_core, "Engine"), reason="there is no engine on this system"
-    ),
-    pytest.mark.threat("BOR-2"),
-]
+pytestmark = [needs_engine, pytest.mark.threat("BOR-2")]
 
 NESTING = [
     DropIn("aiohttp", "nesting"),
@@ -128,12 +124,7 @@ def test_a_loop_inside(drop_in: DropIn, files: Files, method: str) -> None:
                 async with pywscore.connect(
                     uri, ssl=files.client(), compression=None
                 ) as ws:
-                    for size in (5, 300, 20_000, 300_000):
-                        sent = [bytes([number]) * (size + i) for i in range(3)]
-                        for message in sent:
-                            await ws.send(message)
-                        for message in sent:
-                            assert await ws.recv() == message
+                    await comes_back(ws, number)
 
             await asyncio.gather(*(client(number) for number in range(4)))
 

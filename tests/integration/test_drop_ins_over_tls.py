@@ -19,6 +19,7 @@ import carriers
 import pytest
 import uvicorn_servers
 from aiohttp_rig import BINARY, CLOSE, OURS, PING, PONG, TEXT, close_frame, frame
+from carriers import needs_engine
 from drop_ins import (
     HEAD,
     DropIn,
@@ -38,9 +39,7 @@ from waiting import until
 import pywscore
 from pywscore import _core
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "Engine"), reason="there is no engine on this system"
-)
+pytestmark = needs_engine
 
 MIB = 1 << 20
 IDLE = 300

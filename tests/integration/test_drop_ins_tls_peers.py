@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp_rig import BINARY, CLOSE, close_frame, frame
+from carriers import needs_engine
 from drop_ins import (
     HEAD,
     DropIn,
@@ -30,11 +31,7 @@ from drop_ins import (
 from tls_peer import Files, TLSPeer, s_client, sent_so_far
 from waiting import until
 
-from pywscore import _core
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "Engine"), reason="there is no engine on this system"
-)
+pytestmark = needs_engine
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import websockets
+from carriers import needs_engine
 from uvicorn_servers import (
     ENVIRONMENTS,
     Environment,
@@ -26,9 +27,7 @@ from waiting import until
 from pywscore import _core
 from pywscore.integrations.uvicorn import WebSocketProtocol
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "Engine"), reason="there is no engine on this system"
-)
+pytestmark = needs_engine
 
 ACCEPT = {"type": "websocket.accept"}
 

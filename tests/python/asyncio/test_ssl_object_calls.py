@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from nesting import NestingLoop
+from nesting import NestingLoop, comes_back
 from peers import REQUEST, frame
 from tls_peer import Files, TLSPeer, exchange
 from waiting import until
@@ -317,12 +317,7 @@ def test_a_loop_inside_of_callbacks(files: Files) -> None:
             async with pywscore.connect(
                 uri, ssl=tls, proxy=None, compression=None
             ) as ws:
-                for size in (5, 300, 20_000, 300_000):
-                    sent = [bytes([number]) * (size + i) for i in range(3)]
-                    for message in sent:
-                        await ws.send(message)
-                    for message in sent:
-                        assert await ws.recv() == message
+                await comes_back(ws, number)
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
