@@ -153,6 +153,24 @@ accept_bytes(struct wsc_assembler *assembler, size_t len, bool ascii)
     return WSC_OK;
 }
 
+/* Unmask a slice to where it belongs, and may be already. Whether a text's is ASCII. */
+static bool unmask(const struct wsc_assembler *assembler,
+                   const struct wsc_frame_header *header, const struct wsc_slice *slice,
+                   uint8_t *out)
+{
+    size_t offset = (size_t)(slice->offset % 4);
+    if (!header->masked && slice->data == out) {
+        return assembler->kind != WSC_PAYLOAD_TEXT ||
+               wsc_utf8_is_ascii(out, slice->len);
+    }
+    if (assembler->kind == WSC_PAYLOAD_TEXT) {
+        return wsc_mask_copy_ascii(out, slice->data, slice->len, header->masking_key,
+                                   offset);
+    }
+    wsc_mask_copy(out, slice->data, slice->len, header->masking_key, offset);
+    return true;
+}
+
 static enum wsc_status add_plain(struct wsc_assembler *assembler,
                                  const struct wsc_frame_header *header,
                                  const struct wsc_slice *slice)
@@ -171,16 +189,7 @@ static enum wsc_status add_plain(struct wsc_assembler *assembler,
     if (status != WSC_OK) {
         return fail(assembler, status, "out of memory");
     }
-    bool ascii = true;
-    uint8_t *out = assembler->data + assembler->len; /* where slice->data may be, too */
-    size_t offset = (size_t)(slice->offset % 4);
-    if (assembler->kind == WSC_PAYLOAD_TEXT) {
-        ascii = wsc_mask_copy_ascii(out, slice->data, slice->len, header->masking_key,
-                                    offset);
-    }
-    else {
-        wsc_mask_copy(out, slice->data, slice->len, header->masking_key, offset);
-    }
+    bool ascii = unmask(assembler, header, slice, assembler->data + assembler->len);
     return accept_bytes(assembler, slice->len, ascii);
 }
 
