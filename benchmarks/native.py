@@ -163,7 +163,7 @@ def _node() -> list[str]:
 PROGRAMS: dict[str, Callable[[], list[str]]] = {
     "epoll_client": lambda: [str(client("take"))],
     "epoll_client_tls": lambda: [str(client("take-tls"))],
-    "epoll_client_copy": lambda: [str(client("take")), "--copy"],
+    "epoll_client_own": lambda: [str(client("take")), "--own"],
     "ssl_calls": lambda: [sys.executable, "-m", "benchmarks.ssl_calls"],
     "tls_calls": lambda: [str(client("tls_calls"))],
     "epoll_echo": _epoll,

@@ -1,14 +1,14 @@
 /* A client of feed that is measured beside those of libraries: system calls, and of
  * each message as much as nobody can do without.
  *
- *   take [--copy] [--compression]
+ *   take [--own] [--compression]
  *
  * Connects to each port that a line of standard input gives, and takes messages until
- * a Close frame: a receive buffer, the heads of frames, a count. With --copy each
- * payload is copied to memory of its own, as an object of Python's has it, with
- * --compression inflated by zlib. The program take-tls does the same over TLS. It
- * relies on what feed sends, whole messages in frames without a mask, and is no
- * WebSocket client. */
+ * a Close frame: a receive buffer, the heads of frames, a count. With --own, which
+ * isn't for TLS, each payload is in memory of its own, as an object of Python's has it:
+ * it is copied, or if it is large received to there. With --compression it is inflated
+ * by zlib. The program take-tls does the same over TLS. It relies on what feed sends,
+ * whole messages in frames without a mask, and is no WebSocket client. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,23 +19,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #define INPUT_LEN (256 << 10)
 #define HEAD_MAX  10
-#define CLOSE     0x8U /* RFC 6455 §5.2 */
+#define OWN_MIN   (32 << 10) /* of a payload that is received to its place */
+#define REST_LEN  (4 << 10)  /* behind it, at most */
+#define CLOSE     0x8U       /* RFC 6455 §5.2 */
 #define OFFER     "permessage-deflate; server_max_window_bits=12"
 
 struct message {
     uint8_t head[HEAD_MAX];
     size_t head_len;
     size_t left; /* of the payload */
-    size_t len;  /* of what is in `copy` */
-    uint8_t *copy;
+    size_t len;  /* of what is in `own` */
+    uint8_t *own;
 };
 
-static bool copying;
+static bool owning;
 static bool inflating;
 static z_stream inflater;
 static uint8_t input[INPUT_LEN];
@@ -62,7 +65,7 @@ static void end_message(struct message *message)
     if (inflating) {
         inflate_some(tail, sizeof(tail));
     }
-    free(message->copy);
+    free(message->own);
     *message = (struct message){.left = 0};
     messages++;
 }
@@ -85,16 +88,16 @@ static void begin_message(struct message *message)
         len = len << 8 | message->head[i];
     }
     message->left = len;
-    message->copy = copying ? malloc(len + 1) : NULL;
-    if (copying && message->copy == NULL) {
+    message->own = owning ? malloc(len + 1) : NULL;
+    if (owning && message->own == NULL) {
         die("memory");
     }
 }
 
 static void take_payload(struct message *message, const uint8_t *data, size_t len)
 {
-    if (copying) {
-        memcpy(message->copy + message->len, data, len);
+    if (owning) {
+        memcpy(message->own + message->len, data, len);
         message->len += len;
     }
     if (inflating) {
@@ -132,13 +135,39 @@ static bool take(struct message *message, const uint8_t *data, size_t len)
 
 /* --- connections --- */
 
+/* As recv() into `input`, but what belongs to a payload goes there: *out_placed
+ * bytes less are in `input`. */
+static ssize_t
+receive(const struct stream *stream, struct message *message, size_t *out_placed)
+{
+    *out_placed = 0;
+    if (!owning || message->left == 0 || message->len + message->left < OWN_MIN) {
+        return stream_recv(stream, input, sizeof(input));
+    }
+    const struct iovec places[] = {
+        {.iov_base = message->own + message->len, .iov_len = message->left},
+        {.iov_base = input, .iov_len = REST_LEN},
+    };
+    ssize_t got = readv(stream->fd, places, 2);
+    if (got > 0) {
+        *out_placed = (size_t)got < message->left ? (size_t)got : message->left;
+        message->len += *out_placed;
+        message->left -= *out_placed;
+    }
+    if (got > 0 && message->left == 0) {
+        end_message(message);
+    }
+    return got;
+}
+
 static void take_all(const struct stream *stream, int epoll)
 {
     struct message message = {.left = 0};
     struct epoll_event event;
     for (;;) {
-        ssize_t got = stream_recv(stream, input, sizeof(input));
-        if (got > 0 ? !take(&message, input, (size_t)got)
+        size_t placed;
+        ssize_t got = receive(stream, &message, &placed);
+        if (got > 0 ? !take(&message, input, (size_t)got - placed)
                     : got == 0 || errno != EAGAIN) {
             break;
         }
@@ -146,7 +175,7 @@ static void take_all(const struct stream *stream, int epoll)
             (void)epoll_wait(epoll, &event, 1, -1);
         }
     }
-    free(message.copy);
+    free(message.own);
 }
 
 static void connect_to(uint16_t port)
@@ -171,7 +200,7 @@ int main(int argc, char **argv)
 {
     char line[64];
     for (int i = 1; i < argc; i++) {
-        copying = copying || strcmp(argv[i], "--copy") == 0;
+        owning = owning || strcmp(argv[i], "--own") == 0;
         inflating = inflating || strcmp(argv[i], "--compression") == 0;
     }
     if (inflating && inflateInit2(&inflater, -12) != Z_OK) {
