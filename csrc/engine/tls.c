@@ -268,7 +268,9 @@ size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_
 size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size)
 {
     uint8_t *data = tls->shared->received;
-    ssize_t got = wsc_socket_receive(fd, data, WSC_TLS_IN_SIZE);
+    size_t most = size - WSC_TLS_RECORD;
+    ssize_t got =
+        wsc_socket_receive(fd, data, most < WSC_TLS_IN_SIZE ? most : WSC_TLS_IN_SIZE);
     return wsc_tls_received(tls, fd, data, got, out, size);
 }
 

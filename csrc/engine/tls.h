@@ -56,13 +56,13 @@ struct wsc_tls *wsc_tls_new(struct wsc_tls_shared *shared,
                             const char *server_name);
 void wsc_tls_free(struct wsc_tls *tls);
 
-/* More than WSC_TLS_IN_SIZE with what OpenSSL may hold of one record. */
 #define WSC_TLS_PLAIN_MIN ((size_t)(128 << 10))
-/* Receive once, and decrypt all of it into `out`, of at least WSC_TLS_PLAIN_MIN bytes:
- * the length. The state says what else there is. */
+/* Receive once, as much as fits with what OpenSSL may hold of a record, and decrypt all
+ * of it into `out`, of at least WSC_TLS_PLAIN_MIN bytes: the length. The state says
+ * what else there is. */
 size_t wsc_tls_receive(struct wsc_tls *tls, int fd, uint8_t *out, size_t size);
-/* The same with what was received before: at most WSC_TLS_IN_SIZE bytes. `got` is as of
- * recv(), or -errno. */
+/* The same with what was received before, at most a record's length less than `size`.
+ * `got` is as of recv(), or -errno. */
 size_t wsc_tls_received(struct wsc_tls *tls, int fd, const uint8_t *data, ssize_t got,
                         uint8_t *out, size_t size);
 /* Receive what wsc_tls_wants_read() is about, and leave data in the socket. */

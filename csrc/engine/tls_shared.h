@@ -12,8 +12,8 @@
 
 /* RFC 8446 §5.1: the plaintext of a record. */
 #define WSC_TLS_RECORD ((size_t)16 << 10)
-/* Received at once. */
-#define WSC_TLS_IN_SIZE ((size_t)64 << 10)
+/* Received at once, at most. */
+#define WSC_TLS_IN_SIZE ((size_t)192 << 10)
 
 struct wsc_tls_shared {
     const struct wsc_allocator *allocator;

@@ -20,7 +20,7 @@
 
 /* Of what Python's TLS decrypts at once: with what it holds of a record, less than the
  * loop's memory for that has. */
-#define SSL_RECEIVE_SIZE ((size_t)64 << 10)
+#define SSL_RECEIVE_SIZE ((size_t)192 << 10)
 
 /* Methods that the application may call, from wherever it does. */
 static int check_thread(struct pywsc_transport *self)
