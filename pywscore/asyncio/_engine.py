@@ -340,6 +340,24 @@ def can_take_over(
     )
 
 
+def carry(
+    sock: socket.socket,
+    connection: Connection,
+    tls: Any = None,
+    server_hostname: str | None = None,
+) -> None:
+    """Give ``connection`` a connected socket, of which ``sock`` is detached.
+
+    Raises:
+        OSError: the engine can't take it; ``sock`` is as it was.
+        Exception: what ``connection_made()`` raised; the socket is at its end.
+    """
+    engine = engine_of(connection.loop)
+    transport = EngineTransport(engine, sock.fileno(), connection, tls, server_hostname)
+    sock.detach()
+    _begin(connection, transport)
+
+
 def take_over(
     transport: asyncio.Transport,
     connection: Connection,
@@ -381,12 +399,16 @@ def take_over(
     transport.abort()
     if connection.read_paused:
         taken.pause_reading()
-    try:
-        connection.connection_made(cast(asyncio.Transport, taken))
-    except BaseException:
-        taken.abort()
-        raise
+    _begin(connection, taken)
     return cast(asyncio.Transport, taken)
+
+
+def _begin(connection: Connection, transport: EngineTransport) -> None:
+    try:
+        connection.connection_made(cast(asyncio.Transport, transport))
+    except BaseException:
+        transport.abort()
+        raise
 
 
 def feed(connection: Connection, received: bytes | bytearray) -> None:

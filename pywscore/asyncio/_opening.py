@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import socket
 import ssl as ssl_module
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
@@ -15,9 +16,17 @@ from ..http import host_header
 from ..uri import WebSocketURI, parse_uri
 from ._client_connection import ClientConnection
 from ._default_tls import default_context
-from ._engine import Handover, adopt, end_slow_handshake, start_tls, uses_engine
+from ._engine import (
+    Handover,
+    adopt,
+    carry,
+    end_slow_handshake,
+    start_tls,
+    uses_engine,
+)
 from ._log import is_exit
 from ._reconnect import Resumption
+from ._tcp import connect_tcp, is_plain
 
 if TYPE_CHECKING:
     from ._proxy import Proxy
@@ -139,6 +148,15 @@ class OnEngine:
             session=self.session(),
         )
 
+    def carry(self, sock: socket.socket, factory: Callable[[], C]) -> C:
+        """A connection over a connected socket, which is the engine's then."""
+        with sock:
+            made = factory()
+            tls = None if self.tls is None else self._start_tls()
+            carry(sock, made, tls, self.name)
+        end_slow_handshake(made, self.handshake_timeout)
+        return made
+
     def adopt(self, transport: asyncio.Transport, handover: Handover, made: C) -> C:
         """Take the socket over from a transport that has sent nothing of ours."""
         begin = None if self.tls is None else self._start_tls
@@ -181,6 +199,8 @@ async def _connect(
     **kwargs: Any,
 ) -> C:
     loop = asyncio.get_running_loop()
+    if on_engine is not None and not unix and is_plain(loop, kwargs):
+        return on_engine.carry(await connect_tcp(loop, **kwargs), factory)
     create = loop.create_unix_connection if unix else loop.create_connection
     if on_engine is not None:
         transport, handover = await create(Handover, **kwargs)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import pywscore
+from pywscore.asyncio._tcp import connect_tcp
 
 pytestmark = [
     pytest.mark.threat("HLF-1"),
@@ -168,6 +169,11 @@ async def test_nobody_there(connect: Any) -> None:
             pass
 
     await check(reconnecting, OSError)  # the last one, when there are no more delays
+
+
+async def test_socket_alone() -> None:
+    loop = asyncio.get_running_loop()
+    await check(lambda: connect_tcp(loop, "127.0.0.1", 1), OSError)
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])

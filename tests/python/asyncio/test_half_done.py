@@ -393,12 +393,21 @@ async def test_engine_that_cannot_be_watched(monkeypatch: Any) -> None:
         loop.remove_reader(watched.fileno())
 
 
-@pytest.mark.parametrize("name", ["dup", "EngineTransport", "connection_made"])
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("EngineTransport", {}),
+        ("connection_made", {}),
+        # By a transport of the loop's.
+        ("dup", {"local_addr": ("127.0.0.1", 0)}),
+        ("EngineTransport", {"local_addr": ("127.0.0.1", 0)}),
+        ("connection_made", {"local_addr": ("127.0.0.1", 0)}),
+    ],
+)
+@pytest.mark.usefixtures("on_engine")
 async def test_client_that_cannot_be_adopted(
-    monkeypatch: Any, serve: Any, connect: Any, uri_of: Any, name: str, environment: Any
+    monkeypatch: Any, serve: Any, connect: Any, uri_of: Any, name: str, way: Any
 ) -> None:
-    if environment.carrier == "transport":
-        pytest.skip("elsewhere: the engine's")
     owner: Any = {"dup": os, "EngineTransport": engine}.get(
         name, pywscore.asyncio.ClientConnection
     )
@@ -408,7 +417,7 @@ async def test_client_that_cannot_be_adopted(
         await until(lambda: not server._all)
         replace(monkeypatch, owner, name, OSError("on purpose"))
         with pytest.raises(OSError, match="on purpose"):
-            await connect(uri_of(server))
+            await connect(uri_of(server), **way)
         await until(lambda: not server._all and descriptors() <= before)
         async with connect(uri_of(server)):
             pass
