@@ -20,15 +20,6 @@
 
 /* --- calls --- */
 
-/* New reference: object.name(first, second), without those that are NULL. */
-static PyObject *
-call(PyObject *object, PyObject *name, PyObject *first, PyObject *second)
-{
-    PyObject *arguments[] = {object, first, second};
-    size_t count = first == NULL ? 1 : second == NULL ? 2 : 3;
-    return PyObject_VectorcallMethod(name, arguments, count, NULL);
-}
-
 /* Before calls, and after them. */
 static bool begin(struct pywsc_ssl_object *self)
 {
@@ -70,9 +61,9 @@ static void release(void *ctx)
 }
 
 /* What it wrote is to leave. */
-static int collect(struct pywsc_ssl_object *self, struct pywsc_state *state)
+static int collect(struct pywsc_ssl_object *self)
 {
-    PyObject *data = call(self->outgoing, state->names[PYWSC_NAME_READ], NULL, NULL);
+    PyObject *data = pywsc_method_call(&self->collect, NULL, NULL);
     if (data == NULL) {
         return stopped(self);
     }
@@ -96,10 +87,9 @@ static int collect(struct pywsc_ssl_object *self, struct pywsc_state *state)
 }
 
 /* After a call with this status: an alert may have been written. */
-static int
-collect_after(struct pywsc_ssl_object *self, struct pywsc_state *state, int status)
+static int collect_after(struct pywsc_ssl_object *self, int status)
 {
-    return status < 0 ? status : collect(self, state);
+    return status < 0 ? status : collect(self);
 }
 
 /* --- beginning and end --- */
@@ -107,11 +97,11 @@ collect_after(struct pywsc_ssl_object *self, struct pywsc_state *state, int stat
 static int shake_hands(struct pywsc_ssl_object *self, struct pywsc_state *state)
 {
     PyObject *done =
-        call(self->object, state->names[PYWSC_NAME_DO_HANDSHAKE], NULL, NULL);
+        PyObject_CallMethodNoArgs(self->object, state->names[PYWSC_NAME_DO_HANDSHAKE]);
     self->open = done != NULL;
     int status = done == NULL ? stopped(self) : 0;
     Py_XDECREF(done);
-    return collect_after(self, state, status);
+    return collect_after(self, status);
 }
 
 /* A client speaks first. Nobody knows it yet, so that failures are raised. */
@@ -134,6 +124,18 @@ static int start(struct pywsc_ssl_object *self, struct pywsc_state *state)
     return 0;
 }
 
+static int find_methods(struct pywsc_ssl_object *self, struct pywsc_state *state)
+{
+    PyObject *read = state->names[PYWSC_NAME_READ];
+    PyObject *write = state->names[PYWSC_NAME_WRITE];
+    return pywsc_method_init(&self->feed, self->incoming, write) < 0 ||
+                   pywsc_method_init(&self->decrypt, self->stream, read) < 0 ||
+                   pywsc_method_init(&self->encrypt, self->stream, write) < 0 ||
+                   pywsc_method_init(&self->collect, self->outgoing, read) < 0
+               ? -1
+               : 0;
+}
+
 static int set_up(struct pywsc_ssl_object *self, struct pywsc_state *state)
 {
     PyObject *ssl = PyImport_ImportModule("ssl");
@@ -143,7 +145,8 @@ static int set_up(struct pywsc_ssl_object *self, struct pywsc_state *state)
     self->want_read = PyObject_GetAttrString(ssl, "SSLWantReadError");
     self->record = PyLong_FromSize_t(RECORD);
     Py_DECREF(ssl);
-    if (self->want_read == NULL || self->record == NULL) {
+    if (self->want_read == NULL || self->record == NULL ||
+        find_methods(self, state) < 0) {
         return -1;
     }
     return self->open ? 0 : start(self, state);
@@ -189,6 +192,10 @@ void pywsc_ssl_object_free(struct pywsc_ssl_object *self)
         return;
     }
     pywsc_ssl_object_close(self);
+    pywsc_method_clear(&self->feed);
+    pywsc_method_clear(&self->decrypt);
+    pywsc_method_clear(&self->encrypt);
+    pywsc_method_clear(&self->collect);
     Py_CLEAR(self->failure);
     Py_CLEAR(self->stream);
     Py_CLEAR(self->object);
@@ -216,7 +223,8 @@ int pywsc_ssl_object_traverse(struct pywsc_ssl_object *self, visitproc visit, vo
 static void withdraw(struct pywsc_ssl_object *self, struct pywsc_state *state)
 {
     if (self->kept && self->unread == NULL) {
-        self->unread = call(self->incoming, state->names[PYWSC_NAME_READ], NULL, NULL);
+        self->unread =
+            PyObject_CallMethodNoArgs(self->incoming, state->names[PYWSC_NAME_READ]);
         if (self->unread == NULL || !PyBytes_CheckExact(self->unread)) {
             Py_CLEAR(self->unread);
             PyErr_Clear();
@@ -234,13 +242,14 @@ void pywsc_ssl_object_end(struct pywsc_ssl_object *self, struct pywsc_state *sta
     bool outer = begin(self);
     PyObject *raised = pywsc_take_raised();
     withdraw(self, state);
-    PyObject *done = call(self->object, state->names[PYWSC_NAME_UNWRAP], NULL, NULL);
+    PyObject *done =
+        PyObject_CallMethodNoArgs(self->object, state->names[PYWSC_NAME_UNWRAP]);
     if (done == NULL && pywsc_raised_leaves()) {
         PyErr_WriteUnraisable(self->object);
     }
     PyErr_Clear();
     Py_XDECREF(done);
-    if (collect(self, state) < 0) {
+    if (collect(self) < 0) {
         PyErr_WriteUnraisable(self->object);
     }
     pywsc_raise_again(raised);
@@ -264,13 +273,10 @@ static PyObject *lend(const uint8_t *data, size_t len)
 static int feed(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
                 const uint8_t *data, size_t len)
 {
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)engine));
     bool outer = engine->borrowed;
     engine->borrowed = true;
     PyObject *lent = lend(data, len);
-    PyObject *result =
-        lent == NULL ? NULL
-                     : call(self->incoming, state->names[PYWSC_NAME_WRITE], lent, NULL);
+    PyObject *result = lent == NULL ? NULL : pywsc_method_call(&self->feed, lent, NULL);
     engine->borrowed = outer;
     int status = result == NULL ? stopped(self) : 0;
     Py_XDECREF(lent);
@@ -301,16 +307,14 @@ static int has_more(PyObject *bio, struct pywsc_state *state)
 
 /* Read once into `view`, from *len on, which becomes its new end: 1, 0 if there was
  * nothing to read, or -1 with an exception. */
-static int read_once(struct pywsc_ssl_object *self, struct pywsc_state *state,
-                     PyObject *view, size_t *len)
+static int read_once(struct pywsc_ssl_object *self, PyObject *view, size_t *len)
 {
     Py_ssize_t size = PyMemoryView_GET_BUFFER(view)->len;
     Py_ssize_t start = (Py_ssize_t)*len;
     PyObject *space =
         start == 0 ? Py_NewRef(view) : PySequence_GetSlice(view, start, size);
-    PyObject *result = space == NULL ? NULL
-                                     : call(self->stream, state->names[PYWSC_NAME_READ],
-                                            self->record, space);
+    PyObject *result =
+        space == NULL ? NULL : pywsc_method_call(&self->decrypt, self->record, space);
     Py_XDECREF(space);
     Py_ssize_t got = result == NULL ? -1 : PyLong_AsSsize_t(result);
     Py_XDECREF(result);
@@ -332,7 +336,7 @@ static int decrypt(struct pywsc_ssl_object *self, struct pywsc_state *state,
 {
     int more;
     do {
-        more = read_once(self, state, view, len);
+        more = read_once(self, view, len);
         if (more == 1 && !self->closed) {
             more = has_more(self->incoming, state);
             self->aligned = more == 0 && !self->kept;
@@ -373,14 +377,13 @@ static int receive_record(struct pywsc_ssl_object *self, struct pywsc_engine *en
                           const uint8_t *data, size_t len, PyObject *view,
                           size_t *out_len)
 {
-    struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)engine));
     int status = feed(self, engine, data, len);
     if (status < 0 || is_over(self)) {
-        return collect_after(self, state, status);
+        return collect_after(self, status);
     }
-    int more = read_once(self, state, view, out_len);
+    int more = read_once(self, view, out_len);
     self->aligned = more == 1 && !self->kept;
-    return more == 1 ? 0 : collect_after(self, state, more < 0 ? stopped(self) : 0);
+    return more == 1 ? 0 : collect_after(self, more < 0 ? stopped(self) : 0);
 }
 
 static int receive(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
@@ -405,7 +408,7 @@ static int receive(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
         return status;
     }
     int more = has_more(self->outgoing, state);
-    return more == 0 ? 0 : more < 0 ? stopped(self) : collect(self, state);
+    return more == 0 ? 0 : more < 0 ? stopped(self) : collect(self);
 }
 
 int pywsc_ssl_object_receive(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
@@ -443,7 +446,7 @@ int pywsc_ssl_object_eof(struct pywsc_ssl_object *self, struct pywsc_state *stat
 {
     bool outer = begin(self);
     PyObject *result =
-        call(self->incoming, state->names[PYWSC_NAME_WRITE_EOF], NULL, NULL);
+        PyObject_CallMethodNoArgs(self->incoming, state->names[PYWSC_NAME_WRITE_EOF]);
     int status = result == NULL ? stopped(self) : 0;
     Py_XDECREF(result);
     return end(self, outer,
@@ -477,12 +480,12 @@ static PyObject *gather(struct wsc_outgoing *outgoing)
 }
 
 /* What is in `unwritten`, or all but what it didn't take of that. */
-static int write_once(struct pywsc_ssl_object *self, struct pywsc_state *state)
+static int write_once(struct pywsc_ssl_object *self)
 {
     PyObject *data = self->unwritten;
     Py_ssize_t size = PyBytes_GET_SIZE(data);
     Py_INCREF(data);
-    PyObject *result = call(self->stream, state->names[PYWSC_NAME_WRITE], data, NULL);
+    PyObject *result = pywsc_method_call(&self->encrypt, data, NULL);
     Py_ssize_t done = result == NULL ? -1 : PyLong_AsSsize_t(result);
     Py_XDECREF(result);
     int status = 0;
@@ -505,8 +508,7 @@ static int write_once(struct pywsc_ssl_object *self, struct pywsc_state *state)
     return status;
 }
 
-int pywsc_ssl_object_write(struct pywsc_ssl_object *self, struct pywsc_state *state,
-                           struct wsc_outgoing *outgoing)
+int pywsc_ssl_object_write(struct pywsc_ssl_object *self, struct wsc_outgoing *outgoing)
 {
     bool outer = begin(self);
     int status = 0;
@@ -516,8 +518,8 @@ int pywsc_ssl_object_write(struct pywsc_ssl_object *self, struct pywsc_state *st
         if (self->unwritten == NULL) {
             self->unwritten = gather(outgoing);
         }
-        status = self->unwritten == NULL ? stopped(self) : write_once(self, state);
-        status = collect_after(self, state, status);
+        status = self->unwritten == NULL ? stopped(self) : write_once(self);
+        status = collect_after(self, status);
     }
     return end(self, outer, status);
 }

@@ -8,19 +8,24 @@
 #ifndef PYWSC_ENGINE_SSL_OBJECT_H
 #define PYWSC_ENGINE_SSL_OBJECT_H
 
+#include "common/method.h"
 #include "engine/engine.h"
 
 #include "wsc/outgoing.h"
 
 struct pywsc_ssl_object {
-    PyObject *object;    /* SSLObject */
-    PyObject *stream;    /* what has its read() and write() */
-    PyObject *context;   /* SSLContext that it is of */
-    PyObject *incoming;  /* MemoryBIO: what came and it hasn't read, */
-    PyObject *outgoing;  /* and what it wrote */
-    PyObject *want_read; /* ssl.SSLWantReadError */
-    PyObject *record;    /* int: as much is read at once */
-    PyObject *failure;   /* the exception that ended TLS, or NULL */
+    PyObject *object;            /* SSLObject */
+    PyObject *stream;            /* what has its read() and write() */
+    PyObject *context;           /* SSLContext that it is of */
+    PyObject *incoming;          /* MemoryBIO: what came and it hasn't read, */
+    PyObject *outgoing;          /* and what it wrote */
+    struct pywsc_method feed;    /* of `incoming`: write() */
+    struct pywsc_method decrypt; /* of `stream`: read(), */
+    struct pywsc_method encrypt; /* and write() */
+    struct pywsc_method collect; /* of `outgoing`: read() */
+    PyObject *want_read;         /* ssl.SSLWantReadError */
+    PyObject *record;            /* int: as much is read at once */
+    PyObject *failure;           /* the exception that ended TLS, or NULL */
     PyObject *unwritten; /* bytes that the connection sent and it hasn't got, or NULL */
     PyObject *unread;    /* bytes that came, and `incoming` hasn't got, or NULL */
     struct wsc_outgoing encrypted; /* not taken by the socket yet */
@@ -63,7 +68,7 @@ int pywsc_ssl_object_keep(struct pywsc_ssl_object *self, const uint8_t *data,
 /* TCP has ended in the handshake. */
 int pywsc_ssl_object_eof(struct pywsc_ssl_object *self, struct pywsc_state *state);
 /* Encrypt from `outgoing`, up to 64 KiB. */
-int pywsc_ssl_object_write(struct pywsc_ssl_object *self, struct pywsc_state *state,
+int pywsc_ssl_object_write(struct pywsc_ssl_object *self,
                            struct wsc_outgoing *outgoing);
 /* Queue close_notify, unless that is done or is no use. */
 void pywsc_ssl_object_end(struct pywsc_ssl_object *self, struct pywsc_state *state);

@@ -156,8 +156,7 @@ static int write_some(struct pywsc_transport *self, struct pywsc_connection *con
     enum wsc_status status = pywsc_transport_send_encrypted(self);
     if (status == WSC_OK) {
         int result =
-            pywsc_ssl_object_write(ssl, pywsc_transport_state(self),
-                                   wsc_conn_outgoing(&connection->protocol->conn));
+            pywsc_ssl_object_write(ssl, wsc_conn_outgoing(&connection->protocol->conn));
         if (result < 0 || ssl->failed) {
             return fail_after(self, result);
         }

@@ -74,6 +74,43 @@ async def test_methods_of_a_subclass_are_called(
     assert max(written) == 16384
 
 
+@pytest.mark.parametrize("place", ["class", "object"])
+@pytest.mark.parametrize("method", ["read", "write"])
+async def test_method_that_is_replaced(
+    serve: Any,
+    connect: Any,
+    uri_of: Any,
+    echo: Any,
+    files: Files,
+    place: str,
+    method: str,
+) -> None:
+    """What is set in the middle of a conversation counts."""
+    calls = 0
+
+    class Changing(ssl.SSLObject):
+        pass
+
+    context = files.client()
+    context.sslobject_class = Changing
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        async with connect(uri_of(server, scheme="wss"), ssl=context) as ws:
+            await ws.send("before")
+            assert await ws.recv() == "before"
+            tls = ws.transport.get_extra_info("ssl_object")
+            usual = getattr(tls, method)
+
+            def counted(*args: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                return usual(*args[-2 if method == "read" else -1 :])
+
+            setattr(Changing if place == "class" else tls, method, counted)
+            await ws.send("after")
+            assert await ws.recv() == "after"
+            assert calls > 0
+
+
 def act_on(ws: Any, action: str) -> Any:
     if action == "raise":
         raise Purpose
