@@ -188,6 +188,26 @@ async def test_resumption(serve: Any, echo: Any, files: Files) -> None:
 
 
 @tls_context
+async def test_one_ticket(serve: Any, echo: Any, files: Files) -> None:
+    """With each connection, for the one in its place."""
+    context: Any = files.python_client()
+    said: list[Any] = []
+    context._msg_callback = lambda *of: said.append((of[1], of[4]))
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server()) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        def visit() -> None:
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                with context.wrap_socket(raw, server_hostname="localhost") as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    assert sock.recv(1000)
+
+        await asyncio.to_thread(visit)
+    ticket = ssl._TLSMessageType.NEWSESSION_TICKET  # type: ignore[attr-defined]
+    assert said.count(("read", ticket)) == 1
+
+
+@tls_context
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 async def test_resumption_by_clients(
     serve: Any, connect: Any, echo: Any, files: Files, version: str
