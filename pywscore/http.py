@@ -154,7 +154,7 @@ class Headers(MutableMapping[str, str]):
         """
         if isinstance(lines, Headers):
             self._lines.extend(lines._lines)
-        elif type(lines) is list:  # what the core gives
+        elif type(lines) is list or type(lines) is tuple:
             for name, value in lines:
                 self[name] = value
         else:

@@ -72,7 +72,7 @@ class ClientProtocol(_core.ClientProtocol):
         max_headers: int = 128,
     ) -> None:
         self.uri = uri if isinstance(uri, WebSocketURI) else parse_uri(uri)
-        lines = Headers(request_lines(self.uri, origin, headers, user_agent_header))
+        lines = Headers([*request_lines(self.uri, origin, headers, user_agent_header)])
         super().__init__(
             target=self.uri.resource_name,
             headers=list(lines.raw_items()),

@@ -109,7 +109,7 @@ class Attended(Connection):
             self._log(logging.INFO, "TLS failed: %s", printable(exc))
         if self._opening is not None:
             # It may be who waits for the end: then it has a moment for what it does.
-            notice = 0.0 if self._lost_waiter is None else _NOTICE
+            notice = 0.0 if self._lost_waiters is None else _NOTICE
             self.loop.call_later(notice, self._opening.cancel)
             self._opening = None
         self.server._left(self)

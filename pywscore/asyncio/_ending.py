@@ -66,7 +66,8 @@ class Ending(Logged):
     _cause: Exception | None = None
     """What ended TCP, if not the closing handshake."""
     _lost: bool = False
-    _lost_waiter: asyncio.Future[None] | None = None
+    _lost_waiters: list[asyncio.Future[None]] | None = None
+    """None until somebody has waited."""
     _ended: bool = False
     _end_wanted: bool = False
     _lingers: bool = False
@@ -120,9 +121,14 @@ class Ending(Logged):
             return
         if self._peer_ended and self.state is State.CONNECTING:
             self._end(linger=False)  # it isn't the answer that comes next
-        if self._lost_waiter is None:
-            self._lost_waiter = self.loop.create_future()
-        await asyncio.shield(self._lost_waiter)
+        if self._lost_waiters is None:
+            self._lost_waiters = []
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        self._lost_waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._lost_waiters.remove(waiter)
 
     def _start_close(self, code: int, reason: str = "") -> None:
         self._check_thread()
@@ -263,7 +269,7 @@ class Ending(Logged):
             and self.protocol.is_server
             and self.request is not None
             and not self._ended
-            and self._lost_waiter is None
+            and self._lost_waiters is None
             and self.transport.can_write_eof()
         ):
             timeout = self.options.close_timeout
@@ -320,8 +326,9 @@ class Ending(Logged):
             # Its iterator may never go on; those who wait for it do.
             self._fragmented_send.set_result(None)
             self._fragmented_send = None
-        if self._lost_waiter is not None and not self._lost_waiter.done():
-            self._lost_waiter.set_result(None)
+        for waiter in self._lost_waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _on_open_timeout(self) -> None:
         self._abort("timed out during opening handshake")

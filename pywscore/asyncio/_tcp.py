@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -83,7 +84,8 @@ async def _connect(
         sock.setblocking(False)
         error = sock.connect_ex(address)
         if error in (errno.EINPROGRESS, errno.EINTR):
-            await _is_known(loop, sock)
+            if not _is_writable(sock):  # as it is at once on the same machine
+                await _is_known(loop, sock)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             text = f"Connect call failed {address}"
         else:
@@ -96,11 +98,17 @@ async def _connect(
     return sock
 
 
+def _is_writable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
 async def _is_known(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
     """Wait until it is, whether ``sock`` can be connected."""
     known = asyncio.Event()
-    loop.add_writer(sock, known.set)
+    loop.add_writer(sock.fileno(), known.set)
     try:
         await known.wait()
     finally:
-        loop.remove_writer(sock)
+        loop.remove_writer(sock.fileno())
