@@ -345,11 +345,26 @@ static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
     return true;
 }
 
+/* Is it the handshake that writing waited for? */
+static bool tls_opened(struct wsc_link *link, struct wsc_io *out)
+{
+    const struct wsc_tls *tls = link->tls;
+    if (!link->write_waits || tls->state != WSC_TLS_OPEN || wsc_tls_unsent(tls) > 0 ||
+        !wsc_tls_wants_write(tls, true)) {
+        return false;
+    }
+    link->write_waits = false;
+    (void)watch_tls(link);
+    out->type = WSC_IO_WRITABLE;
+    return true;
+}
+
 /* What came of receiving `len` bytes of plaintext, in the engine's buffer. An end comes
  * after them. */
-static bool received_tls(struct wsc_link *link, size_t len, struct wsc_io *out)
+static bool
+received_tls(struct wsc_link *link, bool was_open, size_t len, struct wsc_io *out)
 {
-    if (len == 0 && tls_ended(link, out)) {
+    if (len == 0 && (tls_ended(link, out) || (!was_open && tls_opened(link, out)))) {
         return true;
     }
     (void)watch_tls(link);
@@ -362,6 +377,7 @@ static bool received_tls(struct wsc_link *link, size_t len, struct wsc_io *out)
 static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
 {
     const struct wsc_engine *engine = link->source.engine;
+    bool was_open = wsc_link_is_open(link);
     size_t len = 0;
     if (!link->reading && wsc_tls_wants_read(link->tls, link->write_waits)) {
         wsc_tls_receive_handshake(link->tls, link->source.fd);
@@ -371,7 +387,7 @@ static bool next_received_tls(struct wsc_link *link, struct wsc_io *out)
                               engine->buffer_size);
         link->plenty = len >= WSC_AHEAD_WINDOW;
     }
-    return received_tls(link, len, out);
+    return received_tls(link, was_open, len, out);
 }
 
 /* The socket takes bytes: first those that are encrypted. */
@@ -426,9 +442,10 @@ next_ahead(struct wsc_link *link, struct wsc_ready *ready, struct wsc_io *out)
     if (link->tls == NULL) {
         return received(link, data, ready->got, out);
     }
+    bool was_open = wsc_link_is_open(link);
     size_t len = wsc_tls_received(link->tls, link->source.fd, data, ready->got,
                                   engine->buffer, engine->buffer_size);
-    return received_tls(link, len, out);
+    return received_tls(link, was_open, len, out);
 }
 
 bool wsc_link_take_ahead(struct wsc_link *link, struct wsc_io *out)

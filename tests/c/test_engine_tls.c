@@ -320,6 +320,44 @@ static void system_calls_per_message(void)
     }
 }
 
+/* Without another look at the sockets. */
+static void what_waited_leaves_with_the_handshake(void)
+{
+    struct tls_contexts contexts;
+    struct session s = {.allocator = plain(), .total = 2};
+    const struct end *client = &s.ends[1];
+    const uint8_t data[] = {pattern(0), pattern(1)};
+    size_t polls = 0;
+    struct wsc_io io;
+    int fds[2];
+    io_shim_set(NULL);
+    CHECK(tls_contexts_init(&contexts, plain()));
+    CHECK(wsc_engine_new(plain(), RECEIVE_SIZE, &s.engine) == WSC_OK);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    CHECK(open_end(&s, 0, fds[0], &contexts) && open_end(&s, 1, fds[1], &contexts));
+    queue(&s, &s.ends[1], data, sizeof(data));
+    s.ends[1].queued = sizeof(data);
+    CHECK_INT(client->outgoing.size, sizeof(data));
+    while (!wsc_link_is_open(client->link) && ++polls < POLLS_MAX) {
+        (void)wsc_engine_poll(s.engine, 100);
+        while (wsc_engine_next(s.engine, &io)) {
+            handle(&s, &io);
+        }
+    }
+    CHECK_INT(client->outgoing.size, 0);
+    while (client->received < sizeof(data) && ++polls < POLLS_MAX) {
+        (void)wsc_engine_poll(s.engine, 100);
+        while (wsc_engine_next(s.engine, &io)) {
+            handle(&s, &io);
+        }
+    }
+    CHECK(client->received == sizeof(data) && !s.wrong);
+    drop(&s.ends[0]);
+    drop(&s.ends[1]);
+    wsc_engine_free(s.engine);
+    tls_contexts_fini(&contexts);
+}
+
 /* --- faults --- */
 
 static void at_every_index(enum io_call call, int error, bool fatal)
@@ -570,11 +608,11 @@ static void closing_loses_nothing(void)
 }
 
 TEST_MAIN(TEST(both_ends), TEST(system_calls_per_message),
-          TEST(reads_fail_at_every_index), TEST(writes_fail_at_every_index),
-          TEST(watching_fails_at_every_index), TEST(whole_sessions_under_faults),
-          TEST(allocations_fail_at_every_index), TEST(clients_verify_by_default),
-          TEST(sessions_are_bounded), TEST(sessions_are_used_once),
-          TEST(closing_loses_nothing))
+          TEST(what_waited_leaves_with_the_handshake), TEST(reads_fail_at_every_index),
+          TEST(writes_fail_at_every_index), TEST(watching_fails_at_every_index),
+          TEST(whole_sessions_under_faults), TEST(allocations_fail_at_every_index),
+          TEST(clients_verify_by_default), TEST(sessions_are_bounded),
+          TEST(sessions_are_used_once), TEST(closing_loses_nothing))
 
 #else
 
