@@ -94,6 +94,7 @@ RECEIVED: list[tuple[str, str, dict[str, Any]]] = [
         "128 bytes, TLS 1.3 with AES-128-GCM in full records",
         {
             "client": "feed-tls",
+            "size": 128,
             "tls": True,
             "peers": (*CLIENTS_OVER_TLS, "epoll_client_tls"),
         },

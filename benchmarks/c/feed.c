@@ -32,6 +32,7 @@
 
 #define TEXT_LEN  (64 << 10) /* of many messages, sent again and again */
 #define INPUT_LEN (256 << 10)
+#define END_NS    1000000000U
 
 /* Congestion control that every Linux has. BBR, the default of some, spreads what is
  * sent over time by a timer, even to the same machine: clients then wait for that. */
@@ -244,6 +245,20 @@ static uint64_t take_turns_until(uint64_t end)
     return messages;
 }
 
+/* Until the client has ended TCP, too: a reset would get lost on some of them, which
+ * then wait for half a minute. */
+static void end_connection(void)
+{
+    uint64_t give_up_at = now_ns() + END_NS;
+    stream_shutdown(&stream);
+    while (now_ns() < give_up_at) {
+        ssize_t got = stream_recv(&stream, input, sizeof(input));
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
+            break;
+        }
+    }
+}
+
 /* --- options --- */
 
 static struct options get_options(int argc, char **argv)
@@ -310,5 +325,6 @@ int main(int argc, char **argv)
                latencies_quantile_us(0.99));
     }
     printf("}\n");
+    end_connection();
     return 0;
 }

@@ -19,6 +19,8 @@ struct stream stream_open(int fd);
 struct stream stream_begin(int fd);
 /* Free what it has but for the socket. */
 void stream_end(struct stream *stream);
+/* Nothing more is sent; that is said, as far as there is room for it. */
+void stream_shutdown(const struct stream *stream);
 /* A server's end; over TLS with the certificate of a folder. */
 struct stream stream_accept(int fd, const char *folder);
 

@@ -16,6 +16,11 @@ void stream_end(struct stream *stream)
     (void)stream;
 }
 
+void stream_shutdown(const struct stream *stream)
+{
+    (void)shutdown(stream->fd, SHUT_WR);
+}
+
 struct stream stream_accept(int fd, const char *folder)
 {
     (void)folder;

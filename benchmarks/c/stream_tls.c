@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define FILE_NAME_MAX 4096
 
@@ -73,6 +74,13 @@ void stream_end(struct stream *stream)
 {
     SSL_free(stream->tls);
     stream->tls = NULL;
+}
+
+void stream_shutdown(const struct stream *stream)
+{
+    (void)SSL_shutdown(stream->tls);
+    ERR_clear_error();
+    (void)shutdown(stream->fd, SHUT_WR);
 }
 
 struct stream stream_accept(int fd, const char *folder)
