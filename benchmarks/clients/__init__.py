@@ -31,7 +31,8 @@ async def take(
         compression="deflate" if compression else None,
         proxy=None,
         close_timeout=0.1,
-        **({} if context is None else {"ssl": context}),
+        # Who has stopped reading isn't told of the peer's end.
+        **({} if context is None else {"ssl": context, "ssl_shutdown_timeout": 0.1}),
     ) as ws:
         try:
             if turns:

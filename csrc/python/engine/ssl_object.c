@@ -4,12 +4,6 @@
 
 #if WSC_HAVE_ENGINE
 
-/* RFC 8446 §5.1: the plaintext of a record. */
-#define RECORD      ((size_t)16 << 10)
-#define RECORD_HEAD 5
-#define RECORD_DATA 23
-/* Given to a MemoryBIO at once: it keeps the memory of the most that it ever held. */
-#define PIECE ((size_t)17 << 10)
 /* Plaintext given to one send. */
 #define WRITE_STEP ((size_t)64 << 10)
 /* Copied to a bytes object for less than a memoryview costs. */
@@ -143,7 +137,7 @@ static int set_up(struct pywsc_ssl_object *self, struct pywsc_state *state)
         return -1;
     }
     self->want_read = PyObject_GetAttrString(ssl, "SSLWantReadError");
-    self->record = PyLong_FromSize_t(RECORD);
+    self->record = PyLong_FromSize_t(PYWSC_SSL_RECORD);
     Py_DECREF(ssl);
     if (self->want_read == NULL || self->record == NULL ||
         find_methods(self, state) < 0) {
@@ -171,6 +165,7 @@ pywsc_ssl_object_new(struct pywsc_state *state, PyObject *parts)
     self->outgoing = Py_NewRef(PyTuple_GET_ITEM(parts, 4));
     self->open = PyTuple_GET_ITEM(parts, 5) == Py_True;
     self->kept = self->open;
+    pywsc_ssl_records_init(&self->records, !self->kept);
     if (set_up(self, state) < 0) {
         pywsc_ssl_object_free(self);
         return NULL;
@@ -339,17 +334,12 @@ static int decrypt(struct pywsc_ssl_object *self, struct pywsc_state *state,
         more = read_once(self, view, len);
         if (more == 1 && !self->closed) {
             more = has_more(self->incoming, state);
-            self->aligned = more == 0 && !self->kept;
+            if (more == 0 && !self->kept && !self->records.known) {
+                pywsc_ssl_records_init(&self->records, true);
+            }
         }
     } while (more == 1 && !self->closed);
     return more < 0 ? stopped(self) : 0;
-}
-
-/* RFC 8446 §5.1: is it a record of data, all of it and nothing else? */
-static bool is_record(const uint8_t *data, size_t len)
-{
-    return len > RECORD_HEAD && len <= PIECE && data[0] == RECORD_DATA &&
-           len - RECORD_HEAD == ((size_t)data[3] << 8 | data[4]);
 }
 
 /* One piece is in `incoming`. */
@@ -382,7 +372,6 @@ static int receive_record(struct pywsc_ssl_object *self, struct pywsc_engine *en
         return collect_after(self, status);
     }
     int more = read_once(self, view, out_len);
-    self->aligned = more == 1 && !self->kept;
     return more == 1 ? 0 : collect_after(self, more < 0 ? stopped(self) : 0);
 }
 
@@ -392,12 +381,13 @@ static int receive(struct pywsc_ssl_object *self, struct pywsc_engine *engine,
     struct pywsc_state *state = pywsc_type_state(Py_TYPE((PyObject *)engine));
     int status = 0;
     while (status == 0 && (len > 0 || self->kept) && !is_over(self)) {
-        size_t part = self->kept ? 0 : len < PIECE ? len : PIECE;
+        size_t part =
+            self->kept ? 0 : pywsc_ssl_records_piece(&self->records, data, len);
         bool rest = part < len;
         status = self->kept ? feed_kept(self, engine) : feed(self, engine, data, part);
         data += part;
         len -= part;
-        if (status == 0 && !is_over(self)) {
+        if (status == 0 && !is_over(self) && !pywsc_ssl_records_lacks(&self->records)) {
             bool outer = engine->borrowed;
             engine->borrowed = outer || rest;
             status = take(self, state, view, out_len);
@@ -418,7 +408,7 @@ int pywsc_ssl_object_receive(struct pywsc_ssl_object *self, struct pywsc_engine 
     bool outer = begin(self);
     *out_len = 0;
     self->starved = false; /* or it finds out again */
-    int status = self->aligned && !self->kept && is_record(data, len)
+    int status = !self->kept && pywsc_ssl_records_is_one(&self->records, data, len)
                      ? receive_record(self, engine, data, len, view, out_len)
                      : receive(self, engine, data, len, view, out_len);
     if (status == 0 && self->kept) {
@@ -438,7 +428,7 @@ int pywsc_ssl_object_keep(struct pywsc_ssl_object *self, const uint8_t *data,
         Py_XSETREF(self->unread, bytes);
     }
     self->kept = true;
-    self->aligned = false;
+    pywsc_ssl_records_init(&self->records, false);
     return self->unread == NULL ? stopped(self) : 0;
 }
 
@@ -462,8 +452,9 @@ static PyObject *gather(struct wsc_outgoing *outgoing)
     struct wsc_outgoing_piece pieces[PIECES];
     size_t count = wsc_outgoing_peek(outgoing, pieces, PIECES);
     size_t len = 0;
-    for (size_t i = 0; i < count && len < RECORD; i++) {
-        pieces[i].len = pieces[i].len < RECORD - len ? pieces[i].len : RECORD - len;
+    for (size_t i = 0; i < count && len < PYWSC_SSL_RECORD; i++) {
+        pieces[i].len = pieces[i].len < PYWSC_SSL_RECORD - len ? pieces[i].len
+                                                               : PYWSC_SSL_RECORD - len;
         len += pieces[i].len;
     }
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)len);

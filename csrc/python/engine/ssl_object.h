@@ -10,6 +10,7 @@
 
 #include "common/method.h"
 #include "engine/engine.h"
+#include "engine/ssl_records.h"
 
 #include "wsc/outgoing.h"
 
@@ -28,20 +29,20 @@ struct pywsc_ssl_object {
     PyObject *failure;           /* the exception that ended TLS, or NULL */
     PyObject *unwritten; /* bytes that the connection sent and it hasn't got, or NULL */
     PyObject *unread;    /* bytes that came, and `incoming` hasn't got, or NULL */
-    struct wsc_outgoing encrypted; /* not taken by the socket yet */
-    bool open;                     /* the handshake is done */
-    bool ended;                    /* the peer's end came: close_notify */
-    bool failed;                   /* `failure` says why, or it has left the loop */
-    bool closed;                   /* by pywsc_ssl_object_close() */
-    bool busy;                     /* one of these functions has not returned */
-    bool kept;                     /* something came meanwhile, or before, */
-    bool eof;                      /* and then TCP's end */
-    bool held;                     /* nothing is received until that is looked at */
-    bool flush_wanted;             /* somebody would have sent meanwhile */
-    bool end_sent;                 /* close_notify, or at least it is in `encrypted` */
-    bool starved;                  /* sending waits for what the peer sends */
-    bool aligned;                  /* what came so far ends with a record's end */
-    bool reads;                    /* the connection wants to read */
+    struct pywsc_ssl_records records; /* of what came so far */
+    struct wsc_outgoing encrypted;    /* not taken by the socket yet */
+    bool open;                        /* the handshake is done */
+    bool ended;                       /* the peer's end came: close_notify */
+    bool failed;                      /* `failure` says why, or it has left the loop */
+    bool closed;                      /* by pywsc_ssl_object_close() */
+    bool busy;                        /* one of these functions has not returned */
+    bool kept;                        /* something came meanwhile, or before, */
+    bool eof;                         /* and then TCP's end */
+    bool held;                        /* nothing is received until that is looked at */
+    bool flush_wanted;                /* somebody would have sent meanwhile */
+    bool end_sent; /* close_notify, or at least it is in `encrypted` */
+    bool starved;  /* sending waits for what the peer sends */
+    bool reads;    /* the connection wants to read */
 };
 
 /* Of a tuple of the first five fields, and True if the handshake was done by others:

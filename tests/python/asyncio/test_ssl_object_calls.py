@@ -74,6 +74,38 @@ async def test_methods_of_a_subclass_are_called(
     assert max(written) == 16384
 
 
+async def test_nothing_is_read_in_vain(
+    serve: Any, connect: Any, uri_of: Any, echo: Any, files: Files
+) -> None:
+    """Of a stream, however the records come."""
+    calls = failures = 0
+
+    class Counted(ssl.SSLObject):
+        def read(self, *args: Any) -> Any:
+            nonlocal calls, failures
+            calls += 1
+            try:
+                return super().read(*args)
+            except ssl.SSLWantReadError:
+                failures += 1
+                raise
+
+    context = files.client()
+    context.sslobject_class = Counted
+    data = bytes(range(256)) * (8 * MIB // 256)
+    options: Any = {"max_size": 8 * MIB, "compression": None}
+    async with serve(echo, "127.0.0.1", 0, ssl=files.server(), **options) as server:
+        uri = uri_of(server, scheme="wss")
+        async with connect(uri, ssl=context, **options) as ws:
+            await ws.send("before")
+            assert await ws.recv() == "before"
+            calls = failures = 0
+            await ws.send(data)
+            assert await ws.recv() == data
+            assert calls >= len(data) // 16384
+            assert failures == 0
+
+
 @pytest.mark.parametrize("place", ["class", "object"])
 @pytest.mark.parametrize("method", ["read", "write"])
 async def test_method_that_is_replaced(
