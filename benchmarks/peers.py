@@ -72,7 +72,9 @@ PEERS = {
             options=("--socketio", "1"),
         ),
         Peer(module="epoll_client", title="bare epoll loop in C"),
-        Peer(module="epoll_client_own", title="the same, each message in its own memory"),
+        Peer(
+            module="epoll_client_own", title="the same, each message in its own memory"
+        ),
         Peer(module="epoll_client_tls", title="bare epoll loop in C"),
         Peer(
             module="tls_calls", title="TLSContext's calls of OpenSSL alone", alone=True
