@@ -133,11 +133,17 @@ static int find_methods(struct pywsc_ssl_object *self, struct pywsc_state *state
 static int set_up(struct pywsc_ssl_object *self, struct pywsc_state *state)
 {
     PyObject *ssl = PyImport_ImportModule("ssl");
-    if (ssl == NULL) {
+    PyObject *bio = ssl == NULL ? NULL : PyObject_GetAttrString(ssl, "MemoryBIO");
+    if (bio == NULL) {
+        Py_XDECREF(ssl);
         return -1;
     }
+    /* Through an https:// proxy it is an object that has TLS of its own before it. */
+    self->framed = (PyObject *)Py_TYPE(self->incoming) == bio;
+    pywsc_ssl_records_init(&self->records, self->framed && !self->open);
     self->want_read = PyObject_GetAttrString(ssl, "SSLWantReadError");
     self->record = PyLong_FromSize_t(PYWSC_SSL_RECORD);
+    Py_DECREF(bio);
     Py_DECREF(ssl);
     if (self->want_read == NULL || self->record == NULL ||
         find_methods(self, state) < 0) {
@@ -165,7 +171,6 @@ pywsc_ssl_object_new(struct pywsc_state *state, PyObject *parts)
     self->outgoing = Py_NewRef(PyTuple_GET_ITEM(parts, 4));
     self->open = PyTuple_GET_ITEM(parts, 5) == Py_True;
     self->kept = self->open;
-    pywsc_ssl_records_init(&self->records, !self->kept);
     if (set_up(self, state) < 0) {
         pywsc_ssl_object_free(self);
         return NULL;
@@ -335,7 +340,7 @@ static int decrypt(struct pywsc_ssl_object *self, struct pywsc_state *state,
         if (more == 1 && !self->closed) {
             more = has_more(self->incoming, state);
             if (more == 0 && !self->kept && !self->records.known) {
-                pywsc_ssl_records_init(&self->records, true);
+                pywsc_ssl_records_init(&self->records, self->framed);
             }
         }
     } while (more == 1 && !self->closed);

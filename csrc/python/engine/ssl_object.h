@@ -29,7 +29,8 @@ struct pywsc_ssl_object {
     PyObject *failure;           /* the exception that ended TLS, or NULL */
     PyObject *unwritten; /* bytes that the connection sent and it hasn't got, or NULL */
     PyObject *unread;    /* bytes that came, and `incoming` hasn't got, or NULL */
-    struct pywsc_ssl_records records; /* of what came so far */
+    struct pywsc_ssl_records records; /* of what came so far, */
+    bool framed;                      /* if that is what `incoming` gets */
     struct wsc_outgoing encrypted;    /* not taken by the socket yet */
     bool open;                        /* the handshake is done */
     bool ended;                       /* the peer's end came: close_notify */

@@ -18,9 +18,10 @@
 
 /* EngineTransport: a link of the engine, with the interface of asyncio's transports. */
 
-/* Of what Python's TLS decrypts at once: with what it holds of a record, less than the
- * loop's memory for that has. */
-#define SSL_RECEIVE_SIZE ((size_t)192 << 10)
+/* Of what Python's TLS decrypts at once: twice that, for a loop inside of a call may
+ * have received as much, and what it holds of a record, are less than the loop's memory
+ * for that has. */
+#define SSL_RECEIVE_SIZE ((size_t)112 << 10)
 
 /* Methods that the application may call, from wherever it does. */
 static int check_thread(struct pywsc_transport *self)
