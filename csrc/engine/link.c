@@ -348,9 +348,8 @@ static bool tls_ended(struct wsc_link *link, struct wsc_io *out)
 /* Is it the handshake that writing waited for? */
 static bool tls_opened(struct wsc_link *link, struct wsc_io *out)
 {
-    const struct wsc_tls *tls = link->tls;
-    if (!link->write_waits || tls->state != WSC_TLS_OPEN || wsc_tls_unsent(tls) > 0 ||
-        !wsc_tls_wants_write(tls, true)) {
+    if (!link->write_waits || link->tls->state != WSC_TLS_OPEN ||
+        wsc_tls_unsent(link->tls) > 0) {
         return false;
     }
     link->write_waits = false;

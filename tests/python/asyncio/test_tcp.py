@@ -26,9 +26,9 @@ pytestmark = [
 NO_HOST = "nowhere.invalid"  # RFC 6761 §6.4
 
 
-def free_port(family: int = socket.AF_INET, address: str = "127.0.0.1") -> int:
-    with socket.socket(family) as sock:
-        sock.bind((address, 0))
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
@@ -220,6 +220,7 @@ def unanswered() -> Iterator[int]:
         yield port
 
 
+@pytest.mark.threat("HLF-1")
 @pytest.mark.parametrize("how", ["timeout", "cancel"])
 async def test_given_up(connect: Any, monkeypatch: Any, how: str) -> None:
     loop = asyncio.get_running_loop()
